@@ -1,0 +1,76 @@
+"""Randomness as an argument.
+
+No core of this project draws from the operating system by itself: it is handed a `Randomness`. The daemon passes
+one over the system's generator, a test passes a seeded one and sees the same packets, routes and delays each time.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
+
+_DOUBLE_BITS: Final = 53
+_STREAM_BLOCK: Final = 4096
+
+
+class Randomness:
+    """Draws of every kind the protocols need, from one source of bytes.
+
+    Args:
+        source: returns as many uniformly random bytes as it is asked for; `os.urandom` in the daemon.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
+
+    def bytes(self, length: int) -> bytes:
+        """Return `length` random bytes."""
+        return self._source(length)
+
+    def below(self, bound: int) -> int:
+        """Return an unbiased integer in [0, bound).
+
+        Raises:
+            ValueError: if `bound` is not positive.
+        """
+        if bound <= 0:
+            raise ValueError(f"a draw below {bound} is impossible")
+        bits = (bound - 1).bit_length()
+        length = (bits + 7) // 8
+        while True:
+            value = int.from_bytes(self._source(length), "big") >> (8 * length - bits)
+            if value < bound:
+                return value
+
+    def choice(self, items: Sequence[Item]) -> Item:
+        """Return one of `items`, each equally likely."""
+        return items[self.below(len(items))]
+
+    def uniform(self) -> float:
+        """Return a float in (0, 1], never zero, so that its logarithm exists."""
+        return (self.below(1 << _DOUBLE_BITS) + 1) / (1 << _DOUBLE_BITS)
+
+    def exponential(self, mean: float) -> float:
+        """Return an exponential variate, in the unit of `mean`."""
+        return -math.log(self.uniform()) * mean
+
+
+def seeded(seed: bytes) -> Randomness:
+    """A reproducible `Randomness`, for tests and demonstrations only: the SHAKE-256 stream of `seed`."""
+    buffer = bytearray()
+    block = 0
+
+    def source(length: int) -> bytes:
+        nonlocal block
+        while len(buffer) < length:
+            buffer.extend(hashlib.shake_256(seed + block.to_bytes(8, "big")).digest(_STREAM_BLOCK))
+            block += 1
+        taken = bytes(buffer[:length])
+        del buffer[:length]
+        return taken
+
+    return Randomness(source)
