@@ -4,6 +4,7 @@ Source: the Katzenpost thin-client protocol, "framing"; limits are the reference
 """
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final
 
 import cbor2
@@ -35,10 +36,13 @@ def decode_body(body: bytes) -> dict[Any, Any]:
     Raises:
         FrameError: if it is not exactly one well-formed CBOR map.
     """
+    stream = BytesIO(body)
     try:
-        message = cbor2.loads(body, max_depth=MAX_NESTING, strict_hashable_types=False)
+        message = cbor2.CBORDecoder(stream, max_depth=MAX_NESTING).decode()
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FrameError(f"a frame of {len(body)} bytes is not well-formed CBOR: {error}") from None
+    if stream.tell() != len(body):
+        raise FrameError(f"{len(body) - stream.tell()} bytes follow the CBOR item of a frame")
     if not isinstance(message, dict):
         raise FrameError(f"a frame holds a {type(message).__name__} where a map belongs")
     return message

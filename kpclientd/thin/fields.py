@@ -1,0 +1,72 @@
+"""Typed access to the fields of a CBOR map, with the tolerances of the reference's decoder.
+
+A key matches exactly or, failing that, in any case; a missing field and a null one are the type's zero value; an
+array of small integers may stand for a byte string. Anything else of a wrong type ends the connection.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kpclientd.thin.errors import MistypedField
+
+UINT64_MAX: Final = 2**64 - 1
+
+
+class Fields:
+    """The fields of one request.
+
+    Args:
+        verb: the request's name, for error texts.
+        values: the decoded map.
+    """
+
+    __slots__ = ("_folded", "_values", "verb")
+
+    def __init__(self, verb: str, values: Mapping[Any, Any]) -> None:
+        self.verb = verb
+        self._values = values
+        self._folded: dict[str, Any] | None = None
+
+    def raw(self, key: str) -> Any:
+        """The value of `key` as it was decoded, or None."""
+        if key in self._values:
+            return self._values[key]
+        if self._folded is None:
+            self._folded = {
+                name.lower(): value for name, value in self._values.items() if isinstance(name, str)
+            }
+        return self._folded.get(key.lower())
+
+    def octets(self, key: str) -> bytes | None:
+        """A byte string, or None where there is none."""
+        value = self.raw(key)
+        if value is None or isinstance(value, bytes):
+            return value
+        if isinstance(value, list):
+            return self._from_integers(key, value)
+        raise self._mistyped(key, value, "a byte string")
+
+    def flag(self, key: str) -> bool:
+        """A boolean; absent is false."""
+        value = self.raw(key)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise self._mistyped(key, value, "a boolean")
+
+    def unsigned(self, key: str) -> int:
+        """An integer of 64 bits; absent is 0."""
+        value = self.raw(key)
+        if value is None:
+            return 0
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= UINT64_MAX:
+            return value
+        raise self._mistyped(key, value, "an unsigned integer of 64 bits")
+
+    def _from_integers(self, key: str, value: Sequence[Any]) -> bytes:
+        try:
+            return bytes(value)
+        except (TypeError, ValueError):
+            raise self._mistyped(key, value, "a byte string") from None
+
+    def _mistyped(self, key: str, value: object, wanted: str) -> MistypedField:
+        return MistypedField(f"{self.verb}: {key} is of type {type(value).__name__} where {wanted} belongs")
