@@ -1,0 +1,1 @@
+"""Sphinx packets of the Katzenpost mix network: pure functions over bytes."""

@@ -1,7 +1,8 @@
 """Randomness as an argument.
 
-No core of this project draws from the operating system by itself: it is handed a `Randomness`. The daemon passes
-one over the system's generator, a test passes a seeded one and sees the same packets, routes and delays each time.
+No core of this project draws from the operating system by itself: it is handed a `Randomness`. The daemon
+passes one over the system's generator, a test passes a seeded one and sees the same packets, routes and delays
+each time.
 """
 
 import hashlib
