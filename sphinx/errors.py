@@ -21,6 +21,10 @@ class WeakPublicKeyError(SphinxError):
     """A public key leads to an all-zero shared secret: whoever published it can not be talked to."""
 
 
+class KemError(SphinxError):
+    """A KEM's public key or ciphertext is none of its scheme's: a coefficient out of range, a low-order point."""
+
+
 class CommandError(SphinxError):
     """Per-hop routing commands do not parse, or do not fit their place."""
 
