@@ -1,0 +1,228 @@
+"""CBOR as the directory authorities write it: canonical out, bounded and type-checked in.
+
+Structure is walked before anything is built from it, so a few hostile bytes cannot claim a lot of memory.
+The tolerances are the reference's: unknown keys are ignored, a missing key and null are the zero value, an integer
+may stand for a float, and a key may differ in case.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import cbor2
+
+from pki.errors import EncodingError
+
+NESTING: Final = 32
+"""Levels; the reference's decoder's own limit."""
+
+ELEMENTS: Final = 131_072
+"""Elements of one array or pairs of one map; the reference's decoder's own limit."""
+
+ITEMS: Final = 1 << 20
+"""Data items in one blob: a hundred times what a network of a thousand nodes needs at any one level."""
+
+UINT64: Final = 1 << 64
+
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_MAJOR_SHIFT: Final = 5
+_INFO_MASK: Final = 0x1F
+_INFO_ONE_BYTE: Final = 24
+_INFO_EIGHT_BYTES: Final = 27
+_SIMPLE_FALSE: Final = 20
+_SIMPLE_NULL: Final = 22
+
+
+def encode(value: object) -> bytes:
+    """Canonical CBOR of `value` (RFC 7049, section 3.9: what the reference signs and hashes)."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(blob: bytes, what: str, *, longest: int, integer_keys: bool = True) -> "Record":
+    """The map that is encoded in `blob`, whole.
+
+    Args:
+        blob: untrusted bytes.
+        what: names the thing in error messages, for instance "mix descriptor".
+        longest: the most bytes that are looked at.
+        integer_keys: whether maps may have integers as keys. Leave them out where the bytes are not signed: keys
+            with colliding hashes are easy to make.
+
+    Raises:
+        EncodingError: if the bytes are too many, nested too deep, not well-formed CBOR, indefinite in length,
+            tagged, trailed by others, hold a key twice, or are no map.
+    """
+    if len(blob) > longest:
+        raise EncodingError(f"{what}: {len(blob)} bytes; at most {longest} are read")
+    _walk(blob, what)
+    try:
+        value: object = cbor2.loads(
+            blob,
+            max_depth=NESTING + 1,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=not integer_keys,
+        )
+    except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
+        raise EncodingError(f"{what}: not decodable as CBOR: {type(error).__name__}") from None
+    return Record(value, what)
+
+
+def _walk(blob: bytes, what: str) -> None:
+    """Check every bound of `blob` without building anything."""
+    end = len(blob)
+    offset = 0
+    seen = 0
+    pending = [1]  # items still to come, at each level of nesting
+    while pending:
+        if pending[-1] == 0:
+            pending.pop()
+            continue
+        pending[-1] -= 1
+        seen += 1
+        if seen > ITEMS:
+            raise EncodingError(f"{what}: more than {ITEMS} CBOR items")
+        if offset >= end:
+            raise EncodingError(f"{what}: CBOR cut short at byte {offset}")
+        major = blob[offset] >> _MAJOR_SHIFT
+        argument = info = blob[offset] & _INFO_MASK
+        offset += 1
+        if info >= _INFO_ONE_BYTE:
+            if info > _INFO_EIGHT_BYTES:
+                raise EncodingError(f"{what}: indefinite or reserved CBOR length at byte {offset - 1}")
+            width = 1 << (info - _INFO_ONE_BYTE)
+            if width > end - offset:
+                raise EncodingError(f"{what}: CBOR cut short at byte {offset}")
+            argument = int.from_bytes(blob[offset : offset + width], "big")
+            offset += width
+        if major in (_BYTES, _TEXT):
+            if argument > end - offset:
+                raise EncodingError(f"{what}: a string of {argument} bytes with {end - offset} left")
+            offset += argument
+        elif major in (_ARRAY, _MAP):
+            if argument > ELEMENTS:
+                raise EncodingError(f"{what}: {argument} elements at one level; at most {ELEMENTS} are read")
+            if len(pending) > NESTING:
+                raise EncodingError(f"{what}: nested deeper than {NESTING} levels")
+            pending.append(argument if major == _ARRAY else 2 * argument)
+        elif major == _TAG:
+            raise EncodingError(f"{what}: a CBOR tag at byte {offset - 1}; the protocol uses none")
+        elif major == _SIMPLE and info <= _INFO_ONE_BYTE and not _SIMPLE_FALSE <= info <= _SIMPLE_NULL:
+            raise EncodingError(f"{what}: an unknown simple value at byte {offset - 1}")
+    if offset != end:
+        raise EncodingError(f"{what}: {end - offset} bytes after the end of the CBOR")
+
+
+def _kind(value: object) -> str:
+    names = {bytes: "a byte string", str: "text", list: "an array", dict: "a map", bool: "a boolean"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+class Record:
+    """A decoded map, read field by field; each getter takes absent and null alike as the zero value.
+
+    Args:
+        value: what was decoded.
+        what: names the thing in error messages.
+
+    Raises:
+        EncodingError: by the constructor if `value` is no map, by a getter if a field has another type.
+    """
+
+    __slots__ = ("_fields", "_folded", "_what")
+
+    def __init__(self, value: object, what: str) -> None:
+        if not isinstance(value, dict):
+            raise EncodingError(f"{what}: {_kind(value)}; expected a map")
+        self._fields: dict[Any, Any] = value
+        self._folded: dict[str, Any] | None = None
+        self._what = what
+
+    def _get(self, name: str, types: type | tuple[type, ...], expected: str) -> Any:
+        if name in self._fields:
+            value = self._fields[name]
+        else:
+            if self._folded is None:
+                self._folded = {k.casefold(): v for k, v in self._fields.items() if isinstance(k, str)}
+            value = self._folded.get(name.casefold())
+        if value is None:
+            return None
+        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+            raise self.fault(name, f"{_kind(value)}; expected {expected}")
+        return value
+
+    @property
+    def value(self) -> dict[Any, Any]:
+        """The map itself."""
+        return self._fields
+
+    def fault(self, name: str, fault: str) -> EncodingError:
+        """The error that says what is wrong with the field `name`."""
+        return EncodingError(f"{self._what}, {name}: {fault}")
+
+    def text(self, name: str) -> str:
+        """A text string."""
+        return self._get(name, str, "text") or ""
+
+    def octets(self, name: str, length: int | None = None) -> bytes:
+        """A byte string; of exactly `length` bytes, where given (as many zeros if it is absent)."""
+        value: bytes | None = self._get(name, bytes, "a byte string")
+        if value is None:
+            return bytes(length or 0)
+        if length is not None and len(value) != length:
+            raise self.fault(name, f"{len(value)} bytes; expected {length}")
+        return value
+
+    def unsigned(self, name: str, bound: int = UINT64) -> int:
+        """An integer in [0, bound)."""
+        value: int = self._get(name, int, "an unsigned integer") or 0
+        if not 0 <= value < bound:
+            raise self.fault(name, f"an integer of {value.bit_length()} bits; expected one in [0, {bound})")
+        return value
+
+    def number(self, name: str) -> float:
+        """A float, or an integer that stands for one."""
+        return float(self._get(name, (float, int), "a number") or 0.0)
+
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        return bool(self._get(name, bool, "a boolean"))
+
+    def array(self, name: str) -> list[Any]:
+        """An array; empty if it is absent."""
+        return self._get(name, list, "an array") or []
+
+    def octet_strings(self, name: str, length: int | None = None) -> tuple[bytes, ...]:
+        """An array of byte strings, each of `length` bytes where given."""
+        return tuple(self._octet_string(name, value, length) for value in self.array(name))
+
+    def mapping(self, name: str) -> dict[Any, Any] | None:
+        """A map, or None: some fields tell null from an empty map."""
+        value: dict[Any, Any] | None = self._get(name, dict, "a map")
+        return value
+
+    def octet_strings_by_epoch(self, name: str) -> Mapping[int, bytes]:
+        """A map from unsigned integers to byte strings."""
+        pairs = (self.mapping(name) or {}).items()
+        for key, _ in pairs:
+            if type(key) is not int or not 0 <= key < UINT64:
+                raise self.fault(name, f"a key that is {_kind(key)}; expected an unsigned integer")
+        return {key: self._octet_string(name, value, None) for key, value in pairs}
+
+    def by_octets(self, name: str, length: int) -> Iterator[tuple[bytes, Any]]:
+        """The pairs of a map whose keys are byte strings of `length` bytes."""
+        for key, value in (self.mapping(name) or {}).items():
+            yield self._octet_string(name, key, length), value
+
+    def by_text(self, name: str) -> Iterator[tuple[str, Any]]:
+        """The pairs of a map whose keys are text."""
+        for key, value in (self.mapping(name) or {}).items():
+            if not isinstance(key, str):
+                raise self.fault(name, f"a key that is {_kind(key)}; expected text")
+            yield key, value
+
+    def _octet_string(self, name: str, value: object, length: int | None) -> bytes:
+        if not isinstance(value, bytes):
+            raise self.fault(name, f"{_kind(value)} inside; expected byte strings")
+        if length is not None and len(value) != length:
+            raise self.fault(name, f"{len(value)} bytes inside; expected {length}")
+        return value

@@ -1,0 +1,213 @@
+"""What a node says about itself: keys, addresses, services (Katzenpost PKI, 'mix descriptor', 'replica descriptor')."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pki.cbor import Record, decode, encode
+from pki.certificate import key_hash
+from pki.errors import IllFormedDocumentError
+from sphinx.types import RECIPIENT_ID_LENGTH, NodeId
+
+LONGEST_DESCRIPTOR: Final = 1024 * 1024
+"""Bytes; genuine ones have 2 to 8 kB, most of it the link key."""
+
+REPLICA_IDS: Final = 256
+
+Services = Mapping[str, Mapping[str, Any] | None]
+"""Capability -> its parameters, which are free but for `endpoint`."""
+
+
+def endpoint_of(capability: str, parameters: Mapping[str, Any] | None) -> bytes:
+    """The recipient id under which a service is reached, not padded (1 to 32 bytes).
+
+    Raises:
+        IllFormedDocumentError: if the service's parameters hold no text of that length as `endpoint`.
+    """
+    if parameters is None:
+        raise IllFormedDocumentError(f"service {capability!r} has no parameters")
+    endpoint = parameters.get("endpoint")
+    encoded = endpoint.encode() if isinstance(endpoint, str) else b""
+    if not 0 < len(encoded) <= RECIPIENT_ID_LENGTH:
+        raise IllFormedDocumentError(
+            f"service {capability!r} has no endpoint that is a text of 1 to {RECIPIENT_ID_LENGTH} bytes"
+        )
+    return encoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixDescriptor:
+    """A mix, a gateway or a service node.
+
+    Attributes:
+        name: 1 to 32 bytes; unique by convention only.
+        epoch: the one it was published for.
+        link_key: the node's public key of the wire protocol's KEM.
+        mix_keys: epoch -> Sphinx public key; three of them as a rule, from `epoch` on.
+        version: published empty; nobody reads it.
+        addresses: transport -> URLs.
+        kaetzchen: the services; None unless it is a service node.
+        load_weight: unused.
+        identity_key: signature public key.
+        is_gateway_node: whether clients connect to it.
+        is_service_node: whether it hosts services.
+        authentication_type: how the gateway authenticates clients; `tofu` as a rule.
+        kaetzchen_advertized_data: capability -> more of the operator's data.
+        node_id: the hash of `identity_key`.
+    """
+
+    name: str
+    epoch: int
+    link_key: bytes
+    mix_keys: Mapping[int, bytes]
+    version: str = ""
+    addresses: Mapping[str, tuple[str, ...]]
+    kaetzchen: Services | None = None
+    load_weight: int = 0
+    identity_key: bytes
+    is_gateway_node: bool = False
+    is_service_node: bool = False
+    authentication_type: str = ""
+    kaetzchen_advertized_data: Services | None = None
+    node_id: NodeId = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "node_id", NodeId(key_hash(self.identity_key)))
+
+    @classmethod
+    def parse(cls, blob: bytes) -> "MixDescriptor":
+        """Read a descriptor as it stands in a document: a byte string that holds CBOR.
+
+        Raises:
+            EncodingError: if it is not the CBOR of a descriptor.
+        """
+        record = decode(blob, "mix descriptor", longest=LONGEST_DESCRIPTOR)
+        return cls(
+            name=record.text("Name"),
+            epoch=record.unsigned("Epoch"),
+            link_key=record.octets("LinkKey"),
+            mix_keys=record.octet_strings_by_epoch("MixKeys"),
+            version=record.text("Version"),
+            addresses=_addresses(record),
+            kaetzchen=_services(record, "Kaetzchen"),
+            load_weight=record.unsigned("LoadWeight"),
+            identity_key=record.octets("IdentityKey"),
+            is_gateway_node=record.boolean("IsGatewayNode"),
+            is_service_node=record.boolean("IsServiceNode"),
+            authentication_type=record.text("AuthenticationType"),
+            kaetzchen_advertized_data=_services(record, "KaetzchenAdvertizedData"),
+        )
+
+    def encode(self) -> bytes:
+        """The canonical encoding."""
+        return encode(
+            {
+                "Name": self.name,
+                "Epoch": self.epoch,
+                "LinkKey": self.link_key,
+                "MixKeys": self.mix_keys,
+                "Version": self.version,
+                "Addresses": self.addresses,
+                "Kaetzchen": self.kaetzchen,
+                "LoadWeight": self.load_weight,
+                "IdentityKey": self.identity_key,
+                "IsGatewayNode": self.is_gateway_node,
+                "IsServiceNode": self.is_service_node,
+                "AuthenticationType": self.authentication_type,
+                "KaetzchenAdvertizedData": self.kaetzchen_advertized_data,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaDescriptor:
+    """A storage replica.
+
+    Attributes:
+        name: 1 to 32 bytes.
+        epoch: the (normal) one it was published for.
+        link_key: public key of the wire protocol's KEM, for couriers.
+        addresses: transport -> URLs.
+        replica_id: the number that all authorities know it by, 0 to 255.
+        identity_key: signature public key.
+        envelope_keys: replica epoch (weekly) -> NIKE public key.
+        node_id: the hash of `identity_key`.
+    """
+
+    name: str
+    epoch: int
+    link_key: bytes
+    addresses: Mapping[str, tuple[str, ...]]
+    replica_id: int
+    identity_key: bytes
+    envelope_keys: Mapping[int, bytes]
+    node_id: NodeId = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "node_id", NodeId(key_hash(self.identity_key)))
+
+    @classmethod
+    def from_value(cls, value: object) -> "ReplicaDescriptor":
+        """Read a descriptor as it stands in a document: a map.
+
+        Raises:
+            EncodingError: if it is no map, or a field of it has another type.
+        """
+        record = Record(value, "replica descriptor")
+        return cls(
+            name=record.text("Name"),
+            epoch=record.unsigned("Epoch"),
+            link_key=record.octets("LinkKey"),
+            addresses=_addresses(record),
+            replica_id=record.unsigned("ReplicaID", REPLICA_IDS),
+            identity_key=record.octets("IdentityKey"),
+            envelope_keys=record.octet_strings_by_epoch("EnvelopeKeys"),
+        )
+
+    @classmethod
+    def parse(cls, blob: bytes) -> "ReplicaDescriptor":
+        """Read a descriptor that stands alone.
+
+        Raises:
+            EncodingError: if it is not the CBOR of a descriptor.
+        """
+        record = decode(blob, "replica descriptor", longest=LONGEST_DESCRIPTOR)
+        return cls.from_value(record.value)
+
+    def value(self) -> dict[str, object]:
+        """The map that stands for it in a document."""
+        return {
+            "Name": self.name,
+            "Epoch": self.epoch,
+            "LinkKey": self.link_key,
+            "Addresses": self.addresses,
+            "ReplicaID": self.replica_id,
+            "IdentityKey": self.identity_key,
+            "EnvelopeKeys": self.envelope_keys,
+        }
+
+    def encode(self) -> bytes:
+        """The canonical encoding."""
+        return encode(self.value())
+
+
+def _addresses(record: Record) -> dict[str, tuple[str, ...]]:
+    addresses = {}
+    for transport, urls in record.by_text("Addresses"):
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            raise record.fault("Addresses", "a transport without a list of texts; expected its URLs")
+        addresses[transport] = tuple(urls)
+    return addresses
+
+
+def _services(record: Record, name: str) -> Services | None:
+    if record.mapping(name) is None:
+        return None
+    services: dict[str, Mapping[str, Any] | None] = {}
+    for capability, parameters in record.by_text(name):
+        if parameters is not None and (
+            not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters)
+        ):
+            raise record.fault(name, "a service whose parameters are no map from texts")
+        services[capability] = parameters
+    return services

@@ -1,0 +1,203 @@
+"""The consensus: the whole network during one epoch (Katzenpost PKI, 'document')."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pki.cbor import Record, decode, encode
+from pki.certificate import LONGEST_CERTIFICATE
+from pki.descriptor import MixDescriptor, ReplicaDescriptor, endpoint_of
+from pki.errors import EncodingError, UnknownNodeError
+from sphinx.types import NodeId
+
+DOCUMENT_VERSION: Final = "v1"
+HASH_LENGTH: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEndpoint:
+    """Where one service is: what a client needs to address it.
+
+    Attributes:
+        node_id: the service node.
+        endpoint: the recipient id there, not padded (1 to 32 bytes).
+        descriptor: the service node's descriptor.
+    """
+
+    node_id: NodeId
+    endpoint: bytes
+    descriptor: MixDescriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A consensus document. All rates are in events per millisecond.
+
+    Attributes:
+        mu: rate of the exponential delay at each hop.
+        epoch: the one epoch that this document is for.
+        lambda_g: rate of the gateways' decoys.
+        lambda_l: rate of the clients' loop decoys.
+        lambda_m: rate of the mixes' decoys.
+        lambda_p: rate of the clients' messages, or decoys in their place.
+        lambda_r: rate of the couriers' and replicas' decoys.
+        version: `v1`.
+        topology: the mix layers, the first one after the gateways first.
+        gateway_nodes: where clients connect.
+        genesis_epoch: the first epoch of this unbroken chain of documents.
+        service_nodes: where services live.
+        storage_replicas: those that are up.
+        prior_shared_random: the newest weekly value and the one before (32 bytes each).
+        shared_random_value: this epoch's shared random (32 bytes).
+        pki_signature_scheme: name of the authorities' scheme.
+        shared_random_commit: authority's key hash -> certificate; empty in a published consensus.
+        shared_random_reveal: the same.
+        sphinx_geometry_hash: digest of the geometry that all packets have (32 bytes).
+        configured_replica_ids: one byte for each authorised replica, also those that are down.
+        configured_replica_identity_keys: their identity keys, in the same order.
+    """
+
+    mu: float
+    epoch: int
+    lambda_g: float = 0.0
+    lambda_l: float
+    lambda_m: float = 0.0
+    lambda_p: float
+    lambda_r: float = 0.0
+    version: str = DOCUMENT_VERSION
+    topology: tuple[tuple[MixDescriptor, ...], ...]
+    gateway_nodes: tuple[MixDescriptor, ...]
+    genesis_epoch: int
+    service_nodes: tuple[MixDescriptor, ...]
+    storage_replicas: tuple[ReplicaDescriptor, ...] = ()
+    prior_shared_random: tuple[bytes, ...]
+    shared_random_value: bytes
+    pki_signature_scheme: str
+    shared_random_commit: Mapping[bytes, bytes] | None = None
+    shared_random_reveal: Mapping[bytes, bytes] | None = None
+    sphinx_geometry_hash: bytes
+    configured_replica_ids: bytes = b""
+    configured_replica_identity_keys: tuple[bytes, ...] = ()
+
+    @classmethod
+    def parse(cls, certified: bytes) -> "Document":
+        """Read a document from the bytes that a certificate certifies.
+
+        Raises:
+            EncodingError: if they are not the CBOR of a document.
+        """
+        record = decode(certified, "document", longest=LONGEST_CERTIFICATE)
+        return cls(
+            mu=record.number("Mu"),
+            epoch=record.unsigned("Epoch"),
+            lambda_g=record.number("LambdaG"),
+            lambda_l=record.number("LambdaL"),
+            lambda_m=record.number("LambdaM"),
+            lambda_p=record.number("LambdaP"),
+            lambda_r=record.number("LambdaR"),
+            version=record.text("Version"),
+            topology=tuple(_layers(record)),
+            gateway_nodes=_descriptors(record.octet_strings("GatewayNodes")),
+            genesis_epoch=record.unsigned("GenesisEpoch"),
+            service_nodes=_descriptors(record.octet_strings("ServiceNodes")),
+            storage_replicas=tuple(ReplicaDescriptor.from_value(value) for value in record.array("StorageReplicas")),
+            prior_shared_random=record.octet_strings("PriorSharedRandom", HASH_LENGTH),
+            shared_random_value=record.octets("SharedRandomValue", HASH_LENGTH),
+            pki_signature_scheme=record.text("PKISignatureScheme"),
+            shared_random_commit=_signed_by_key(record, "SharedRandomCommit"),
+            shared_random_reveal=_signed_by_key(record, "SharedRandomReveal"),
+            sphinx_geometry_hash=record.octets("SphinxGeometryHash", HASH_LENGTH),
+            configured_replica_ids=record.octets("ConfiguredReplicaIDs"),
+            configured_replica_identity_keys=record.octet_strings("ConfiguredReplicaIdentityKeys"),
+        )
+
+    def encode(self) -> bytes:
+        """The canonical encoding, which the authorities sign; a parsed genuine document gives its own bytes again."""
+        fields: dict[str, object] = {
+            "Mu": float(self.mu),
+            "Epoch": self.epoch,
+            "LambdaG": float(self.lambda_g),
+            "LambdaL": float(self.lambda_l),
+            "LambdaM": float(self.lambda_m),
+            "LambdaP": float(self.lambda_p),
+            "LambdaR": float(self.lambda_r),
+            "Version": self.version,
+            "Topology": [[node.encode() for node in layer] for layer in self.topology],
+            "GatewayNodes": [node.encode() for node in self.gateway_nodes],
+            "GenesisEpoch": self.genesis_epoch,
+            "ServiceNodes": [node.encode() for node in self.service_nodes],
+            "StorageReplicas": [replica.value() for replica in self.storage_replicas],
+            "PriorSharedRandom": self.prior_shared_random or None,
+            "SharedRandomValue": self.shared_random_value,
+            "PKISignatureScheme": self.pki_signature_scheme,
+            "SharedRandomCommit": self.shared_random_commit,
+            "SharedRandomReveal": self.shared_random_reveal,
+            "SphinxGeometryHash": self.sphinx_geometry_hash,
+        }
+        # The reference leaves these two out when they are empty, and no others.
+        if self.configured_replica_ids:
+            fields["ConfiguredReplicaIDs"] = self.configured_replica_ids
+        if self.configured_replica_identity_keys:
+            fields["ConfiguredReplicaIdentityKeys"] = self.configured_replica_identity_keys
+        return encode(fields)
+
+    def mix_descriptors(self) -> Iterator[MixDescriptor]:
+        """Every node that handles packets: mixes, gateways, service nodes."""
+        for layer in self.topology:
+            yield from layer
+        yield from self.gateway_nodes
+        yield from self.service_nodes
+
+    def gateway(self, node_id: NodeId) -> MixDescriptor:
+        """The gateway of that id.
+
+        Raises:
+            UnknownNodeError: if the document lists none.
+        """
+        return _find(self.gateway_nodes, node_id, "gateway")
+
+    def service(self, node_id: NodeId) -> MixDescriptor:
+        """The service node of that id.
+
+        Raises:
+            UnknownNodeError: if the document lists none.
+        """
+        return _find(self.service_nodes, node_id, "service node")
+
+    def services(self, capability: str) -> tuple[ServiceEndpoint, ...]:
+        """Every service node that offers exactly that capability, in the document's order; maybe none."""
+        return tuple(
+            ServiceEndpoint(node.node_id, endpoint_of(capability, node.kaetzchen[capability]), node)
+            for node in self.service_nodes
+            if node.kaetzchen is not None and capability in node.kaetzchen
+        )
+
+
+def _find(nodes: tuple[MixDescriptor, ...], node_id: NodeId, role: str) -> MixDescriptor:
+    for node in nodes:
+        if node.node_id == node_id:
+            return node
+    raise UnknownNodeError(f"the document lists no {role} {node_id.hex()}")
+
+
+def _descriptors(blobs: tuple[bytes, ...]) -> tuple[MixDescriptor, ...]:
+    return tuple(MixDescriptor.parse(blob) for blob in blobs)
+
+
+def _layers(record: Record) -> Iterator[tuple[MixDescriptor, ...]]:
+    for layer in record.array("Topology"):
+        nodes = [] if layer is None else layer
+        if not isinstance(nodes, list) or not all(isinstance(node, bytes) for node in nodes):
+            raise record.fault("Topology", "a layer that is no array of byte strings")
+        yield _descriptors(tuple(nodes))
+
+
+def _signed_by_key(record: Record, name: str) -> dict[bytes, bytes] | None:
+    if record.mapping(name) is None:
+        return None
+    signed = {}
+    for signer, certificate in record.by_octets(name, HASH_LENGTH):
+        if not isinstance(certificate, bytes):
+            raise EncodingError(f"document, {name}: a value that is no byte string")
+        signed[signer] = certificate
+    return signed
