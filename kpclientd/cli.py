@@ -1,0 +1,141 @@
+"""The command line. Whatever a command does not need is not imported: the daemon has to be quick to its feet."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+OK: Final = 0
+FAILED: Final = 1
+
+_EPILOG: Final = """\
+commands:
+  ping        send echo messages through a running daemon and time the answers
+  localnet    run a whole mixnet on this machine
+
+`kpclientd COMMAND --help` tells more.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status: 0 after a clean end, 1 after any error of the daemon's.
+
+    Args:
+        arguments: the command line without the program's name; the process's own by default.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    command = _COMMANDS.get(given[0]) if given else None
+    return command(given[1:]) if command is not None else _daemon(given)
+
+
+def _ping(arguments: Sequence[str]) -> int:
+    from kpclientd.ping import main
+
+    return main(arguments)
+
+
+def _localnet(arguments: Sequence[str]) -> int:
+    from kpclientd.localnet.cli import main
+
+    return main(arguments)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {"ping": _ping, "localnet": _localnet}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the reference's exit status for a bad command line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, _complaint(message))
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="kpclientd",
+        description="The client daemon of the Katzenpost mix network.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="the daemon's client.toml (required)")
+    parser.add_argument(
+        "--validate-only",
+        action="store_true",
+        help="check the configuration, unknown keys included, and end without opening or writing anything",
+    )
+    parser.add_argument("-v", "--version", action="store_true", help="print version and packet engine, and end")
+    return parser
+
+
+def _daemon(arguments: Sequence[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        return _print_version()
+    if options.config is None:
+        parser.error('required flag(s) "config" not set')
+    if options.validate_only:
+        return _validate(options.config)
+    return _run(options.config)
+
+
+def _print_version() -> int:
+    from kpclientd.version import release
+    from sphinx.native import engine_name
+
+    print(f"kpclientd version {release()}")
+    print(f"packet engine: {engine_name()}")
+    return OK
+
+
+def _validate(path: Path) -> int:
+    from kpclientd.config.load import load_config
+    from kpclientd.errors import ConfigError, UnknownKeysError
+
+    try:
+        load_config(path, strict=True)
+    except UnknownKeysError as error:
+        return _fail(str(error))
+    except ConfigError as error:
+        return _fail(f"failed to load config file: {error}")
+    print(f"configuration file '{path}' is valid")
+    return OK
+
+
+def _run(path: Path) -> int:
+    import logging
+
+    from kpclientd.config.load import load_config
+    from kpclientd.errors import ConfigError, KpclientdError, LogFileError
+    from kpclientd.logs import logging_to
+
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        return _fail(f"failed to load config file: {error}")
+    try:
+        with logging_to(config.logging):
+            for warning in config.warnings():
+                logging.getLogger("katzenpost/client").warning("%s", warning)
+            from kpclientd.daemon import run
+
+            return run(config)
+    except LogFileError as error:
+        return _fail(f"failed to create daemon: {error}")
+    except KpclientdError as error:
+        return _fail(f"failed to start daemon: {error}")
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(_complaint(message))
+    return FAILED
+
+
+def _complaint(message: str) -> str:
+    return f"kpclientd: {message}\nTry --help for usage.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

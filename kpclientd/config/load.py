@@ -1,0 +1,175 @@
+"""Reads the reference's `client.toml`: what is in the file first, then whether it makes sense, in its order."""
+
+from pathlib import Path
+from typing import Final
+
+from kpclientd.config.addresses import AddressError, require_ip_address
+from kpclientd.config.geometry import read_geometry
+from kpclientd.config.listen import read_listen, require_ip_listener
+from kpclientd.config.model import Authority, ClientConfig, Debug, Logging
+from kpclientd.config.peers import (
+    check_authorities,
+    check_gateways,
+    read_authorities,
+    read_gateways,
+    read_kem,
+)
+from kpclientd.config.proxy import check_proxy, read_proxy
+from kpclientd.config.table import Table, read_table
+from kpclientd.errors import ConfigError
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
+from pki.epoch import parse_duration
+from pki.errors import EpochError
+
+LOG_LEVELS: Final = ("ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
+DEFAULT_GRACE_PERIOD: Final = 600.0
+"""Seconds for which a lost application's session is kept (the reference's ten minutes)."""
+
+DEFAULT_TRANSPORTS: Final = ("tcp", "tcp4", "tcp6", "quic", "ws", "onion")
+_NANOSECONDS: Final = 1_000_000_000
+
+
+def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
+    """Read and check the daemon's configuration.
+
+    Keys are matched in any case; unknown ones are ignored unless `strict`. Opens no socket and writes nothing.
+
+    Raises:
+        ConfigError: names the file, the table, the key, what is wrong with it and what would be right.
+        UnknownKeysError: `strict`, and there are keys that mean nothing.
+    """
+    root = read_table(path)
+    config = _read(root)
+    if strict:
+        root.check_known()
+    return config
+
+
+def _read(root: Table) -> ClientConfig:
+    _refuse_tables(root)
+    pinned = root.table("PinnedGateways")
+    gateways = read_gateways(pinned) if pinned is not None else ()
+    voting = root.table("VotingAuthority")
+    authorities = read_authorities(voting) if voting is not None else ()
+    grace_period = _read_grace_period(root)
+    proxy_table = root.table("UpstreamProxy")
+    proxy = read_proxy(proxy_table)
+    debug = _read_debug(root.table("Debug"))
+    metrics_address = root.string("MetricsAddress")
+    hostnames_allowed = root.boolean("AllowHostnameAddresses")
+    transports = root.strings("PreferedTransports")
+
+    kem = read_kem(root)
+    listen = read_listen(root)
+    if pinned is None:
+        raise root.fault("", "config: No PinnedGateways block was present", "add [[PinnedGateways.Gateways]] tables")
+    geometry = read_geometry(root)
+    try:
+        pigeonhole_geometry = PigeonholeGeometry.derive(geometry)
+    except PigeonholeGeometryError as error:
+        fault = f"config: cannot derive a Pigeonhole geometry from the SphinxGeometry: {error}"
+        raise root.fault("", fault) from error
+    logging = _read_logging(root.table("Logging"))
+    check_proxy(proxy, proxy_table)
+    if not hostnames_allowed:
+        require_ip_listener(root)
+        _require_ip_metrics(root, metrics_address)
+    check_gateways(pinned, gateways, kem, hostnames_allowed=hostnames_allowed)
+    if voting is not None:
+        check_authorities(voting, authorities, hostnames_allowed=hostnames_allowed)
+    _require_authorities(root, authorities)
+    return ClientConfig(
+        path=root.path,
+        pki_signature_scheme=root.string("PKISignatureScheme"),
+        wire_kem_scheme=kem.name,
+        preferred_transports=transports or DEFAULT_TRANSPORTS,
+        metrics_address=metrics_address,
+        allow_hostname_addresses=hostnames_allowed,
+        session_grace_period=grace_period,
+        listen=listen,
+        logging=logging,
+        upstream_proxy=proxy,
+        debug=debug,
+        geometry=geometry,
+        pigeonhole_geometry=pigeonhole_geometry,
+        pinned_gateways=gateways,
+        authorities=authorities,
+    )
+
+
+def _refuse_tables(root: Table) -> None:
+    if root.holds("PigeonholeGeometry"):
+        raise root.fault(
+            "",
+            "config: [PigeonholeGeometry] must not be set; it is derived from [SphinxGeometry]. "
+            "Remove the [PigeonholeGeometry] table.",
+        )
+    if root.holds("CachedDocument"):
+        raise root.fault("", "[CachedDocument] is not supported, by the reference neither", "remove the table")
+
+
+def _read_grace_period(root: Table) -> float:
+    value = root.string_or_integer("SessionGracePeriod")
+    if isinstance(value, int):
+        seconds = value / _NANOSECONDS
+    else:
+        try:
+            seconds = parse_duration(value)
+        except EpochError as error:
+            raise root.fault("SessionGracePeriod", f'invalid duration: "{value}"', 'write "10m" or "30s"') from error
+    return seconds if seconds > 0 else DEFAULT_GRACE_PERIOD
+
+
+def _read_debug(table: Table | None) -> Debug:
+    default = Debug()
+    if table is None:
+        return default
+    return Debug(
+        disable_decoy_traffic=table.boolean("DisableDecoyTraffic"),
+        enable_time_sync=table.boolean("EnableTimeSync"),
+        session_dial_timeout=_seconds(table, "SessionDialTimeout") or default.session_dial_timeout,
+        initial_max_pki_retrieval_delay=_seconds(table, "InitialMaxPKIRetrievalDelay")
+        or default.initial_max_pki_retrieval_delay,
+        polling_interval=_seconds(table, "PollingInterval") or default.polling_interval,
+    )
+
+
+def _seconds(table: Table, key: str) -> int:
+    value = table.integer(key)
+    if value < 0:
+        raise table.fault(key, f"is {value}", "expected seconds, or 0 for the default")
+    return value
+
+
+def _read_logging(table: Table | None) -> Logging:
+    if table is None:
+        return Logging()
+    disable = table.boolean("Disable")
+    file = table.string("File")
+    level = table.string("Level") or Logging().level
+    if level.upper() not in LOG_LEVELS:
+        raise table.fault(
+            "", f"config: Logging: Level '{level}' is invalid", f"expected one of {', '.join(LOG_LEVELS)}"
+        )
+    if file and not disable and not Path(file).is_absolute():
+        raise table.fault("File", "log file path must be absolute path", f"not '{file}'")
+    return Logging(disable, Path(file) if file else None, level.upper())
+
+
+def _require_ip_metrics(root: Table, address: str) -> None:
+    if not address:
+        return
+    try:
+        require_ip_address(address)
+    except AddressError as error:
+        raise root.fault("MetricsAddress", f"config: MetricsAddress: {error}") from error
+
+
+def _require_authorities(root: Table, authorities: tuple[Authority, ...]) -> None:
+    if not authorities:
+        raise ConfigError(
+            root.path,
+            "no directory authority is configured, so no document could ever be verified",
+            table="VotingAuthority",
+            fix="copy the network's [[VotingAuthority.Peers]] tables",
+        )

@@ -1,0 +1,118 @@
+"""What a configuration says, once it has been read and found good."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from sphinx.geometry import Geometry
+
+ABSTRACT_PREFIX = "@"
+"""First character of an abstract Unix socket's name, where the address itself has a NUL."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTcp:
+    """Applications come by TCP; port 0 is any free one, an empty host every interface."""
+
+    host: str
+    port: int
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenUnix:
+    """Applications come by a Unix socket: a path, or `@name` in Linux's abstract namespace."""
+
+    address: str
+
+    @property
+    def is_abstract(self) -> bool:
+        """Whether the socket has a name but no file."""
+        return self.address.startswith(ABSTRACT_PREFIX)
+
+    @property
+    def socket_address(self) -> str:
+        """The address as bind and connect take it: an abstract name begins with a NUL there."""
+        return self.address.replace(ABSTRACT_PREFIX, "\0", 1) if self.is_abstract else self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """Where the log goes (standard output where `file` is None) and from which level (upper case) on."""
+
+    disable: bool = False
+    file: Path | None = None
+    level: str = "NOTICE"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamProxy:
+    """The way to the gateway; `type` is lower case, "none" for a direct one."""
+
+    type: str = "none"
+    network: str = ""
+    address: str = ""
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Debug:
+    """Switches for experiments; the three times (seconds) are read for the reference's sake and drive nothing."""
+
+    disable_decoy_traffic: bool = False
+    enable_time_sync: bool = False
+    session_dial_timeout: int = 30
+    initial_max_pki_retrieval_delay: int = 30
+    polling_interval: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedGateway:
+    """A gateway that is trusted before any document is: raw public keys and URLs to dial."""
+
+    name: str
+    identity_key: bytes
+    link_key: bytes
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A directory authority: raw public keys for us, their PEM for the applications that ask."""
+
+    identifier: str
+    pki_signature_scheme: str
+    wire_kem_scheme: str
+    addresses: tuple[str, ...]
+    identity_public_key: bytes
+    link_public_key: bytes
+    identity_public_key_pem: str
+    link_public_key_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names."""
+
+    path: Path
+    pki_signature_scheme: str
+    wire_kem_scheme: str
+    preferred_transports: tuple[str, ...]
+    metrics_address: str
+    allow_hostname_addresses: bool
+    session_grace_period: float
+    listen: ListenTcp | ListenUnix
+    logging: Logging
+    upstream_proxy: UpstreamProxy
+    debug: Debug
+    geometry: Geometry
+    pigeonhole_geometry: PigeonholeGeometry
+    pinned_gateways: tuple[PinnedGateway, ...]
+    authorities: tuple[Authority, ...]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the log about settings that are accepted and have no effect."""
+        if not self.metrics_address:
+            return ()
+        return (f"{self.path}: MetricsAddress: metrics are not served by this version, the address stays closed",)

@@ -1,0 +1,176 @@
+"""The parties whose keys the configuration pins: gateways to dial and authorities to believe."""
+
+from typing import TYPE_CHECKING, Final
+
+from kpclientd.config.addresses import (
+    PEER_SCHEMES,
+    TCP_NETWORKS,
+    AddressError,
+    parse_url,
+    require_ip_url,
+)
+from kpclientd.config.model import Authority, PinnedGateway
+from kpclientd.config.table import Table
+from kpclientd.errors import ConfigError
+from pki.errors import PemError, PkiError
+from pki.pem import decode_pem, encode_pem
+from sphinx.errors import SphinxError
+
+if TYPE_CHECKING:
+    from pki.signatures import SignatureScheme
+    from sphinx.crypto.kem import Kem
+
+_DIALLED: Final = frozenset(TCP_NETWORKS)
+
+
+def read_kem(table: Table, key: str = "WireKEMScheme") -> "Kem":
+    """The KEM that `key` names; the two first texts are the reference's.
+
+    Raises:
+        ConfigError: the name is missing, or this version has no such KEM.
+    """
+    from sphinx.crypto.kem import kem_scheme
+
+    name = table.string(key)
+    if not name:
+        raise table.fault("", f"{key} is empty string", "name the network's KEM, such as xwing")
+    try:
+        return kem_scheme(name)
+    except SphinxError as error:
+        raise table.fault("", f"{key} is nil", str(error)) from error
+
+
+def read_gateways(pinned: Table) -> tuple[PinnedGateway, ...]:
+    """Read `[[PinnedGateways.Gateways]]`.
+
+    Raises:
+        ConfigError: a key is missing or mistyped, a scheme unknown, a PEM bad, or an address none.
+    """
+    return tuple(_read_gateway(entry) for entry in pinned.entries("Gateways"))
+
+
+def read_authorities(voting: Table) -> tuple[Authority, ...]:
+    """Read `[[VotingAuthority.Peers]]`; their addresses are kept as they are, since a client never dials them.
+
+    Raises:
+        ConfigError: a key is missing or mistyped, a scheme unknown, or a PEM bad.
+    """
+    return tuple(_read_authority(entry) for entry in voting.entries("Peers"))
+
+
+def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: "Kem", *, hostnames_allowed: bool) -> None:
+    """Refuse gateways whose addresses need DNS, unless that is allowed, and those that could never be connected to.
+
+    Raises:
+        ConfigError: the first such gateway.
+    """
+    if not hostnames_allowed:
+        for gateway in gateways:
+            _require_literals(pinned, "Gateways", f'PinnedGateway "{gateway.name}"', gateway.addresses)
+    for entry in pinned.entries("Gateways"):
+        if (other := read_kem(entry).name) != kem.name:
+            fault = f"is {other}, and the daemon's own is {kem.name}: their handshake cannot succeed"
+            raise entry.fault("WireKEMScheme", fault, "make the two equal")
+    addresses = [address for gateway in gateways for address in gateway.addresses]
+    if addresses and not any(parse_url(address).scheme in _DIALLED for address in addresses):
+        raise pinned.fault(
+            "Gateways",
+            "no gateway has an address that this version can dial",
+            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in TCP_NETWORKS)}",
+        )
+
+
+def check_authorities(voting: Table, authorities: tuple[Authority, ...], *, hostnames_allowed: bool) -> None:
+    """Refuse authority addresses that need DNS, unless that is allowed.
+
+    Raises:
+        ConfigError: the first such address.
+    """
+    if not hostnames_allowed:
+        for authority in authorities:
+            label = f'VotingAuthority peer "{authority.identifier}"'
+            _require_literals(voting, "Peers", label, authority.addresses)
+
+
+def _read_gateway(entry: Table) -> PinnedGateway:
+    kem = read_kem(entry)
+    name = entry.required_string("Name")
+    scheme = _read_signature_scheme(entry)
+    return PinnedGateway(
+        name=name,
+        identity_key=_read_key(entry, "IdentityKey", scheme.name, scheme.public_key_length),
+        link_key=_read_key(entry, "LinkKey", kem.name, kem.public_key_length),
+        addresses=_read_gateway_addresses(entry, name),
+    )
+
+
+def _read_authority(entry: Table) -> Authority:
+    identifier = entry.required_string("Identifier")
+    scheme = _read_signature_scheme(entry)
+    identity_key = _read_key(entry, "IdentityPublicKey", scheme.name, scheme.public_key_length)
+    kem = read_kem(entry)
+    link_key = _read_key(entry, "LinkPublicKey", kem.name, kem.public_key_length)
+    addresses = entry.strings("Addresses")
+    if not addresses or not all(addresses):
+        raise entry.fault("Addresses", "is missing or has an empty element", "expected an array of URLs")
+    return Authority(
+        identifier=identifier,
+        pki_signature_scheme=scheme.name,
+        wire_kem_scheme=kem.name,
+        addresses=addresses,
+        identity_public_key=identity_key,
+        link_public_key=link_key,
+        identity_public_key_pem=_write_key(entry, "IdentityPublicKey", scheme.name, identity_key),
+        link_public_key_pem=_write_key(entry, "LinkPublicKey", kem.name, link_key),
+    )
+
+
+def _read_signature_scheme(entry: Table) -> "SignatureScheme":
+    from pki.signatures import signature_scheme
+
+    name = entry.required_string("PKISignatureScheme")
+    try:
+        return signature_scheme(name)
+    except PkiError as error:
+        raise entry.fault("PKISignatureScheme", str(error)) from error
+
+
+def _read_key(entry: Table, key: str, scheme_name: str, length: int) -> bytes:
+    try:
+        return decode_pem(entry.required_string(key), scheme_name, "PUBLIC", length)
+    except PemError as error:
+        raise entry.fault(key, str(error), "copy the key again from its owner's file") from error
+
+
+def _write_key(entry: Table, key: str, scheme_name: str, raw: bytes) -> str:
+    try:
+        return encode_pem(scheme_name, "PUBLIC", raw)
+    except PemError as error:
+        raise entry.fault(key, str(error)) from error
+
+
+def _read_gateway_addresses(entry: Table, name: str) -> tuple[str, ...]:
+    addresses = entry.strings("Addresses")
+    for address in addresses:
+        try:
+            url = parse_url(address)
+        except AddressError as error:
+            raise entry.fault("Addresses", f"Address URL decode failure: {error}") from error
+        if url.scheme not in PEER_SCHEMES:
+            fix = f"expected one of {', '.join(PEER_SCHEMES)}"
+            raise entry.fault("Addresses", f"Address Invalid Scheme: {url.scheme} in {address}", fix)
+        if url.port is None:
+            raise entry.fault("Addresses", f'address "{address}" has no port', "write scheme://host:port")
+    if not addresses:
+        raise entry.fault("Addresses", f'No valid Addresses in gateway "{name}"', "add its URL, scheme://host:port")
+    return addresses
+
+
+def _require_literals(table: Table, key: str, label: str, addresses: tuple[str, ...]) -> None:
+    for address in addresses:
+        try:
+            require_ip_url(address)
+        except AddressError as error:
+            raise ConfigError(
+                table.path, f"config: {label}: {error}", table=f"{table.name}.{key}", key="Addresses"
+            ) from error

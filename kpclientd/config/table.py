@@ -1,0 +1,200 @@
+"""A TOML table read the way the reference's library reads one: names in any case, types without mercy.
+
+Every key that a reader asks for becomes a known one. What nobody asked for is what a strict reading complains about,
+so there is no second list of keys to keep in step with the code that uses them.
+"""
+
+import datetime
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from kpclientd.errors import ConfigError, UnknownKeysError
+
+MAX_FILE_LENGTH: Final = 4 * 1024 * 1024
+"""Longest file to read (bytes): a hundred times what a network with the longest keys there are needs."""
+
+Value = TypeVar("Value")
+
+_TYPE_NAMES: Final[Mapping[type, str]] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    list: "an array",
+    dict: "a table",
+    datetime.datetime: "a date",
+    datetime.date: "a date",
+    datetime.time: "a time",
+}
+
+
+def read_table(path: Path) -> "Table":
+    """Read a file as one table.
+
+    Raises:
+        ConfigError: it cannot be read, is too long, or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_LENGTH + 1)
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_FILE_LENGTH:
+        raise ConfigError(path, f"is longer than {MAX_FILE_LENGTH} bytes, so it is no configuration")
+    try:
+        return Table(path, "", tomllib.loads(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, f"toml: byte {error.start} is not UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(path, f"toml: {error}") from error
+
+
+class Table:
+    """One table of a configuration file.
+
+    Args:
+        path: the file, for error messages.
+        name: the table's dotted name as the file spells it, empty at the top level.
+        values: what the parser made of it.
+    """
+
+    __slots__ = ("_children", "_known", "_values", "name", "path")
+
+    def __init__(self, path: Path, name: str, values: Mapping[str, object]) -> None:
+        self.path = path
+        self.name = name
+        self._values = values
+        self._known: dict[str, str] = {}
+        self._children: dict[str, Table] = {}
+
+    def string(self, key: str, default: str = "") -> str:
+        """The string under `key`."""
+        return self._value(key, str, default)
+
+    def integer(self, key: str, default: int = 0) -> int:
+        """The integer under `key`; a boolean is none."""
+        return self._value(key, int, default)
+
+    def boolean(self, key: str, default: bool = False) -> bool:
+        """The boolean under `key`."""
+        return self._value(key, bool, default)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """The array of strings under `key`, empty where there is none."""
+        values: list[object] = self._value(key, list, [])
+        for position, value in enumerate(values, start=1):
+            if not isinstance(value, str):
+                raise self.fault(key, f"element {position} is {type_name(value)}", "expected a string")
+        return tuple(value for value in values if isinstance(value, str))
+
+    def string_or_integer(self, key: str) -> str | int:
+        """Either of the two under `key`; 0 where there is neither."""
+        value = self._find(key)
+        if value is None:
+            return 0
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            return value
+        raise self.fault(key, f"is {type_name(value)}", "expected a string or an integer")
+
+    def table(self, key: str) -> "Table | None":
+        """The table under `key`, or None; the same one each time."""
+        if self._find(key) is None:
+            return None
+        if key not in self._children:
+            values: dict[str, object] = self._value(key, dict, {})
+            self._children[key] = Table(self.path, self._dotted(self._known[key]), values)
+        return self._children[key]
+
+    def entries(self, key: str) -> "Iterator[Table]":
+        """The tables of the array under `key`; a strict reading leaves their inside alone, as the reference does."""
+        values: list[object] = self._value(key, list, [])
+        for position, value in enumerate(values, start=1):
+            if not isinstance(value, dict):
+                raise self.fault(key, f"element {position} is {type_name(value)}", "expected a table")
+            yield Table(self.path, f"{self._dotted(key)} #{position}", value)
+
+    def required_string(self, key: str) -> str:
+        """The string under `key`, which must be there and not be empty."""
+        if self._find(key) is None:
+            raise self.fault(key, "is missing", self._nearest(key) or "add it")
+        value = self.string(key)
+        if not value:
+            raise self.fault(key, "is empty", "expected a string")
+        return value
+
+    def holds(self, key: str) -> bool:
+        """Whether the file has `key` at all."""
+        return self._find(key) is not None
+
+    def fault(self, key: str, fault: str, fix: str = "") -> ConfigError:
+        """An error that names this table and `key`."""
+        return ConfigError(self.path, fault, table=self.name, key=key, fix=fix)
+
+    def check_known(self) -> None:
+        """Refuse every key, here and in the tables below, that no reader has asked for.
+
+        Raises:
+            UnknownKeysError: lists them all, and what misspelt ones may have meant.
+        """
+        unknown: list[str] = []
+        hints: list[str] = []
+        self._collect_unknown(unknown, hints)
+        if unknown:
+            raise UnknownKeysError(self.path, unknown, hints)
+
+    def _value(self, key: str, kind: type[Value], default: Value) -> Value:
+        value = self._find(key)
+        if value is None:
+            return default
+        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            return value
+        raise self.fault(key, f"is {type_name(value)}", f"expected {_TYPE_NAMES[kind]}")
+
+    def _find(self, key: str) -> object | None:
+        spellings = [name for name in self._values if name.casefold() == key.casefold()]
+        if len(spellings) > 1:
+            raise self.fault(key, f"is given {len(spellings)} times, as {', '.join(spellings)}", "keep one")
+        self._known[key] = spellings[0] if spellings else key
+        return self._values[spellings[0]] if spellings else None
+
+    def _dotted(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def _collect_unknown(self, unknown: list[str], hints: list[str]) -> None:
+        asked = set(self._known.values())
+        for key, value in self._values.items():
+            if key in asked:
+                continue
+            unknown.extend(_leaves(self._dotted(key), value))
+            if meant := _closest(key, self._known):
+                hints.append(f"did you mean {self._dotted(meant)} by {self._dotted(key)}?")
+        for child in self._children.values():
+            child._collect_unknown(unknown, hints)
+
+    def _nearest(self, key: str) -> str:
+        similar = _closest(key, self._values)
+        return f"is {similar} meant to be it?" if similar else ""
+
+
+def type_name(value: object) -> str:
+    """How TOML calls the type of `value`, with its article."""
+    return next((name for kind, name in _TYPE_NAMES.items() if type(value) is kind), "of another type")
+
+
+def _leaves(name: str, value: object) -> Iterator[str]:
+    """An unknown key, and all keys below it: the reference lists both."""
+    yield name
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            for key, inner in item.items():
+                yield from _leaves(f"{name}.{key}", inner)
+
+
+def _closest(key: str, candidates: Mapping[str, object]) -> str:
+    from difflib import get_close_matches  # needed only once something is wrong
+
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    similar = get_close_matches(key.casefold(), by_folded, n=1)
+    return by_folded[similar[0]] if similar else ""

@@ -1,0 +1,51 @@
+"""What can go wrong on the daemon's floor, by what the reader of the message can do about it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class KpclientdError(Exception):
+    """Root of every error this package raises on purpose; its text is written for the person who runs it."""
+
+
+class ConfigError(KpclientdError):
+    """A configuration file cannot be used.
+
+    Args:
+        path: the file.
+        fault: what is wrong with the value; never the value of a secret.
+        table: dotted name of the table that holds the key, empty at the top level.
+        key: the key, empty when the fault names it already or concerns the whole table.
+        fix: what to write instead, empty when the fault says it.
+    """
+
+    def __init__(self, path: Path, fault: str, *, table: str = "", key: str = "", fix: str = "") -> None:
+        self.path = path
+        self.fault = fault
+        self.table = table
+        self.key = key
+        self.fix = fix
+        place = " ".join(part for part in (f"[{table}]" if table else "", key) if part)
+        super().__init__(": ".join(part for part in (str(path), place, fault) if part) + (fix and f"; {fix}"))
+
+
+class UnknownKeysError(ConfigError):
+    """A strict reading found keys that mean nothing here; the text is the reference's.
+
+    Args:
+        path: the file.
+        keys: dotted names of the unknown keys.
+        hints: for misspelt ones, what was probably meant.
+    """
+
+    def __init__(self, path: Path, keys: Iterable[str], hints: Iterable[str] = ()) -> None:
+        self.keys = tuple(sorted(set(keys)))
+        self.hints = tuple(hints)
+        super().__init__(path, f"unrecognised configuration keys: {', '.join(self.keys)}")
+
+    def __str__(self) -> str:
+        return "\n".join((f"config file '{self.path}': {self.fault}", *self.hints))
+
+
+class LogFileError(KpclientdError):
+    """The log file cannot be opened for appending."""

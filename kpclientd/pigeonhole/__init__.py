@@ -1,0 +1,1 @@
+"""Pigeonhole: anonymous mailboxes on storage replicas, reached through couriers."""
