@@ -1,0 +1,62 @@
+"""A queue of deadlines, each under a key of which there is at most one."""
+
+import heapq
+import itertools
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class TimerQueue(Generic[Key]):
+    """Deadlines in order. Setting a key again moves it; a cancelled key never fires.
+
+    Moved and cancelled deadlines stay in the heap until they come up or outnumber the live ones, so each operation
+    costs O(log n) and the heap is never longer than twice the live keys.
+    """
+
+    __slots__ = ("_counter", "_heap", "_live")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Key]] = []
+        self._live: dict[Key, tuple[float, int]] = {}
+        self._counter = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._live
+
+    def set(self, key: Key, deadline: float) -> None:
+        """Let `key` fire at `deadline` (seconds), and at no other time."""
+        turn = next(self._counter)
+        self._live[key] = (deadline, turn)
+        heapq.heappush(self._heap, (deadline, turn, key))
+        if len(self._heap) > 2 * len(self._live) + 1:
+            self._heap = [(when, turn, key) for key, (when, turn) in self._live.items()]
+            heapq.heapify(self._heap)
+
+    def cancel(self, key: Key) -> bool:
+        """Let `key` not fire; true if it would have."""
+        return self._live.pop(key, None) is not None
+
+    def next(self) -> float | None:
+        """The earliest deadline, or None."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: float) -> list[Key]:
+        """Remove and return the keys whose deadline is not after `now`, earliest first."""
+        due = []
+        self._drop_stale()
+        while self._heap and self._heap[0][0] <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._live[key]
+            due.append(key)
+            self._drop_stale()
+        return due
+
+    def _drop_stale(self) -> None:
+        while self._heap and self._live.get(self._heap[0][2]) != self._heap[0][:2]:
+            heapq.heappop(self._heap)

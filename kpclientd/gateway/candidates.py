@@ -1,0 +1,76 @@
+"""Which gateway to dial next, and at which addresses.
+
+Source: the Katzenpost wire protocol, "choosing the gateway" and "transports".
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from kpclientd.config.model import PinnedGateway
+from kpclientd.gateway.errors import NoGateway
+from pki import Document
+from sphinx.randomness import Randomness
+from sphinx.types import NODE_ID_LENGTH, NodeId
+
+DIALLED_SCHEMES: Final = ("tcp", "tcp4", "tcp6")
+"""URL schemes that this version can dial; others are passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A gateway that may be dialled.
+
+    Attributes:
+        name: for people.
+        node_id: BLAKE2b-256 of its identity key (32 bytes); it must present this in the handshake.
+        link_key: its key of the link KEM; it must own this.
+        addresses: URLs that can be dialled, in order of preference.
+    """
+
+    name: str
+    node_id: NodeId = field(repr=False)
+    link_key: bytes = field(repr=False)
+    addresses: tuple[str, ...]
+
+
+def candidate_from_document(document: Document, transports: Sequence[str], randomness: Randomness) -> Candidate:
+    """A uniformly random gateway of `document`.
+
+    Raises:
+        NoGateway: if it has none, or the chosen one has no address that can be dialled.
+    """
+    if not document.gateway_nodes:
+        raise NoGateway("the consensus document lists no gateway")
+    chosen = randomness.choice(document.gateway_nodes)
+    return _candidate(chosen.name, chosen.node_id, chosen.link_key, _in_order(chosen.addresses, transports))
+
+
+def candidate_from_pins(pins: Sequence[PinnedGateway], transports: Sequence[str], randomness: Randomness) -> Candidate:
+    """A uniformly random gateway of the configuration.
+
+    Raises:
+        NoGateway: if none is pinned, or the chosen one has no address that can be dialled.
+    """
+    if not pins:
+        raise NoGateway("the configuration pins no gateway, and no consensus document is at hand")
+    chosen = randomness.choice(pins)
+    by_scheme: dict[str, list[str]] = {}
+    for address in chosen.addresses:
+        by_scheme.setdefault(urlsplit(address).scheme, []).append(address)
+    node_id = NodeId(hashlib.blake2b(chosen.identity_key, digest_size=NODE_ID_LENGTH).digest())
+    return _candidate(chosen.name, node_id, chosen.link_key, _in_order(by_scheme, transports))
+
+
+def _in_order(addresses: Mapping[str, Sequence[str]], transports: Sequence[str]) -> tuple[str, ...]:
+    return tuple(url for transport in transports for url in addresses.get(transport, ()))
+
+
+def _candidate(name: str, node_id: NodeId, link_key: bytes, addresses: tuple[str, ...]) -> Candidate:
+    dialled = tuple(url for url in addresses if urlsplit(url).scheme in DIALLED_SCHEMES)
+    if not dialled:
+        offered = ", ".join(addresses) or "none"
+        raise NoGateway(f"gateway {name!r} has no address that can be dialled (tcp only; it offers: {offered})")
+    return Candidate(name, node_id, link_key, dialled)

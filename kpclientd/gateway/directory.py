@@ -1,0 +1,82 @@
+"""Follows the epochs: fetches each consensus document in time, has it verified, announces it.
+
+What may be believed, and when to ask, is decided by `pki.trust`; here are only the waits and the fetches. A gateway
+that serves a document which does not verify is dropped: another one, or another try, may do better, and what was
+verified before stays.
+
+Source: the Katzenpost client's PKI worker.
+"""
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from kpclientd.gateway.errors import DocumentGone, FetchFailed, NotConnected
+from kpclientd.gateway.link import GatewayLink
+from kpclientd.logs import NOTICE
+from pki import DocumentRejected, TrustedDocuments, VerifiedDocument
+
+log = logging.getLogger("client/pki")
+
+
+class Directory:
+    """The document worker.
+
+    Args:
+        trusted: decides, and keeps the documents.
+        link: gives the present link, or None.
+        unix: the present, in Unix seconds.
+        announce: called once an epoch, with the document that has become current.
+    """
+
+    def __init__(
+        self,
+        trusted: TrustedDocuments,
+        *,
+        link: Callable[[], GatewayLink | None],
+        unix: Callable[[], float],
+        announce: Callable[[VerifiedDocument], None],
+    ) -> None:
+        self._trusted = trusted
+        self._link = link
+        self._unix = unix
+        self._announce = announce
+        self._woken = trio.Event()
+
+    def wake(self) -> None:
+        """Look again at once: a link has come up, or the clock has jumped."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Follow the epochs, for ever."""
+        while True:
+            self._woken = trio.Event()
+            await self._fetch_wanted()
+            document = self._trusted.announce(self._unix())
+            if document is not None:
+                log.info("The document of epoch %d is current.", document.document.epoch)
+                self._announce(document)
+            now = self._unix()
+            with trio.move_on_after(max(0.0, self._trusted.next_wakeup(now) - now)):
+                await self._woken.wait()
+
+    async def _fetch_wanted(self) -> None:
+        for epoch in self._trusted.wanted(self._unix()):
+            link = self._link()
+            if link is None:
+                return
+            try:
+                blob = await link.fetch(epoch)
+                document = self._trusted.accept(blob, epoch, self._unix())
+            except DocumentGone as error:
+                log.log(NOTICE, "%s", error)
+                self._trusted.mark_gone(epoch, self._unix())
+            except (FetchFailed, NotConnected) as error:
+                log.debug("%s", error)
+            except DocumentRejected as error:
+                log.error("Refused the document of epoch %d: %s", epoch, error)
+                link.close(f"it served a document that is refused: {error}")
+                return
+            else:
+                log.debug("verified the document of epoch %d (%d bytes)", epoch, len(document.certificate))

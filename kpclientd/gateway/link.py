@@ -1,0 +1,303 @@
+"""One established link to a gateway: commands in, commands out, until it ends for one stated reason.
+
+Delivery is push: the gateway sends a message, waits for its acknowledgement, sends the next. What it delivers is
+handed on at once and acknowledged at once, whether or not anybody still waits for it.
+
+Source: the Katzenpost wire protocol, "connected state" and "fetching the consensus".
+"""
+
+import hmac
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from kpclientd.gateway.candidates import Candidate
+from kpclientd.gateway.errors import DocumentGone, FetchFailed, LinkLost, NotConnected
+from kpclientd.traffic.composer import Origin
+from kpclientd.traffic.tokens import TokenBucket
+from kpclientd.wire.commands import (
+    Command,
+    CommandCodec,
+    Consensus2,
+    Disconnect,
+    GetConsensus2,
+    Message,
+    MessageDelivered,
+    NoOp,
+    SendPacket,
+)
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Gone, NotFound
+from kpclientd.wire.errors import WireError
+from kpclientd.wire.session import CommandReceived, Established, Event, PeerCredentials, Session
+from sphinx.crypto.kem import Kem
+from sphinx.geometry import Geometry
+from sphinx.randomness import Randomness
+from sphinx.types import RecipientId, SurbId
+
+HANDSHAKE_SECONDS: Final = 20.0
+READ_SECONDS: Final = 15.0
+"""A gateway sends a heartbeat each 10 s; one that is silent for longer than this is gone."""
+
+WRITE_SECONDS: Final = 60.0
+FETCH_SECONDS: Final = 30.0
+KEEPALIVE_SECONDS: Final = 60.0
+"""A gateway drops a client that sends nothing for 120 s; without cover traffic only this keeps the link."""
+
+READ_SIZE: Final = 65536
+QUEUE_ID_BYTES: Final = 16
+LEAST_UNCERTAINTY_SECONDS: Final = 0.02
+"""Jitter of a local network; see `TokenBucket`."""
+
+
+class GatewayLink:
+    """A link after its handshake. Made by `open_link`; lives while `run` runs.
+
+    Attributes:
+        candidate: the gateway.
+        origin: what packets for this link must be composed with.
+        tokens: what the gateway's rate limiter surely has for us.
+        clock_skew: our clock less the gateway's (seconds), as measured in the handshake.
+        since: Unix seconds at which it was established.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        session: Session,
+        candidate: Candidate,
+        origin: Origin,
+        tokens: TokenBucket,
+        *,
+        geometry: Geometry,
+        clock_skew: float,
+        since: float,
+        unix: Callable[[], float],
+        on_message: Callable[[SurbId, bytes], None],
+        early: list[Event],
+    ) -> None:
+        self.candidate = candidate
+        self.origin = origin
+        self.tokens = tokens
+        self.clock_skew = clock_skew
+        self.since = since
+        self._stream = stream
+        self._session = session
+        self._unix = unix
+        self._on_message = on_message
+        self._early = early
+        self._assembler = ConsensusAssembler(geometry)
+        self._waiter: trio.MemorySendChannel[Fetched | Gone | NotFound] | None = None
+        self._writing = trio.Lock()
+        self._last_write = trio.current_time()
+        self._scope = trio.CancelScope()
+        self._end: LinkLost | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the link has not ended."""
+        return self._end is None
+
+    async def run(self) -> LinkLost:
+        """Serve the link until it ends, and return why it did. Cancellation closes it."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep_alive)
+                    await self._read()
+        finally:
+            self.close("the daemon stops")
+            self._session.close()
+            await trio.aclose_forcefully(self._stream)
+        return self._end or LinkLost("the link was closed")
+
+    def close(self, reason: str) -> None:
+        """End the link; the first reason given is the one that counts."""
+        if self._end is None:
+            self._end = LinkLost(reason)
+        self._scope.cancel()
+        if self._waiter is not None:
+            self._waiter.close()
+
+    async def send_packet(self, packet: bytes) -> None:
+        """Write one Sphinx packet (`packet_length` bytes) to the gateway.
+
+        Raises:
+            LinkLost: if the link ends before the packet is written.
+        """
+        self.tokens.spend(trio.current_time())
+        await self._send(SendPacket(packet))
+
+    async def fetch(self, epoch: int) -> bytes:
+        """Return the signed consensus document of `epoch`, unverified.
+
+        Raises:
+            FetchFailed: if it is not there yet, did not come within 30 s, or an earlier request is still unfinished.
+            DocumentGone: if there will never be one.
+            NotConnected: if the link ended meanwhile.
+        """
+        if self._waiter is not None or not self._assembler.is_idle:
+            raise FetchFailed("an earlier document request is still unfinished on this link")
+        self._waiter, answers = trio.open_memory_channel[Fetched | Gone | NotFound](1)
+        try:
+            with answers, trio.fail_after(FETCH_SECONDS):
+                self._assembler.request(epoch)
+                await self._send(GetConsensus2(epoch))
+                answer = await answers.receive()
+        except trio.TooSlowError:
+            self._assembler.give_up()
+            raise FetchFailed(f"the gateway did not send epoch {epoch}'s document in {FETCH_SECONDS:.0f} s") from None
+        except (trio.EndOfChannel, LinkLost):
+            raise NotConnected("the link to the gateway ended") from None
+        finally:
+            self._waiter = None
+        match answer:
+            case Fetched(blob=blob):
+                return blob
+            case Gone():
+                raise DocumentGone(f"the gateway will never have a document of epoch {epoch}")
+            case NotFound():
+                raise FetchFailed(f"the gateway has no document of epoch {epoch} yet")
+
+    async def _send(self, command: Command) -> None:
+        async with self._writing:
+            if self._end is not None:
+                raise self._end
+            try:
+                # Sealing advances the cipher: the frame must be the next one written, or the link is lost.
+                frame = self._session.seal(command)
+                with trio.fail_after(WRITE_SECONDS):
+                    await self._stream.send_all(frame)
+            except trio.TooSlowError:
+                self.close(f"the gateway took no data for {WRITE_SECONDS:.0f} s")
+            except (trio.BrokenResourceError, trio.ClosedResourceError, WireError) as error:
+                self.close(f"writing failed: {error}")
+            except trio.Cancelled:
+                self.close("a write was cut short")
+                raise
+            if self._end is not None:
+                raise self._end
+            self._last_write = trio.current_time()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await trio.sleep_until(self._last_write + KEEPALIVE_SECONDS)
+            if trio.current_time() >= self._last_write + KEEPALIVE_SECONDS:
+                try:
+                    await self._send(NoOp())
+                except LinkLost:
+                    return
+
+    async def _read(self) -> None:
+        try:
+            await self._dispatch_all(self._early)
+            deadline = trio.current_time() + READ_SECONDS
+            while self.is_up:
+                with trio.fail_at(deadline):
+                    data = await self._stream.receive_some(READ_SIZE)
+                if not data:
+                    self.close("the gateway closed the connection")
+                    return
+                events = self._session.receive(data, self._unix())
+                if events:
+                    deadline = trio.current_time() + READ_SECONDS
+                await self._dispatch_all(events)
+        except trio.TooSlowError:
+            self.close(f"the gateway was silent for {READ_SECONDS:.0f} s")
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.close(f"the connection broke: {error}")
+        except WireError as error:
+            self.close(f"the gateway broke the protocol: {error}")
+        except LinkLost:
+            return
+
+    async def _dispatch_all(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, CommandReceived):
+                await self._dispatch(event.command)
+
+    async def _dispatch(self, command: Command) -> None:
+        match command:
+            case NoOp():
+                pass
+            case Message(sequence=sequence, surb_id=surb_id, payload=payload):
+                self._on_message(surb_id, payload)
+                await self._send(MessageDelivered(sequence))
+            case Consensus2():
+                outcome = self._assembler.feed(command)
+                if outcome is not None and self._waiter is not None:
+                    self._waiter.send_nowait(outcome)
+            case Disconnect():
+                self.close("the gateway disconnected us")
+            case _:
+                self.close(f"the gateway sent a {type(command).__name__}, which clients do not take")
+
+
+async def open_link(
+    stream: trio.abc.Stream,
+    candidate: Candidate,
+    *,
+    kem: Kem,
+    geometry: Geometry,
+    randomness: Randomness,
+    unix: Callable[[], float],
+    on_message: Callable[[SurbId, bytes], None],
+) -> GatewayLink:
+    """Shake hands with `candidate` over `stream`, with a fresh link key and a fresh queue id.
+
+    Raises:
+        LinkLost: if the peer is not that gateway, breaks the protocol or is too slow; the stream is closed then.
+    """
+    queue_id = RecipientId(randomness.bytes(QUEUE_ID_BYTES).hex().encode())
+
+    def is_the_candidate(peer: PeerCredentials) -> bool:
+        owns_key = hmac.compare_digest(peer.public_key, candidate.link_key)
+        return hmac.compare_digest(peer.additional_data, candidate.node_id) and owns_key
+
+    session = Session.initiator(
+        kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_candidate, randomness
+    )
+    try:
+        with trio.fail_after(HANDSHAKE_SECONDS):
+            await stream.send_all(session.start())
+            asked = trio.current_time()
+            while True:
+                data = await stream.receive_some(READ_SIZE)
+                if not data:
+                    raise LinkLost("the gateway closed the connection in the handshake")
+                events = session.receive(data, unix())
+                if events:
+                    break
+                answer = session.outgoing()
+                if answer:
+                    await stream.send_all(answer)
+                    # The gateway's limiter begins to count when it reads what was just written.
+                    asked = trio.current_time()
+    except BaseException as error:
+        session.close()
+        await trio.aclose_forcefully(stream)
+        match error:
+            case trio.TooSlowError():
+                raise LinkLost(f"the handshake took longer than {HANDSHAKE_SECONDS:.0f} s") from None
+            case trio.BrokenResourceError() | trio.ClosedResourceError():
+                raise LinkLost(f"the connection broke in the handshake: {error}") from None
+            case WireError():
+                raise LinkLost(f"the handshake failed: {error}") from None
+        raise
+    established, early = events[0], events[1:]
+    assert isinstance(established, Established)
+    opened = trio.current_time()
+    tokens = TokenBucket(opened, uncertainty=2 * (opened - asked) + LEAST_UNCERTAINTY_SECONDS)
+    return GatewayLink(
+        stream,
+        session,
+        candidate,
+        Origin(candidate.node_id, queue_id),
+        tokens,
+        geometry=geometry,
+        clock_skew=established.clock_skew,
+        since=unix(),
+        unix=unix,
+        on_message=on_message,
+        early=early,
+    )
