@@ -1,0 +1,74 @@
+"""The PKI of a Katzenpost network: epochs, documents, certificates, what may be believed, and routes through it."""
+
+from pki.certificate import Certificate, Verifier, issue, key_hash, threshold
+from pki.descriptor import MixDescriptor, ReplicaDescriptor
+from pki.document import Document, ServiceEndpoint
+from pki.epoch import EpochClock, parse_duration, period_from_environment
+from pki.errors import (
+    CertificateError,
+    CertificateExpiredError,
+    ConflictingDocument,
+    DocumentRejected,
+    EncodingError,
+    EpochError,
+    EpochMismatch,
+    GeometryMismatch,
+    IllFormedDocumentError,
+    KeyLengthError,
+    PemError,
+    PkiError,
+    RouteError,
+    ThresholdError,
+    UnknownNodeError,
+    UnsupportedSignatureSchemeError,
+    UnusableDocumentError,
+)
+from pki.path import Route, delay_cap_ms, forward_route, reply_route
+from pki.pem import decode_pem, encode_pem
+from pki.signatures import SignatureScheme, SigningKey, signature_scheme
+from pki.trust import TrustedDocuments, VerifiedDocument
+from pki.wellformed import check_well_formed
+
+__all__ = [
+    "Certificate",
+    "CertificateError",
+    "CertificateExpiredError",
+    "ConflictingDocument",
+    "Document",
+    "DocumentRejected",
+    "EncodingError",
+    "EpochClock",
+    "EpochError",
+    "EpochMismatch",
+    "GeometryMismatch",
+    "IllFormedDocumentError",
+    "KeyLengthError",
+    "MixDescriptor",
+    "PemError",
+    "PkiError",
+    "ReplicaDescriptor",
+    "Route",
+    "RouteError",
+    "ServiceEndpoint",
+    "SignatureScheme",
+    "SigningKey",
+    "ThresholdError",
+    "TrustedDocuments",
+    "UnknownNodeError",
+    "UnsupportedSignatureSchemeError",
+    "UnusableDocumentError",
+    "VerifiedDocument",
+    "Verifier",
+    "check_well_formed",
+    "decode_pem",
+    "delay_cap_ms",
+    "encode_pem",
+    "forward_route",
+    "issue",
+    "key_hash",
+    "parse_duration",
+    "period_from_environment",
+    "reply_route",
+    "signature_scheme",
+    "threshold",
+]

@@ -183,7 +183,9 @@ class _Draw:
         return Route(tuple(hops), self.start + waited_ms / _MILLISECONDS)
 
     def _key(self, node: MixDescriptor, arrival: float) -> bytes:
-        epoch = self.clock.epoch(math.floor(arrival))  # whole seconds, as the reference reckons
+        # The reference reckons in whole seconds. That is the same where epochs begin at whole seconds, and where they
+        # do not, it would ask for a key of the past.
+        epoch = self.clock.epoch(arrival)
         key = node.mix_keys.get(epoch)
         if key is None:
             raise _MissingKeyError(f"node {node.name!r} has no mix key for epoch {epoch}")
