@@ -59,3 +59,7 @@ class PacketError(SphinxError):
 
 class PayloadTagError(PacketError):
     """The decrypted payload does not begin with 32 zero bytes: altered on its way, or other keys made it."""
+
+
+class EngineUnavailableError(SphinxError):
+    """The engine asked for was not built, or this processor can not run it."""

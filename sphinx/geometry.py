@@ -74,9 +74,7 @@ class Geometry:
     kem_name: str
 
     @classmethod
-    def nike(
-        cls, scheme: str, hops: int, user_forward_payload_length: int, *, with_surb: bool = True
-    ) -> "Geometry":
+    def nike(cls, scheme: str, hops: int, user_forward_payload_length: int, *, with_surb: bool = True) -> "Geometry":
         """Compute the geometry of NIKE Sphinx.
 
         Args:
@@ -91,9 +89,7 @@ class Geometry:
         return cls._compute(scheme, "", hops, user_forward_payload_length, with_surb)
 
     @classmethod
-    def kem(
-        cls, scheme: str, hops: int, user_forward_payload_length: int, *, with_surb: bool = True
-    ) -> "Geometry":
+    def kem(cls, scheme: str, hops: int, user_forward_payload_length: int, *, with_surb: bool = True) -> "Geometry":
         """Compute the geometry of KEM Sphinx; arguments and errors as for `nike`."""
         return cls._compute("", scheme, hops, user_forward_payload_length, with_surb)
 
@@ -135,9 +131,7 @@ class Geometry:
         return computed
 
     @classmethod
-    def _compute(
-        cls, nike_name: str, kem_name: str, hops: int, user_length: int, with_surb: bool
-    ) -> "Geometry":
+    def _compute(cls, nike_name: str, kem_name: str, hops: int, user_length: int, with_surb: bool) -> "Geometry":
         if bool(nike_name) == bool(kem_name):
             fault = "both are set" if nike_name else "both are empty"
             raise GeometryError(f"exactly one of NIKEName and KEMName must be set: {fault}")

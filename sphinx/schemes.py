@@ -75,9 +75,7 @@ _KEM_HYBRIDS: Final[Mapping[str, str]] = {
 
 KEM_CIPHERTEXT_LENGTHS: Final[Mapping[str, int]] = {
     **{name: length for name, length in _KEM_CIPHERTEXTS.items() if name != "kyber768"},
-    **{
-        name: sum(_KEM_CIPHERTEXTS[part] for part in parts.split("+")) for name, parts in _KEM_HYBRIDS.items()
-    },
+    **{name: sum(_KEM_CIPHERTEXTS[part] for part in parts.split("+")) for name, parts in _KEM_HYBRIDS.items()},
 }
 """Lower-case KEM name to the length of its ciphertext, the element of a KEM Sphinx header."""
 

@@ -1,0 +1,107 @@
+"""Builds packet headers: one layer for each hop, nested from the last to the first.
+
+Danezis and Goldberg, "Sphinx: A Compact and Provably Secure Mix Format" (2009), in the form of the Katzenpost Sphinx
+specification, "Header creation".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sphinx.commands import NextNodeHop, encode_commands
+from sphinx.crypto.kdf import HopKeys, hop_keys
+from sphinx.crypto.mac import header_mac
+from sphinx.crypto.nike import Nike
+from sphinx.crypto.stream import blinding_stream, header_stream, xor
+from sphinx.errors import CommandError, PathError
+from sphinx.geometry import NEXT_NODE_HOP_LENGTH, VERSION, Geometry
+from sphinx.path import PathHop
+from sphinx.randomness import Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header and what its maker must know of it.
+
+    Attributes:
+        encoded: the header (header_length bytes).
+        payload_keys: key material of the payload's layers (64 bytes each), in the order of the hops.
+    """
+
+    encoded: bytes = field(repr=False)
+    payload_keys: tuple[bytes, ...] = field(repr=False)
+
+
+def build_header(geometry: Geometry, nike: Nike, path: Sequence[PathHop], randomness: Randomness) -> Header:
+    """Build the header of a packet that takes `path`.
+
+    Args:
+        geometry: of the network.
+        nike: the geometry's scheme.
+        path: 1 to nr_hops hops.
+        randomness: drawn on for the ephemeral key, then for the filler of the hops that the path does not use.
+
+    Raises:
+        PathError: if the path is empty or too long.
+        CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
+        KeyLengthError: if a hop's public key has a wrong length.
+        WeakPublicKeyError: if a hop's public key is degenerate.
+    """
+    if not 1 <= len(path) <= geometry.nr_hops:
+        raise PathError(f"a path has {len(path)} hops, expected 1 to {geometry.nr_hops}")
+    commands = [_check_commands(geometry, path, number) for number in range(len(path))]
+    keys: list[HopKeys] = []
+
+    def blinding_factor(secret: bytes) -> bytes:
+        keys.append(hop_keys(secret))
+        return nike.generate(blinding_stream(keys[-1].blinding_seed))
+
+    ephemeral = nike.generate(randomness.bytes)
+    elements = nike.blinded_elements(ephemeral, [hop.public_key for hop in path], blinding_factor)
+    streams, paddings = _streams(geometry, keys)
+
+    per_hop = geometry.per_hop_routing_info_length
+    routing_info = randomness.bytes((geometry.nr_hops - len(path)) * per_hop)
+    mac = b""
+    for number in reversed(range(len(path))):
+        fragment = commands[number]
+        if number < len(path) - 1:
+            fragment += encode_commands([NextNodeHop(path[number + 1].node_id, mac)])
+        routing_info = xor(fragment.ljust(per_hop, b"\0") + routing_info, streams[number])
+        padding = paddings[number - 1] if number else b""
+        mac = header_mac(keys[number].mac_key, VERSION, elements[number], routing_info, padding)
+    return Header(
+        encoded=VERSION + elements[0] + routing_info + mac,
+        payload_keys=tuple(hop.payload_material for hop in keys),
+    )
+
+
+def _check_commands(geometry: Geometry, path: Sequence[PathHop], number: int) -> bytes:
+    hop = path[number]
+    if any(isinstance(command, NextNodeHop) for command in hop.commands):
+        raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")
+    encoded = encode_commands(hop.commands)
+    last = number == len(path) - 1
+    room = geometry.per_hop_routing_info_length - (0 if last else NEXT_NODE_HOP_LENGTH)
+    if len(encoded) > room:
+        raise CommandError(f"the commands of hop {number} have {len(encoded)} bytes, expected at most {room}")
+    return encoded
+
+
+def _streams(geometry: Geometry, keys: Sequence[HopKeys]) -> tuple[list[bytes], list[bytes]]:
+    """Each hop's key stream over the routing information that the builder writes, and the padding behind it.
+
+    A hop appends zeros before it deciphers, and so creates padding that the next hop's MAC covers: it must be known
+    before it exists.
+    """
+    per_hop = geometry.per_hop_routing_info_length
+    length = geometry.routing_info_length + per_hop
+    streams: list[bytes] = []
+    paddings: list[bytes] = []
+    padding = b""
+    for number, hop in enumerate(keys, start=1):
+        stream = header_stream(hop.header_key, hop.iv, length)
+        cut = length - number * per_hop
+        streams.append(stream[:cut])
+        padding = xor(stream[cut:], padding + bytes(per_hop))
+        paddings.append(padding)
+    return streams, paddings

@@ -1,0 +1,81 @@
+"""Packets of one network: all that its clients, nodes and services do with them, behind one name."""
+
+from collections.abc import Sequence
+
+from sphinx.crypto.nike import Nike, nike_scheme
+from sphinx.errors import PayloadLengthError, UnsupportedSchemeError
+from sphinx.geometry import PAYLOAD_TAG_LENGTH, Geometry
+from sphinx.header import build_header
+from sphinx.native import Engine
+from sphinx.native import engine as engine_called
+from sphinx.path import PathHop
+from sphinx.randomness import Randomness
+from sphinx.surb import NewSurb, new_surb, open_reply, packet_from_surb
+from sphinx.types import NodeId
+from sphinx.unwrap import Unwrapped, unwrap
+
+
+class Sphinx:
+    """Makes and opens the packets of one geometry; holds no state, so that threads may share it.
+
+    Args:
+        geometry: of the network.
+        engine: forces a payload engine: "aes-ni", "portable" or "python"; by default the fastest there is.
+
+    Raises:
+        UnsupportedSchemeError: if the geometry's scheme is not implemented.
+        EngineUnavailableError: if there is no such engine here.
+    """
+
+    __slots__ = ("_engine", "geometry", "nike")
+
+    geometry: Geometry
+    nike: Nike
+
+    def __init__(self, geometry: Geometry, *, engine: str | None = None) -> None:
+        if geometry.kem_name:
+            raise UnsupportedSchemeError(f"KEM Sphinx ({geometry.kem_name}) is not supported yet, NIKE Sphinx is")
+        self.geometry = geometry
+        self.nike = nike_scheme(geometry.nike_name)
+        self._engine: Engine = engine_called(engine)
+
+    def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
+        """Wrap a payload for the hops of a path.
+
+        Args:
+            path: 1 to nr_hops hops.
+            payload: forward_payload_length bytes, as `sphinx.plaintext.compose_plaintext` makes them.
+            randomness: for the ephemeral key and the filler.
+
+        Returns:
+            packet_length bytes.
+
+        Raises:
+            PayloadLengthError: if the payload has a wrong length.
+            PathError: if the path is empty or too long.
+            CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
+            KeyLengthError: if a hop's public key has a wrong length.
+            WeakPublicKeyError: if a hop's public key is degenerate.
+        """
+        expected = self.geometry.forward_payload_length
+        if len(payload) != expected:
+            raise PayloadLengthError(f"a payload has {len(payload)} bytes, expected {expected}")
+        header = build_header(self.geometry, self.nike, path, randomness)
+        layers = b"".join(reversed(header.payload_keys))
+        return header.encoded + self._engine.encipher(layers, bytes(PAYLOAD_TAG_LENGTH) + payload)
+
+    def unwrap(self, private_key: bytes, packet: bytes) -> Unwrapped:
+        """Take one layer off a packet; see `sphinx.unwrap.unwrap`."""
+        return unwrap(self.geometry, self.nike, self._engine, private_key, packet)
+
+    def new_surb(self, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
+        """Create a SURB whose answer takes `path`; see `sphinx.surb.new_surb`."""
+        return new_surb(self.geometry, self.nike, path, randomness)
+
+    def packet_from_surb(self, surb: bytes, answer: bytes) -> tuple[bytes, NodeId]:
+        """Return the packet that carries `answer` and its first hop; see `sphinx.surb.packet_from_surb`."""
+        return packet_from_surb(self.geometry, self._engine, surb, answer)
+
+    def open_reply(self, keys: bytes, payload: bytes) -> bytes:
+        """Open the answer to a SURB; see `sphinx.surb.open_reply`."""
+        return open_reply(self.geometry, self._engine, keys, payload)

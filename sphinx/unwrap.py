@@ -1,0 +1,100 @@
+"""What a node does with a packet: check its header, take one layer off, read its commands."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sphinx.commands import NextNodeHop, RoutingCommand, SurbReply, decode_commands
+from sphinx.crypto.kdf import HopKeys, hop_keys
+from sphinx.crypto.mac import header_mac, replay_tag, same
+from sphinx.crypto.nike import Nike
+from sphinx.crypto.stream import blinding_stream, header_stream, xor
+from sphinx.errors import CommandError, PacketError, PayloadTagError, WeakPublicKeyError
+from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, VERSION, Geometry
+from sphinx.native import Engine
+
+Command = TypeVar("Command", NextNodeHop, SurbReply)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrapped:
+    """A packet with one layer off: exactly one of `packet` and `payload` is there.
+
+    Attributes:
+        commands: what the header tells this node, in order.
+        replay_tag: names the packet at this node (32 bytes): a second packet with the same tag is a replay.
+        packet: the packet to send on, where a `NextNodeHop` says so.
+        payload: the payload at its last hop: the plaintext, or for a `SurbReply` the payload that only the SURB's
+            maker can open, tag included.
+    """
+
+    commands: tuple[RoutingCommand, ...]
+    replay_tag: bytes
+    packet: bytes | None = field(repr=False)
+    payload: bytes | None = field(repr=False)
+
+
+def unwrap(geometry: Geometry, nike: Nike, engine: Engine, private_key: bytes, packet: bytes) -> Unwrapped:
+    """Take off the layer that is for the owner of `private_key` ("Unwrap" in the Katzenpost Sphinx specification).
+
+    Args:
+        geometry: of the network.
+        nike: the geometry's scheme.
+        engine: for the payload.
+        private_key: the node's mix key.
+        packet: as received; nodes accept packet_length bytes only, which is theirs to check.
+
+    Raises:
+        PacketError: if the packet is not for this key, was altered, or its commands are malformed.
+        KeyLengthError: if the private key has a wrong length.
+    """
+    if len(packet) < geometry.header_length:
+        raise PacketError(f"a packet has {len(packet)} bytes, expected at least {geometry.header_length}")
+    header, payload = packet[: geometry.header_length], packet[geometry.header_length :]
+    if not same(header[: len(VERSION)], VERSION):
+        raise PacketError(f"a packet has version {header[: len(VERSION)].hex()}, expected {VERSION.hex()}")
+    routing_info_at = len(VERSION) + nike.public_key_length
+    element = header[len(VERSION) : routing_info_at]
+    try:
+        secret = nike.shared_secret(private_key, element)
+    except WeakPublicKeyError:
+        raise PacketError("a packet's group element is degenerate") from None
+    tag = replay_tag(element)
+    keys = hop_keys(secret)
+    if not same(header[-MAC_LENGTH:], header_mac(keys.mac_key, header[:-MAC_LENGTH])):
+        raise PacketError("a packet's header MAC is wrong", tag)
+
+    commands, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH], tag)
+    payload = engine.decipher(keys.payload_material, payload)
+    next_hop = _only(commands, NextNodeHop, tag)
+    reply = _only(commands, SurbReply, tag)
+    if next_hop is not None:
+        factor = nike.generate(blinding_stream(keys.blinding_seed))
+        rewritten = VERSION + nike.blind(element, factor) + routing_info + next_hop.mac
+        return Unwrapped(commands, tag, rewritten + payload, None)
+    if len(payload) < PAYLOAD_TAG_LENGTH:
+        raise PacketError(f"a payload has {len(payload)} bytes, expected at least {PAYLOAD_TAG_LENGTH}", tag)
+    if reply is not None:
+        return Unwrapped(commands, tag, None, payload)
+    if not same(payload[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH)):
+        raise PayloadTagError("a payload's tag is not zero: it was altered on its way", tag)
+    return Unwrapped(commands, tag, None, payload[PAYLOAD_TAG_LENGTH:])
+
+
+def _routing(
+    geometry: Geometry, keys: HopKeys, encrypted: bytes, tag: bytes
+) -> tuple[tuple[RoutingCommand, ...], bytes]:
+    """This hop's commands and the next hop's routing information."""
+    per_hop = geometry.per_hop_routing_info_length
+    stream = header_stream(keys.header_key, keys.iv, geometry.routing_info_length + per_hop)
+    plain = xor(encrypted + bytes(per_hop), stream)
+    try:
+        return decode_commands(plain[:per_hop]), plain[per_hop:]
+    except CommandError as error:
+        raise PacketError(f"a packet's routing commands are malformed: {error}", tag) from None
+
+
+def _only(commands: tuple[RoutingCommand, ...], kind: type[Command], tag: bytes) -> Command | None:
+    found = [command for command in commands if isinstance(command, kind)]
+    if len(found) > 1:
+        raise PacketError(f"a packet has {len(found)} {kind.__name__} commands, expected at most one", tag)
+    return found[0] if found else None
