@@ -1,0 +1,129 @@
+"""`kpclientd localnet`: a whole mixnet on this machine, until it is told to stop."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from kpclientd.localnet.control import CONTROL_SOCKET, send, serve_control
+from kpclientd.localnet.errors import LocalNetworkError
+from kpclientd.localnet.files import CLIENT_FILE
+from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, LocalNetwork
+from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
+from pki.errors import EpochError
+
+THIN_PORT: Final = 64331
+"""Where the reference's daemon listens for thin clients."""
+
+EPOCH: Final = "30s"
+SUCCESS: Final = 0
+FAILURE: Final = 1
+LARGEST_PORT: Final = 65535
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        if options.do is not None:
+            print(send(options.directory, options.do))
+            return SUCCESS
+        trio.run(_run, options)
+    except LocalNetworkError as error:
+        print(f"kpclientd localnet: {error}", file=sys.stderr)
+        return FAILURE
+    except OSError as error:
+        print(f"kpclientd localnet: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return FAILURE
+    return SUCCESS
+
+
+async def _run(options: argparse.Namespace) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            network = LocalNetwork(
+                epoch_period=parse_duration(options.epoch),
+                seed=None if options.seed is None else str(options.seed).encode(),
+                mu=options.mu,
+                lambda_p=options.lambda_p,
+                lambda_l=options.lambda_l,
+            )
+            network.faults.loss = options.loss
+            await nursery.start(network.run)
+            thin = network.write_files(options.directory, options.thin_port, options.epoch)
+            await nursery.start(serve_control, network, options.directory)
+            host, port = network.gateway_address
+            print(
+                f"ready: gateway {host}:{port}, epochs of {options.epoch}; start the daemon (it will listen at "
+                f"{thin.address}) with {PERIOD_VARIABLE}={options.epoch} kpclientd --config "
+                f"{options.directory / CLIENT_FILE}",
+                flush=True,
+            )
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kpclientd localnet",
+        description="Run a whole mixnet in one process: gateway, mixes, services echo and testdest, and directory "
+        "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins "
+        "with 'ready', and runs until SIGTERM.",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="where the configuration files go")
+    parser.add_argument(
+        "--epoch", type=_duration, default=EPOCH, help="epoch period, such as 30s (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, help="the same number gives the same keys again")
+    parser.add_argument("--loss", type=_probability, default=0.0, help="probability that a packet or a reply is lost")
+    parser.add_argument(
+        "--thin-port", type=_port, default=THIN_PORT, help="the daemon's port, 0 for a free one (default %(default)s)"
+    )
+    parser.add_argument("--mu", type=_rate, default=MU, help="rate of the hops' delays per ms (default %(default)s)")
+    parser.add_argument(
+        "--lambda-p", type=_rate, default=LAMBDA_P, help="clients' messages per ms (default %(default)s)"
+    )
+    parser.add_argument(
+        "--lambda-l", type=_rate, default=LAMBDA_L, help="clients' loop decoys per ms (default %(default)s)"
+    )
+    parser.add_argument(
+        "--do",
+        metavar="COMMAND",
+        help=f"give a command to the network that runs in DIR (by {CONTROL_SOCKET}); try help",
+    )
+    return parser
+
+
+def _duration(text: str) -> str:
+    try:
+        EpochClock(parse_duration(text))
+    except EpochError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _probability(text: str) -> float:
+    return _between(text, 0.0, 1.0, "a probability from 0 to 1")
+
+
+def _rate(text: str) -> float:
+    return _between(text, sys.float_info.min, sys.float_info.max, "a positive rate")
+
+
+def _port(text: str) -> int:
+    return int(_between(text, 0, LARGEST_PORT, f"a port from 0 to {LARGEST_PORT}"))
+
+
+def _between(text: str, least: float, most: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value

@@ -1,0 +1,188 @@
+"""The configuration files of a local network: for the daemon and for its clients, on TCP and on a Unix socket."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kpclientd.localnet.errors import PathTooLongError
+from kpclientd.localnet.keys import AuthorityKeys, NodeKeys
+from pki.epoch import PERIOD_VARIABLE
+from pki.pem import encode_pem
+from pki.signatures import SignatureScheme
+from sphinx.crypto.kem import Kem
+from sphinx.geometry import Geometry
+
+LOOPBACK: Final = "127.0.0.1"
+
+CLIENT_FILE: Final = "client.toml"
+CLIENT_UNIX_FILE: Final = "client-unix.toml"
+THIN_FILE: Final = "thinclient.toml"
+THIN_UNIX_FILE: Final = "thinclient-unix.toml"
+ENVIRONMENT_FILE: Final = "localnet.env"
+DAEMON_SOCKET: Final = "kpclientd.sock"
+
+LONGEST_SOCKET_PATH: Final = 107
+"""`sun_path` of Linux has 108 bytes, one of them the terminator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a daemon is to listen for thin clients: `tcp` with host:port, or `unix` with a path."""
+
+    kind: str
+    address: str
+
+    @property
+    def tables(self) -> str:
+        """The daemon's `[Listen]` table."""
+        return self._tables("Listen")
+
+    @property
+    def dial_tables(self) -> str:
+        """The client's `[Dial]` table."""
+        return self._tables("Dial")
+
+    def _tables(self, name: str) -> str:
+        network = f"\n    Network = {_quoted('tcp')}" if self.kind == "tcp" else ""
+        return f"[{name}]\n  [{name}.{self.kind.title()}]\n    Address = {_quoted(self.address)}{network}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a client's configuration says about the network."""
+
+    geometry: Geometry
+    kem: Kem
+    signatures: SignatureScheme
+    gateway: NodeKeys
+    gateway_url: str
+    authorities: Sequence[AuthorityKeys]
+    authority_urls: Sequence[str]
+
+    def client_config(self, listen: Listen) -> str:
+        """The reference's `client.toml` for this network."""
+        return "\n".join((self._head(), listen.tables, self.geometry.toml(), _MIDDLE, self._gateways(), self._peers()))
+
+    def _head(self) -> str:
+        return (
+            f"PKISignatureScheme = {_quoted(self.signatures.name)}\n"
+            f"WireKEMScheme = {_quoted(self.kem.name)}\n"
+            f'MetricsAddress = ""\n'
+            f"AllowHostnameAddresses = false\n"
+        )
+
+    def _gateways(self) -> str:
+        return (
+            "[PinnedGateways]\n"
+            "  [[PinnedGateways.Gateways]]\n"
+            f"    WireKEMScheme = {_quoted(self.kem.name)}\n"
+            f"    Name = {_quoted(self.gateway.name)}\n"
+            f"    IdentityKey = {self._identity(self.gateway.identity_key)}\n"
+            f"    LinkKey = {self._link(self.gateway.link.public_key)}\n"
+            f"    PKISignatureScheme = {_quoted(self.signatures.name)}\n"
+            f"    Addresses = [{_quoted(self.gateway_url)}]\n"
+        )
+
+    def _peers(self) -> str:
+        peers = "".join(
+            "  [[VotingAuthority.Peers]]\n"
+            f"    Identifier = {_quoted(authority.identifier)}\n"
+            f"    IdentityPublicKey = {self._identity(authority.signing.public_key)}\n"
+            f"    PKISignatureScheme = {_quoted(self.signatures.name)}\n"
+            f"    LinkPublicKey = {self._link(authority.link.public_key)}\n"
+            f"    WireKEMScheme = {_quoted(self.kem.name)}\n"
+            f"    Addresses = [{_quoted(url)}]\n"
+            for authority, url in zip(self.authorities, self.authority_urls, strict=True)
+        )
+        return "[VotingAuthority]\n" + peers
+
+    def _identity(self, key: bytes) -> str:
+        return f'"""{encode_pem(self.signatures.name, "PUBLIC", key)}"""'
+
+    def _link(self, key: bytes) -> str:
+        return f'"""{encode_pem(self.kem.name, "PUBLIC", key)}"""'
+
+
+_MIDDLE: Final = """\
+[Logging]
+  Disable = false
+  File = ""
+  Level = "NOTICE"
+
+[UpstreamProxy]
+  Type = "none"
+  Network = ""
+  Address = ""
+  User = ""
+  Password = ""
+
+[Debug]
+  DisableDecoyTraffic = false
+  SessionDialTimeout = 0
+  InitialMaxPKIRetrievalDelay = 0
+  PollingInterval = 0
+  EnableTimeSync = false
+"""
+
+
+def write_files(directory: Path, membership: Membership, thin_port: int, period: str) -> Listen:
+    """Write all files of a network into `directory`, which is made if it is missing.
+
+    Args:
+        directory: where to.
+        membership: the network.
+        thin_port: the daemon's TCP port; 0 for any that is free now.
+        period: the epoch period in Go's duration syntax.
+
+    Returns:
+        The TCP address that the daemon is to listen on.
+
+    Raises:
+        PathTooLongError: if the directory's path leaves no room for a Unix socket's name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tcp = Listen("tcp", f"{LOOPBACK}:{thin_port or free_port()}")
+    unix = Listen("unix", str(socket_path(directory, DAEMON_SOCKET)))
+    _write(directory / CLIENT_FILE, membership.client_config(tcp))
+    _write(directory / CLIENT_UNIX_FILE, membership.client_config(unix))
+    _write(directory / THIN_FILE, tcp.dial_tables)
+    _write(directory / THIN_UNIX_FILE, unix.dial_tables)
+    _write(directory / ENVIRONMENT_FILE, f"{PERIOD_VARIABLE}={period}\n")
+    return tcp
+
+
+def socket_path(directory: Path, name: str) -> Path:
+    """Return the absolute path of a Unix socket in `directory`.
+
+    Raises:
+        PathTooLongError: if the operating system would refuse it.
+    """
+    path = directory.resolve() / name
+    length = len(os.fsencode(path))
+    if length > LONGEST_SOCKET_PATH:
+        raise PathTooLongError(
+            f"the socket {path} has a path of {length} bytes; at most {LONGEST_SOCKET_PATH} are possible: "
+            "choose a directory with a shorter path"
+        )
+    return path
+
+
+def free_port() -> int:
+    """Return a loopback TCP port on which nothing listens now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,132 @@
+"""All keys of a local network, grown from one master secret.
+
+Every key has its own stream of the master secret, named by a label. The same seed therefore gives the same network,
+and a mix key of any epoch can be made when a document or a packet asks for it and forgotten afterwards.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pki.certificate import key_hash
+from pki.signatures import SignatureScheme, SigningKey
+from sphinx.crypto.kem import Kem, KemPrivateKey
+from sphinx.crypto.nike import Nike
+from sphinx.randomness import Randomness, seeded
+from sphinx.types import NodeId
+
+PUBLISHED_EPOCHS: Final = 3
+"""A descriptor of epoch E carries the Sphinx keys of E, E+1 and E+2."""
+
+KEPT_EPOCHS: Final = 3
+"""Keys and replay tags are dropped once they are this many epochs old."""
+
+
+class KeyTree:
+    """Independent streams of randomness under one master secret.
+
+    Args:
+        master: any bytes; the whole network follows from them.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self, master: bytes) -> None:
+        self._root = hashlib.blake2b(master, digest_size=32, person=b"localnet").digest()
+
+    def randomness(self, *label: str | int) -> Randomness:
+        """Return the stream named `label`, from its beginning."""
+        name = "/".join(str(part) for part in label).encode()
+        return seeded(hashlib.blake2b(name, key=self._root, digest_size=32).digest())
+
+
+class MixKeyring:
+    """The Sphinx keys of one node, by epoch, and the packets each has already opened.
+
+    Args:
+        nike: the scheme of the geometry.
+        randomness: returns the stream from which an epoch's private key is made.
+    """
+
+    __slots__ = ("_nike", "_private", "_public", "_randomness", "_tags")
+
+    def __init__(self, nike: Nike, randomness: Callable[[int], Randomness]) -> None:
+        self._nike = nike
+        self._randomness = randomness
+        self._private: dict[int, bytes] = {}
+        self._public: dict[int, bytes] = {}
+        self._tags: dict[int, set[bytes]] = {}
+
+    def private_key(self, epoch: int) -> bytes:
+        """Return the private key of `epoch`."""
+        if epoch not in self._private:
+            self._private[epoch] = self._nike.generate(self._randomness(epoch).bytes)
+        return self._private[epoch]
+
+    def public_key(self, epoch: int) -> bytes:
+        """Return the public key of `epoch`."""
+        if epoch not in self._public:
+            self._public[epoch] = self._nike.public_key(self.private_key(epoch))
+        return self._public[epoch]
+
+    def published(self, epoch: int) -> dict[int, bytes]:
+        """Return the public keys that a descriptor of `epoch` carries, by epoch."""
+        return {later: self.public_key(later) for later in range(epoch, epoch + PUBLISHED_EPOCHS)}
+
+    def is_replay(self, epoch: int, replay_tag: bytes) -> bool:
+        """Remember `replay_tag` (32 bytes) under the key of `epoch`; True if it was there already."""
+        tags = self._tags.setdefault(epoch, set())
+        if replay_tag in tags:
+            return True
+        tags.add(replay_tag)
+        return False
+
+    def forget_before(self, epoch: int) -> None:
+        """Drop keys and tags of the epochs before `epoch`."""
+        for by_epoch in (self._private, self._public, self._tags):
+            for old in [known for known in by_epoch if known < epoch]:
+                del by_epoch[old]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """What makes a node that node: its name and all its keys."""
+
+    name: str
+    identity_key: bytes
+    link: KemPrivateKey = field(repr=False)
+    mix: MixKeyring = field(repr=False)
+
+    @property
+    def node_id(self) -> NodeId:
+        """The hash of the identity key, by which packets and links name the node (32 bytes)."""
+        return NodeId(key_hash(self.identity_key))
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKeys:
+    """A directory authority: its signing key, and the link key that configurations demand though nobody dials it."""
+
+    identifier: str
+    signing: SigningKey = field(repr=False)
+    link: KemPrivateKey = field(repr=False)
+
+
+def node_keys(tree: KeyTree, name: str, nike: Nike, kem: Kem, signatures: SignatureScheme) -> NodeKeys:
+    """Make the keys of the node called `name`."""
+    return NodeKeys(
+        name=name,
+        identity_key=signatures.generate(tree.randomness(name, "identity")).public_key,
+        link=kem.generate(tree.randomness(name, "link")),
+        mix=MixKeyring(nike, lambda epoch: tree.randomness(name, "mix", epoch)),
+    )
+
+
+def authority_keys(tree: KeyTree, identifier: str, kem: Kem, signatures: SignatureScheme) -> AuthorityKeys:
+    """Make the keys of the authority called `identifier`."""
+    return AuthorityKeys(
+        identifier=identifier,
+        signing=signatures.generate(tree.randomness(identifier, "identity")),
+        link=kem.generate(tree.randomness(identifier, "link")),
+    )

@@ -1,0 +1,62 @@
+"""The reference gateway's rate limiter for packets from clients.
+
+A token bucket per connection. It holds one token when the handshake has authenticated the client, gains one per
+interval, and a packet that finds it empty is dropped without a word. The interval follows from the consensus: a
+client that sends at its two Poisson rates fills nine tenths of it on average.
+"""
+
+import math
+from typing import Final
+
+CAPACITY: Final = 256
+"""Most tokens a bucket holds."""
+
+FIRST_TOKENS: Final = 1
+"""Tokens of a bucket that was just made."""
+
+HEADROOM: Final = 1.1
+"""The refill rate over the sum of the consensus' client rates."""
+
+_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
+_NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
+
+def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
+    """Return the nanoseconds between two tokens, or None when both rates are zero and nothing is limited.
+
+    Args:
+        lambda_p: the consensus' rate of messages or decoys, events per millisecond.
+        lambda_l: the consensus' rate of loop decoys, events per millisecond.
+    """
+    rate = HEADROOM * (lambda_p + lambda_l)
+    return math.ceil(_NANOSECONDS_PER_MILLISECOND / rate) if rate > 0 else None
+
+
+class TokenBucket:
+    """Whether one connection may send a packet now.
+
+    Args:
+        interval: nanoseconds between two tokens.
+        now: the monotonic clock at the client's authentication, seconds.
+    """
+
+    __slots__ = ("_counted_until", "_interval", "_tokens")
+
+    def __init__(self, interval: int, now: float) -> None:
+        self._interval = interval
+        self._tokens = FIRST_TOKENS
+        self._counted_until = _nanoseconds(now)
+
+    def take(self, now: float) -> bool:
+        """Spend one token at `now` (monotonic seconds); False when there is none and the packet must be dropped."""
+        gained = max(0, _nanoseconds(now) - self._counted_until) // self._interval
+        self._counted_until += gained * self._interval  # whole intervals only: the rest counts towards the next
+        self._tokens = min(CAPACITY, self._tokens + gained)
+        if self._tokens == 0:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * _NANOSECONDS_PER_SECOND)

@@ -1,0 +1,152 @@
+"""Packets on their way between the nodes of a local network.
+
+Each packet is a task that sleeps out the delays; what the nodes do with it is theirs to say (`node.py`). Between
+gateway and first mix, and again where a reply reaches its gateway, the faults have their say.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVarTuple, Unpack
+
+import trio
+
+from kpclientd.localnet.counters import Counters, DropReason, Event
+from kpclientd.localnet.faults import Faults
+from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
+from kpclientd.localnet.service import Services
+from sphinx.types import NodeId, RecipientId, SurbId
+
+MAX_IN_FLIGHT: Final = 16384
+"""Packets under way at once; a bound on memory (some 4 kB each)."""
+
+_MILLISECONDS_PER_SECOND: Final = 1000
+
+Arguments = TypeVarTuple("Arguments")
+
+
+class Transit:
+    """Carries packets from the gateway to the services and back.
+
+    Args:
+        nodes: every node by its id.
+        gateway: the id of the node where clients' packets enter.
+        services: what the service node answers.
+        deliver: takes a reply that has reached the gateway.
+        faults: the switches.
+        counters: where to count.
+        unix: the wall clock, by which nodes choose their keys.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: Mapping[NodeId, Node],
+        gateway: NodeId,
+        services: Services,
+        deliver: Callable[[RecipientId, SurbId, bytes], None],
+        faults: Faults,
+        counters: Counters,
+        unix: Callable[[], float],
+    ) -> None:
+        self.in_flight = 0
+        self._nodes = nodes
+        self._gateway = gateway
+        self._services = services
+        self._deliver = deliver
+        self._faults = faults
+        self._counters = counters
+        self._unix = unix
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry packets until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    def inject(self, packet: bytes) -> None:
+        """Take a packet from a client."""
+        arrived = trio.current_time()
+        outcome = self._nodes[self._gateway].process(packet, self._unix(), from_client=True)
+        if isinstance(outcome, Drop):
+            self._counters.add(outcome.reason)
+        elif isinstance(outcome, Forward):
+            self._leave_gateway(outcome, arrived)
+        else:  # the node itself refuses these from clients
+            self._counters.add(DropReason.NOT_A_FORWARD_PACKET)
+
+    def _leave_gateway(self, outcome: Forward, arrived: float) -> None:
+        if self._faults.happens(self._faults.loss):
+            self._counters.add(DropReason.FAULT_PACKET_LOST)
+            return
+        packet = outcome.packet
+        if self._faults.happens(self._faults.corrupt_packets):
+            self._counters.add(Event.FAULT_CORRUPTIONS)
+            packet = self._faults.flip_a_bit(packet)
+        due = arrived + outcome.delay_ms / _MILLISECONDS_PER_SECOND
+        for _ in range(self._copies()):
+            self._start(self._travel, outcome.next_hop, packet, due + self._faults.extra_delay())
+
+    async def _travel(self, place: NodeId, packet: bytes, due: float) -> None:
+        while True:
+            await trio.sleep_until(due)
+            arrived = trio.current_time()
+            node = self._nodes[place]
+            outcome = node.process(packet, self._unix())
+            if isinstance(outcome, Forward):
+                place, packet = outcome.next_hop, outcome.packet
+                due = arrived + outcome.delay_ms / _MILLISECONDS_PER_SECOND
+            elif isinstance(outcome, Serve):
+                reply = self._services.handle(outcome.recipient, outcome.plaintext)
+                if isinstance(reply, Drop):
+                    self._counters.add(reply.reason)
+                    return
+                if reply.first_hop not in node.neighbours:
+                    self._counters.add(DropReason.NOT_A_NEIGHBOUR)
+                    return
+                self._counters.add(Event.REQUESTS_ANSWERED)
+                place, packet, due = reply.first_hop, reply.packet, arrived
+            elif isinstance(outcome, Deliver):
+                self._reach_gateway(outcome)
+                return
+            else:
+                self._counters.add(outcome.reason)
+                return
+
+    def _reach_gateway(self, reply: Deliver) -> None:
+        if self._faults.happens(self._faults.loss):
+            self._counters.add(DropReason.FAULT_REPLY_LOST)
+            return
+        payload = reply.payload
+        if self._faults.happens(self._faults.corrupt_replies):
+            self._counters.add(Event.FAULT_CORRUPTIONS)
+            payload = self._faults.flip_a_bit(payload)
+        for _ in range(self._copies()):
+            wait = self._faults.extra_delay()
+            if wait > 0:
+                self._start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
+            else:
+                self._deliver(reply.recipient, reply.surb_id, payload)
+
+    async def _deliver_later(self, reply: Deliver, wait: float) -> None:
+        await trio.sleep(wait)
+        self._deliver(reply.recipient, reply.surb_id, reply.payload)
+
+    def _copies(self) -> int:
+        if not self._faults.happens(self._faults.duplicate):
+            return 1
+        self._counters.add(Event.FAULT_DUPLICATES)
+        return 2
+
+    def _start(self, journey: Callable[[Unpack[Arguments]], Awaitable[None]], *arguments: *Arguments) -> None:
+        if self._nursery is None or self.in_flight >= MAX_IN_FLIGHT:
+            self._counters.add(DropReason.IN_FLIGHT_LIMIT)
+            return
+        self.in_flight += 1
+        self._nursery.start_soon(self._counted, journey, *arguments)
+
+    async def _counted(self, journey: Callable[[Unpack[Arguments]], Awaitable[None]], *arguments: *Arguments) -> None:
+        try:
+            await journey(*arguments)
+        finally:
+            self.in_flight -= 1

@@ -1,0 +1,63 @@
+"""The gateway's token bucket, against the figures measured on the reference."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpclientd.localnet.limiter import CAPACITY, TokenBucket, refill_interval
+
+LAMBDA_P = 0.001
+LAMBDA_L = 0.0005
+INTERVAL = 606_060_607  # nanoseconds: ceil(1e6 / (1.1 * 0.0015)), the reference's 606.06 ms
+SECONDS_PER_INTERVAL = INTERVAL / 1e9
+
+
+def _passed(bucket: TokenBucket, packets: int, now: float) -> int:
+    return sum(bucket.take(now) for _ in range(packets))
+
+
+def test_the_interval_of_the_test_networks_rates_is_the_references() -> None:
+    assert refill_interval(LAMBDA_P, LAMBDA_L) == INTERVAL
+
+
+def test_without_rates_nothing_is_limited() -> None:
+    assert refill_interval(0.0, 0.0) is None
+
+
+@pytest.mark.parametrize(("after", "passed"), [(0.0, 1), (0.5, 1), (0.7, 2), (3.6, 6)])
+def test_a_burst_after_some_seconds_passes_as_measured_on_the_reference(after: float, passed: int) -> None:
+    bucket = TokenBucket(INTERVAL, now=1000.0)
+    assert _passed(bucket, 30, 1000.0 + after) == passed
+
+
+def test_a_bucket_holds_no_more_than_its_capacity() -> None:
+    bucket = TokenBucket(INTERVAL, now=0.0)
+    assert _passed(bucket, 2 * CAPACITY, now=1e6) == CAPACITY
+
+
+def test_the_rest_of_an_interval_counts_towards_the_next_token() -> None:
+    bucket = TokenBucket(INTERVAL, now=0.0)
+    assert bucket.take(0.0)
+    assert not bucket.take(0.9 * SECONDS_PER_INTERVAL)
+    assert bucket.take(1.8 * SECONDS_PER_INTERVAL)
+    assert not bucket.take(1.9 * SECONDS_PER_INTERVAL)
+    assert bucket.take(2.01 * SECONDS_PER_INTERVAL)
+
+
+def test_a_clock_that_goes_back_gives_and_takes_nothing() -> None:
+    bucket = TokenBucket(INTERVAL, now=100.0)
+    assert bucket.take(50.0)
+    assert not bucket.take(50.0)
+    assert not bucket.take(100.0 + 0.9 * SECONDS_PER_INTERVAL)
+    assert bucket.take(100.0 + 1.1 * SECONDS_PER_INTERVAL)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=2.0), max_size=200))
+def test_no_more_packets_pass_than_intervals_have_begun_since_authentication(gaps: list[float]) -> None:
+    bucket = TokenBucket(INTERVAL, now=0.0)
+    now = 0.0
+    passed = 0
+    for gap in gaps:
+        now += gap
+        passed += bucket.take(now)
+        assert passed <= 1 + now / SECONDS_PER_INTERVAL + 1e-6
