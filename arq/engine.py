@@ -34,6 +34,7 @@ class Policy:
             loss of one packet in five that fails one message in fifty, so only the time counts here.
         reply_kept: seconds past its estimated arrival for which a plain message's reply is still accepted.
         decoy_kept: the same for a loop decoy.
+        postponed: seconds until a retransmission that could not be composed is tried again.
         most_per_owner: entries that one application may have at once.
     """
 
@@ -41,6 +42,7 @@ class Policy:
     collected_after: float = 300.0
     reply_kept: float = 300.0
     decoy_kept: float = 60.0
+    postponed: float = 1.0
     most_per_owner: int = 4096
 
 
@@ -169,6 +171,11 @@ class Engine:
     def abandon(self, entry: Entry) -> None:
         """The entry cannot be sent, and its owner has been told why: it ends."""
         self._end(entry)
+
+    def postpone(self, entry: Entry, now: float) -> None:
+        """A retransmission cannot be composed at present: it is due again a little later (`now`: monotonic seconds)."""
+        if entry.state is State.DUE:
+            self._timers.set(entry, now + self._policy.postponed)
 
     def cancel_owner(self, owner: AppId) -> None:
         """The application is gone for good: everything of its ends, silently."""

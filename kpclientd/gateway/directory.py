@@ -43,9 +43,11 @@ class Directory:
         self._unix = unix
         self._announce = announce
         self._woken = trio.Event()
+        self._any_announced = False
 
-    def wake(self) -> None:
-        """Look again at once: a link has come up, or the clock has jumped."""
+    def on_link(self) -> None:
+        """A link has come up: ask again, also for what the one before did not have."""
+        self._trusted.mark_connected()
         self._woken.set()
 
     async def run(self) -> None:
@@ -53,11 +55,15 @@ class Directory:
         while True:
             self._woken = trio.Event()
             await self._fetch_wanted()
-            document = self._trusted.announce(self._unix())
+            now = self._unix()
+            document = self._trusted.announce(now)
+            if document is None and not self._any_announced:
+                # At a cold start the previous epoch's document is better than none.
+                document = self._trusted.current(now)
             if document is not None:
                 log.info("The document of epoch %d is current.", document.document.epoch)
+                self._any_announced = True
                 self._announce(document)
-            now = self._unix()
             with trio.move_on_after(max(0.0, self._trusted.next_wakeup(now) - now)):
                 await self._woken.wait()
 
@@ -66,6 +72,8 @@ class Directory:
             link = self._link()
             if link is None:
                 return
+            if self._is_needless(epoch):
+                continue
             try:
                 blob = await link.fetch(epoch)
                 document = self._trusted.accept(blob, epoch, self._unix())
@@ -80,3 +88,8 @@ class Directory:
                 return
             else:
                 log.debug("verified the document of epoch %d (%d bytes)", epoch, len(document.certificate))
+
+    def _is_needless(self, epoch: int) -> bool:
+        """Whether `epoch` is past, and was wanted only in case the present one's document would not come."""
+        current = self._trusted.current(self._unix())
+        return current is not None and epoch < current.document.epoch

@@ -20,16 +20,17 @@ from kpclientd.wire.commands import (
     Command,
     CommandCodec,
     Consensus2,
+    ConsensusCode,
     Disconnect,
-    GetConsensus2,
     Message,
     MessageDelivered,
     NoOp,
     SendPacket,
 )
-from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Gone, NotFound
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Outcome
+from kpclientd.wire.credentials import PeerCredentials
 from kpclientd.wire.errors import WireError
-from kpclientd.wire.session import CommandReceived, Established, Event, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, Established, Event, Session
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
@@ -69,7 +70,6 @@ class GatewayLink:
         origin: Origin,
         tokens: TokenBucket,
         *,
-        geometry: Geometry,
         clock_skew: float,
         since: float,
         unix: Callable[[], float],
@@ -86,8 +86,8 @@ class GatewayLink:
         self._unix = unix
         self._on_message = on_message
         self._early = early
-        self._assembler = ConsensusAssembler(geometry)
-        self._waiter: trio.MemorySendChannel[Fetched | Gone | NotFound] | None = None
+        self._assembler = ConsensusAssembler()
+        self._waiter: trio.MemorySendChannel[Outcome] | None = None
         self._writing = trio.Lock()
         self._last_write = trio.current_time()
         self._scope = trio.CancelScope()
@@ -136,13 +136,12 @@ class GatewayLink:
             DocumentGone: if there will never be one.
             NotConnected: if the link ended meanwhile.
         """
-        if self._waiter is not None or not self._assembler.is_idle:
+        if self._waiter is not None or self._assembler.busy:
             raise FetchFailed("an earlier document request is still unfinished on this link")
-        self._waiter, answers = trio.open_memory_channel[Fetched | Gone | NotFound](1)
+        self._waiter, answers = trio.open_memory_channel[Outcome](1)
         try:
             with answers, trio.fail_after(FETCH_SECONDS):
-                self._assembler.request(epoch)
-                await self._send(GetConsensus2(epoch))
+                await self._send(self._assembler.request(epoch))
                 answer = await answers.receive()
         except trio.TooSlowError:
             self._assembler.give_up()
@@ -151,13 +150,11 @@ class GatewayLink:
             raise NotConnected("the link to the gateway ended") from None
         finally:
             self._waiter = None
-        match answer:
-            case Fetched(blob=blob):
-                return blob
-            case Gone():
-                raise DocumentGone(f"the gateway will never have a document of epoch {epoch}")
-            case NotFound():
-                raise FetchFailed(f"the gateway has no document of epoch {epoch} yet")
+        if isinstance(answer, Fetched):
+            return answer.blob
+        if answer.code is ConsensusCode.GONE:
+            raise DocumentGone(f"the gateway will never have a document of epoch {epoch}")
+        raise FetchFailed(f"the gateway has no document of epoch {epoch} yet")
 
     async def _send(self, command: Command) -> None:
         async with self._writing:
@@ -198,7 +195,7 @@ class GatewayLink:
                 if not data:
                     self.close("the gateway closed the connection")
                     return
-                events = self._session.receive(data, self._unix())
+                events = self._session.receive(bytes(data), self._unix())
                 if events:
                     deadline = trio.current_time() + READ_SECONDS
                 await self._dispatch_all(events)
@@ -265,7 +262,7 @@ async def open_link(
                 data = await stream.receive_some(READ_SIZE)
                 if not data:
                     raise LinkLost("the gateway closed the connection in the handshake")
-                events = session.receive(data, unix())
+                events = session.receive(bytes(data), unix())
                 if events:
                     break
                 answer = session.outgoing()
@@ -294,7 +291,6 @@ async def open_link(
         candidate,
         Origin(candidate.node_id, queue_id),
         tokens,
-        geometry=geometry,
         clock_skew=established.clock_skew,
         since=unix(),
         unix=unix,

@@ -1,5 +1,7 @@
 """What can go wrong between the daemon and an application."""
 
+from kpclientd.errors import KpclientdError
+
 
 class ThinError(Exception):
     """Root of this package's errors."""
@@ -17,5 +19,5 @@ class InvalidRequest(ThinError):
     """A request was understood and cannot be served as it stands; its answer says so."""
 
 
-class ListenError(ThinError):
+class ListenError(ThinError, KpclientdError):
     """The socket for applications cannot be opened."""

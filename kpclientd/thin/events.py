@@ -47,9 +47,7 @@ def session_token_reply(app_id: bytes, *, resumed: bool) -> Event:
     return {"session_token_reply": {"app_id": app_id, "resumed": resumed}}
 
 
-def message_sent(
-    message_id: bytes | None, surb_id: bytes | None, *, sent_at: float, reply_eta: float
-) -> Event:
+def message_sent(message_id: bytes | None, surb_id: bytes | None, *, sent_at: float, reply_eta: float) -> Event:
     """A packet left: `sent_at` in Unix seconds, `reply_eta` in seconds from then."""
     return {
         "message_sent_event": {

@@ -32,9 +32,7 @@ class Fields:
         if key in self._values:
             return self._values[key]
         if self._folded is None:
-            self._folded = {
-                name.lower(): value for name, value in self._values.items() if isinstance(name, str)
-            }
+            self._folded = {name.lower(): value for name, value in self._values.items() if isinstance(name, str)}
         return self._folded.get(key.lower())
 
     def octets(self, key: str) -> bytes | None:

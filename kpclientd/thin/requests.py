@@ -52,6 +52,8 @@ class SendMessage:
     recipient: bytes | None = field(repr=False)
     payload: bytes = field(repr=False)
     reliable: bool = False
+    flat: bool = False
+    """Whether it came as a flat map of generation 1, whose clients cannot read an error text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,9 @@ def _parse_flat(fields: Fields) -> Request:
     if flags["is_loop_decoy"] or flags["is_drop_decoy"]:
         return Swallowed("a decoy request: cover traffic is the daemon's own business")
     if flags["is_send_op"]:
-        return _parse_send(fields, reliable=False)
+        return _parse_send(fields, reliable=False, flat=True)
     if flags["is_arq_send_op"]:
-        return _parse_send(fields, reliable=True)
+        return _parse_send(fields, reliable=True, flat=True)
     return Swallowed("a flat map with no flag set")
 
 
@@ -185,7 +187,7 @@ def _parse_verb(verb: str, fields: Fields) -> Request:
             return UnservedRequest(verb, fields.octets("query_id"))
 
 
-def _parse_send(fields: Fields, *, reliable: bool) -> SendMessage:
+def _parse_send(fields: Fields, *, reliable: bool, flat: bool = False) -> SendMessage:
     return SendMessage(
         message_id=fields.octets("id"),
         with_surb=fields.flag("with_surb"),
@@ -194,4 +196,5 @@ def _parse_send(fields: Fields, *, reliable: bool) -> SendMessage:
         recipient=fields.octets("recipient_queue_id"),
         payload=fields.octets("payload") or b"",
         reliable=reliable,
+        flat=flat,
     )

@@ -9,7 +9,8 @@ from typing import Final
 
 from kpclientd.traffic.errors import CompositionError
 from pki import Document, EpochClock, PkiError, forward_route, reply_route
-from sphinx import Sphinx, SphinxError, compose_plaintext
+from sphinx import Sphinx, compose_plaintext
+from sphinx.errors import SphinxError
 from sphinx.randomness import Randomness
 from sphinx.types import NodeId, RecipientId, SurbId
 

@@ -1,0 +1,96 @@
+"""The socket on which applications connect: TCP, a Unix path, or an abstract Unix name."""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.thin.errors import ListenError
+
+BACKLOG: Final = 1024
+OWNER_ONLY_UMASK: Final = 0o177
+
+_FAMILIES: Final = {"tcp": socket.AF_UNSPEC, "tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
+
+
+@asynccontextmanager
+async def open_listeners(listen: ListenTcp | ListenUnix) -> AsyncIterator[list[trio.SocketListener]]:
+    """Bind what the configuration says; a socket file is removed at the end.
+
+    A socket file that is left over from a daemon that died is replaced, after a connect to it was refused.
+
+    Raises:
+        ListenError: if the address cannot be bound; the text says why.
+    """
+    if isinstance(listen, ListenTcp):
+        listeners = await _listen_tcp(listen)
+    else:
+        listeners = [_listen_unix(listen)]
+    try:
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.socket.close()
+        if isinstance(listen, ListenUnix) and not listen.is_abstract:
+            Path(listen.address).unlink(missing_ok=True)
+
+
+async def _listen_tcp(listen: ListenTcp) -> list[trio.SocketListener]:
+    try:
+        found = await trio.socket.getaddrinfo(
+            listen.host or None,
+            listen.port,
+            family=_FAMILIES[listen.network],
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+        listeners = []
+        for family, kind, protocol, _, address in found:
+            bound = trio.socket.socket(family, kind, protocol)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            await bound.bind(address)
+            bound.listen(BACKLOG)
+            listeners.append(trio.SocketListener(bound))
+    except OSError as error:
+        raise ListenError(f"cannot listen on tcp {listen.host}:{listen.port}: {error.strerror or error}") from None
+    return listeners
+
+
+def _listen_unix(listen: ListenUnix) -> trio.SocketListener:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if not listen.is_abstract:
+            _remove_if_stale(Path(listen.address))
+        previous = os.umask(OWNER_ONLY_UMASK)
+        try:
+            bound.bind(listen.socket_address)
+        finally:
+            os.umask(previous)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise ListenError(f"cannot listen on unix {listen.address}: {error.strerror or error}") from None
+    bound.setblocking(False)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+
+
+def _remove_if_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        refused = probe.connect_ex(str(path)) == errno.ECONNREFUSED
+    if refused:
+        path.unlink(missing_ok=True)
