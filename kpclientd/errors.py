@@ -34,12 +34,12 @@ class UnknownKeysError(ConfigError):
 
     Args:
         path: the file.
-        keys: dotted names of the unknown keys.
+        keys: dotted names of the unknown keys, in the order to tell them.
         hints: for misspelt ones, what was probably meant.
     """
 
     def __init__(self, path: Path, keys: Iterable[str], hints: Iterable[str] = ()) -> None:
-        self.keys = tuple(sorted(set(keys)))
+        self.keys = tuple(keys)
         self.hints = tuple(hints)
         super().__init__(path, f"unrecognised configuration keys: {', '.join(self.keys)}")
 

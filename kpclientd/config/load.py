@@ -1,5 +1,6 @@
 """Reads the reference's `client.toml`: what is in the file first, then whether it makes sense, in its order."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,7 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
     config = _read(root)
     if strict:
         root.check_known()
-    return config
+    return replace(config, ignored_keys=root.unknown_keys())
 
 
 def _read(root: Table) -> ClientConfig:

@@ -110,9 +110,13 @@ class ClientConfig:
     pigeonhole_geometry: PigeonholeGeometry
     pinned_gateways: tuple[PinnedGateway, ...]
     authorities: tuple[Authority, ...]
+    ignored_keys: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for the log about settings that are accepted and have no effect."""
-        if not self.metrics_address:
-            return ()
-        return (f"{self.path}: MetricsAddress: metrics are not served by this version, the address stays closed",)
+        """Sentences for the log about what the file says and nothing heeds."""
+        warnings = []
+        if self.metrics_address:
+            warnings.append("MetricsAddress: metrics are not served by this version, the address stays closed")
+        if self.ignored_keys:
+            warnings.append(f"unrecognised configuration keys are ignored: {', '.join(self.ignored_keys)}")
+        return tuple(f"{self.path}: {warning}" for warning in warnings)

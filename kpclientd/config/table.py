@@ -132,17 +132,20 @@ class Table:
         """An error that names this table and `key`."""
         return ConfigError(self.path, fault, table=self.name, key=key, fix=fix)
 
+    def unknown_keys(self) -> tuple[str, ...]:
+        """Dotted names of all keys, here and in the tables below, that no reader has asked for; sorted, once each."""
+        return tuple(sorted({name for table in self._tables() for key in table._unasked() for name in table._all(key)}))
+
     def check_known(self) -> None:
-        """Refuse every key, here and in the tables below, that no reader has asked for.
+        """Refuse keys that no reader has asked for.
 
         Raises:
             UnknownKeysError: lists them all, and what misspelt ones may have meant.
         """
-        unknown: list[str] = []
-        hints: list[str] = []
-        self._collect_unknown(unknown, hints)
+        unknown = self.unknown_keys()
         if unknown:
-            raise UnknownKeysError(self.path, unknown, hints)
+            hints = (table._hint(key) for table in self._tables() for key in table._unasked())
+            raise UnknownKeysError(self.path, unknown, filter(None, hints))
 
     def _value(self, key: str, kind: type[Value], default: Value) -> Value:
         value = self._find(key)
@@ -162,16 +165,21 @@ class Table:
     def _dotted(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 
-    def _collect_unknown(self, unknown: list[str], hints: list[str]) -> None:
-        asked = set(self._known.values())
-        for key, value in self._values.items():
-            if key in asked:
-                continue
-            unknown.extend(_leaves(self._dotted(key), value))
-            if meant := _closest(key, self._known):
-                hints.append(f"did you mean {self._dotted(meant)} by {self._dotted(key)}?")
+    def _tables(self) -> "Iterator[Table]":
+        yield self
         for child in self._children.values():
-            child._collect_unknown(unknown, hints)
+            yield from child._tables()
+
+    def _unasked(self) -> list[str]:
+        asked = set(self._known.values())
+        return [key for key in self._values if key not in asked]
+
+    def _all(self, key: str) -> Iterator[str]:
+        return _with_inner(self._dotted(key), self._values[key])
+
+    def _hint(self, key: str) -> str:
+        meant = _closest(key, self._known)
+        return f"did you mean {self._dotted(meant)} by {self._dotted(key)}?" if meant else ""
 
     def _nearest(self, key: str) -> str:
         similar = _closest(key, self._values)
@@ -183,13 +191,13 @@ def type_name(value: object) -> str:
     return next((name for kind, name in _TYPE_NAMES.items() if type(value) is kind), "of another type")
 
 
-def _leaves(name: str, value: object) -> Iterator[str]:
+def _with_inner(name: str, value: object) -> Iterator[str]:
     """An unknown key, and all keys below it: the reference lists both."""
     yield name
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict):
             for key, inner in item.items():
-                yield from _leaves(f"{name}.{key}", inner)
+                yield from _with_inner(f"{name}.{key}", inner)
 
 
 def _closest(key: str, candidates: Mapping[str, object]) -> str:
