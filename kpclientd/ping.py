@@ -1,0 +1,325 @@
+"""`kpclientd ping`: sends messages to a service that answers with the same bytes, and times the answers."""
+
+import argparse
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from kpclientd.config.dial import load_dial
+from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.errors import ConfigError, KpclientdError
+from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
+from kpclientd.thin.errors import ThinError
+from pki.document import Document, ServiceEndpoint
+from pki.errors import PkiError
+from sphinx.randomness import Randomness
+from sphinx.types import SURB_ID_LENGTH, SurbId
+
+ANSWERED: Final = 0
+UNANSWERED: Final = 1
+MISUSED: Final = 2
+
+DEFAULT_SERVICE: Final = "echo"
+DEFAULT_COUNT: Final = 5
+DEFAULT_INTERVAL: Final = 1.0
+DEFAULT_TIMEOUT: Final = 30.0
+PAYLOAD_LENGTH: Final = 32
+
+ONLINE_SECONDS: Final = 5.0
+"""How long to wait for a daemon without gateway or document: it has waited for both before it greeted us."""
+
+SEND_SECONDS: Final = 30.0
+"""How long the daemon may leave a request unread before it counts as stuck."""
+
+_MILLISECONDS: Final = 1000
+_SHORT_ID: Final = 8
+
+Print = Callable[[str], None]
+
+
+class OfflineError(KpclientdError):
+    """The daemon runs and has no way into the network."""
+
+
+class UnknownServiceError(KpclientdError):
+    """No service node of the document offers the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to ping and how: `interval` between two sends and `timeout` for each answer in seconds."""
+
+    service: str = DEFAULT_SERVICE
+    count: int = DEFAULT_COUNT
+    interval: float = DEFAULT_INTERVAL
+    timeout: float = DEFAULT_TIMEOUT
+
+
+@dataclass(slots=True)
+class Statistics:
+    """How many were sent, and the round trips (seconds) of those that were answered."""
+
+    sent: int = 0
+    round_trips: list[float] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line, with the times in milliseconds where there are any."""
+        received = len(self.round_trips)
+        loss = 100 * (self.sent - received) / self.sent if self.sent else 0.0
+        line = f"{self.sent} sent, {received} received, {loss:.3g}% lost"
+        if not received:
+            return line
+        ordered = sorted(self.round_trips)
+        median = (ordered[(received - 1) // 2] + ordered[received // 2]) / 2
+        p95 = ordered[math.ceil(0.95 * received) - 1]
+        times = "/".join(f"{seconds * _MILLISECONDS:.1f}" for seconds in (ordered[0], median, p95))
+        return f"{line}; min/median/p95 {times} ms"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One message on its way; `outcome` is the answer's payload or the reason why there will be none."""
+
+    payload: bytes = field(repr=False)
+    ended: trio.Event = field(default_factory=trio.Event)
+    outcome: bytes | str = field(default="", repr=False)
+
+    def end(self, outcome: bytes | str) -> None:
+        self.outcome = outcome
+        self.ended.set()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status: 0 if anything answered, 1 if nothing did, 2 if it was misused."""
+    parsed = _parser().parse_args(arguments)
+    options = Options(parsed.service, parsed.n, parsed.interval, parsed.timeout)
+    try:
+        address = load_dial(parsed.config)
+    except ConfigError as error:
+        return _complain(error, MISUSED)
+    try:
+        return trio.run(_until_interrupted, address, options)
+    except UnknownServiceError as error:
+        return _complain(error, MISUSED)
+    except (KpclientdError, ThinError, PkiError) as error:
+        return _complain(error, UNANSWERED)
+
+
+async def ping(
+    address: ListenTcp | ListenUnix, options: Options, randomness: Randomness, statistics: Statistics, show: Print
+) -> None:
+    """Ping a service through the daemon at `address` and show a line for each answer, each loss and at the end.
+
+    Cancelled in the middle, it still shows the statistics, which it keeps in the `statistics` that it is given.
+
+    Raises:
+        OfflineError: the daemon has no gateway or no document.
+        UnknownServiceError: the document lists no such service.
+        DaemonUnreachableError: there is no daemon.
+        ThinError: the daemon does not speak the protocol.
+    """
+    async with connected_to(address, randomness.bytes(TOKEN_LENGTH)) as client:
+        document = await _online(client)
+        service = _find(document, options.service, randomness)
+        node = service.node_id.hex()[:_SHORT_ID]
+        show(f"PING {options.service} at {service.descriptor.name} ({node}) through {display(address)}")
+        run = _Run(client, service, options, randomness, statistics, show)
+        try:
+            await run.to_its_end()
+        finally:
+            show(f"--- {options.service} ping statistics ---")
+            show(statistics.summary())
+
+
+class _Run:
+    """The messages of one command, several of which may be on their way at once."""
+
+    def __init__(
+        self,
+        client: ThinClient,
+        service: ServiceEndpoint,
+        options: Options,
+        randomness: Randomness,
+        statistics: Statistics,
+        show: Print,
+    ) -> None:
+        self._statistics = statistics
+        self._client = client
+        self._service = service
+        self._options = options
+        self._randomness = randomness
+        self._show = show
+        self._pending: dict[bytes, _Pending] = {}
+        self._scope = trio.CancelScope()
+
+    async def to_its_end(self) -> None:
+        """Send all and wait until each is answered or given up, or until the daemon goes away."""
+        with self._scope:
+            async with trio.open_nursery() as listening:
+                listening.start_soon(self._listen)
+                async with trio.open_nursery() as waiting:
+                    for sequence in range(1, self._options.count + 1):
+                        if sequence > 1:
+                            await trio.sleep(self._options.interval)
+                        await self._send(sequence, waiting)
+                self._scope.cancel()
+
+    async def _send(self, sequence: int, waiting: trio.Nursery) -> None:
+        surb_id = SurbId(self._randomness.bytes(SURB_ID_LENGTH))
+        pending = _Pending(self._randomness.bytes(self._payload_length()))
+        self._pending[surb_id] = pending
+        self._statistics.sent += 1
+        start = trio.current_time()
+        waiting.start_soon(self._await_answer, sequence, surb_id, pending, start)
+        service = self._service
+        try:
+            with trio.fail_after(SEND_SECONDS):
+                await self._client.send_message(service.node_id, service.endpoint, pending.payload, surb_id)
+        except DaemonGoneError as error:
+            self._stop(str(error))
+        except trio.TooSlowError:
+            self._stop("the daemon takes no more requests")
+
+    async def _await_answer(self, sequence: int, surb_id: SurbId, pending: _Pending, start: float) -> None:
+        with trio.move_on_at(start + self._options.timeout):
+            await pending.ended.wait()
+        del self._pending[surb_id]
+        elapsed = trio.current_time() - start
+        match pending.outcome:
+            case bytes() as answer if answer.startswith(pending.payload):
+                self._statistics.round_trips.append(elapsed)
+                self._show(
+                    f"{len(pending.payload)} bytes from {self._service.descriptor.name}: "
+                    f"seq={sequence} time={elapsed * _MILLISECONDS:.1f} ms"
+                )
+            case bytes():
+                self._show(f"seq={sequence} lost: the answer is not what was sent")
+            case reason:
+                self._show(f"seq={sequence} lost: {reason or f'no answer within {self._options.timeout:g} s'}")
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                message = await self._client.receive()
+                if "shutdown_event" in message:
+                    self._show("the daemon is shutting down")
+                for verb in ("message_sent_event", "message_reply_event"):
+                    if isinstance(event := message.get(verb), dict):
+                        self._match(event)
+        except ThinError as error:
+            self._stop(str(error))
+
+    def _stop(self, reason: str) -> None:
+        if not self._scope.cancel_called:
+            self._show(f"no more answers can come: {reason}")
+            self._scope.cancel()
+
+    def _match(self, event: dict[str, Any]) -> None:
+        surb_id = event.get("surbid")
+        pending = self._pending.get(surb_id) if isinstance(surb_id, bytes) else None
+        if pending is None:
+            return
+        if reason := event.get("err"):
+            pending.end(f"not sent: {reason}")
+        elif code := event.get("error_code"):
+            pending.end(f"the daemon gave up with code {code}")
+        elif isinstance(payload := event.get("payload"), bytes):
+            pending.end(payload)
+
+    def _payload_length(self) -> int:
+        limit = self._client.geometry.get("UserForwardPayloadLength")
+        return max(0, min(PAYLOAD_LENGTH, limit)) if isinstance(limit, int) else PAYLOAD_LENGTH
+
+
+async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) -> int:
+    """Ping until all is done or the user has seen enough."""
+    statistics = Statistics()
+    failure: list[Exception] = []
+
+    async def run(scope: trio.CancelScope) -> None:
+        try:
+            await ping(address, options, Randomness(os.urandom), statistics, _show)
+        except (KpclientdError, ThinError, PkiError) as error:
+            failure.append(error)
+        scope.cancel()
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, nursery.cancel_scope)
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+    if failure:
+        raise failure[0]
+    return ANSWERED if statistics.round_trips else UNANSWERED
+
+
+async def _online(client: ThinClient) -> Document:
+    with trio.move_on_after(ONLINE_SECONDS):
+        while not client.connected or client.document_payload is None:
+            await client.receive()
+    document = client.document
+    if not client.connected:
+        raise OfflineError("the daemon is offline: it has no connection to its gateway; its log says why")
+    if document is None:
+        raise OfflineError("the daemon is offline: it has no document of the network; its log says why")
+    return document
+
+
+def _find(document: Document, service: str, randomness: Randomness) -> ServiceEndpoint:
+    endpoints = document.services(service)
+    if not endpoints:
+        known = sorted({name for node in document.service_nodes for name in node.kaetzchen or ()})
+        raise UnknownServiceError(f'no service is called "{service}"; the network has {", ".join(known) or "none"}')
+    return randomness.choice(endpoints)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kpclientd ping",
+        description="Time the way to a service and back. Status 0 if anything answered, 1 if nothing, 2 if misused.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("service", nargs="?", default=DEFAULT_SERVICE, metavar="SERVICE", help="default: %(default)s")
+    parser.add_argument(
+        "-c", "--config", type=Path, default=Path("thinclient.toml"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("-n", type=_count, default=DEFAULT_COUNT, metavar="N", help="messages, default: %(default)s")
+    parser.add_argument(
+        "--interval", type=_seconds, default=DEFAULT_INTERVAL, metavar="S", help="seconds between two, default: 1"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for an answer, default: 30"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return value
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(error: Exception, status: int) -> int:
+    sys.stderr.write(f"kpclientd ping: {error}\n")
+    return status
