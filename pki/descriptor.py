@@ -58,17 +58,17 @@ class MixDescriptor:
 
     name: str
     epoch: int
-    link_key: bytes
-    mix_keys: Mapping[int, bytes]
+    link_key: bytes = field(repr=False)
+    mix_keys: Mapping[int, bytes] = field(repr=False)
     version: str = ""
     addresses: Mapping[str, tuple[str, ...]]
-    kaetzchen: Services | None = None
+    kaetzchen: Services | None = field(default=None, repr=False)
     load_weight: int = 0
-    identity_key: bytes
+    identity_key: bytes = field(repr=False)
     is_gateway_node: bool = False
     is_service_node: bool = False
     authentication_type: str = ""
-    kaetzchen_advertized_data: Services | None = None
+    kaetzchen_advertized_data: Services | None = field(default=None, repr=False)
     node_id: NodeId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,11 +136,11 @@ class ReplicaDescriptor:
 
     name: str
     epoch: int
-    link_key: bytes
+    link_key: bytes = field(repr=False)
     addresses: Mapping[str, tuple[str, ...]]
     replica_id: int
-    identity_key: bytes
-    envelope_keys: Mapping[int, bytes]
+    identity_key: bytes = field(repr=False)
+    envelope_keys: Mapping[int, bytes] = field(repr=False)
     node_id: NodeId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

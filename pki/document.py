@@ -1,7 +1,7 @@
 """The consensus: the whole network during one epoch (Katzenpost PKI, 'document')."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pki.cbor import Record, decode, encode
@@ -65,19 +65,19 @@ class Document:
     lambda_p: float
     lambda_r: float = 0.0
     version: str = DOCUMENT_VERSION
-    topology: tuple[tuple[MixDescriptor, ...], ...]
-    gateway_nodes: tuple[MixDescriptor, ...]
+    topology: tuple[tuple[MixDescriptor, ...], ...] = field(repr=False)
+    gateway_nodes: tuple[MixDescriptor, ...] = field(repr=False)
     genesis_epoch: int
-    service_nodes: tuple[MixDescriptor, ...]
-    storage_replicas: tuple[ReplicaDescriptor, ...] = ()
-    prior_shared_random: tuple[bytes, ...]
-    shared_random_value: bytes
+    service_nodes: tuple[MixDescriptor, ...] = field(repr=False)
+    storage_replicas: tuple[ReplicaDescriptor, ...] = field(default=(), repr=False)
+    prior_shared_random: tuple[bytes, ...] = field(repr=False)
+    shared_random_value: bytes = field(repr=False)
     pki_signature_scheme: str
-    shared_random_commit: Mapping[bytes, bytes] | None = None
-    shared_random_reveal: Mapping[bytes, bytes] | None = None
-    sphinx_geometry_hash: bytes
-    configured_replica_ids: bytes = b""
-    configured_replica_identity_keys: tuple[bytes, ...] = ()
+    shared_random_commit: Mapping[bytes, bytes] | None = field(default=None, repr=False)
+    shared_random_reveal: Mapping[bytes, bytes] | None = field(default=None, repr=False)
+    sphinx_geometry_hash: bytes = field(repr=False)
+    configured_replica_ids: bytes = field(default=b"", repr=False)
+    configured_replica_identity_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def parse(cls, certified: bytes) -> "Document":
