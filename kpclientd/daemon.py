@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -136,24 +136,20 @@ class Daemon:
             self.trusted, link=lambda: self.connector.link, unix=unix, announce=self._on_document
         )
 
-    async def run(self, task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen for applications and keep a link to a gateway, until `stop` is called.
+    async def run(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
+        """Serve the applications that come to `listeners` and keep a link to a gateway, until `stop` is called.
 
         Cancellation ends everything at once, without a word to the applications.
-
-        Raises:
-            ListenError: if the socket for applications cannot be opened.
         """
         log.log(NOTICE, "kpclientd %s", release())
         log.log(NOTICE, "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.")
-        async with open_listeners(self.config.listen) as listeners, trio.open_nursery() as connections:
+        async with trio.open_nursery() as connections:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self.directory.run)
                 nursery.start_soon(self.connector.run)
                 serve = partial(trio.serve_listeners, handler_nursery=connections)
-                nursery.start_soon(serve, self.serve_application, listeners)
-                task_status.started(listeners)
+                nursery.start_soon(serve, self.serve_application, list(listeners))
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
             for connection in self.sessions.connections():
@@ -254,11 +250,12 @@ def run(config: ClientConfig) -> int:
 
 async def _run_until_signal(config: ClientConfig, clock: EpochClock) -> None:
     daemon = Daemon(config, clock)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on, signals, daemon)
-            await daemon.run()
-            nursery.cancel_scope.cancel()
+    async with open_listeners(config.listen) as listeners:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_stop_on, signals, daemon)
+                await daemon.run(listeners)
+                nursery.cancel_scope.cancel()
 
 
 async def _stop_on(signals: AsyncIterator[int], daemon: Daemon) -> None:
