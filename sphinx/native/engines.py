@@ -66,13 +66,15 @@ class _NativeEngine(Engine):
 
     def __init__(self, module: Any) -> None:
         self._from_buffer = module.ffi.from_buffer
+        self._bytes = module.ffi.typeof("uint8_t[]")
         self._layers = getattr(module.lib, f"kp_aez_{type(self).name.replace('-', '_')}_layers")
 
     def layers(self, material: bytes, encipher: int, payload: bytes) -> bytes:
         """See `Engine.layers`."""
         count = _count(material)
         buffer = bytearray(payload)
-        self._layers(self._from_buffer(material), count, min(encipher, count), self._from_buffer(buffer), len(buffer))
+        view = self._from_buffer(self._bytes, buffer)
+        self._layers(material, count, min(encipher, count), view, len(buffer))
         return bytes(buffer)
 
 
