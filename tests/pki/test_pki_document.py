@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pki.cbor import encode
 from pki.certificate import Certificate, Verifier, threshold
-from pki.descriptor import MixDescriptor, ReplicaDescriptor
+from pki.descriptor import MixDescriptor, ReplicaDescriptor, Services
 from pki.document import Document
 from pki.errors import DocumentRejected, EncodingError, ThresholdError, UnknownNodeError
 from pki.signatures import signature_scheme
@@ -162,7 +162,8 @@ def test_the_two_fields_of_configured_replicas_are_absent_when_empty() -> None:
 
 def test_null_and_empty_services_are_told_apart() -> None:
     node = PAPER.service_nodes[0]
-    for services in (None, {}):
+    no_services: Services = {}
+    for services in (None, no_services):
         changed = dataclasses.replace(node, kaetzchen=services)
         assert MixDescriptor.parse(changed.encode()).kaetzchen == services
 

@@ -1,0 +1,68 @@
+"""What a client pays for a document: verifying its signatures, reading it, checking every rule."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cbor2
+
+from pki.certificate import Certificate, Verifier, threshold
+from pki.document import Document
+from pki.epoch import EpochClock
+from pki.signatures import signature_scheme
+from pki.trust import TrustedDocuments
+from sphinx.geometry import Geometry
+
+RECORDING = Path(__file__).parent.parent / "tests" / "vectors" / "pki_documents.json"
+REPEATS = 50
+
+
+def median_seconds(run: Callable[[], object]) -> float:
+    samples = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        run()
+        samples.append(time.perf_counter() - begin)
+    return statistics.median(samples)
+
+
+def rows() -> list[tuple[str, float, float | None]]:
+    """Name, median seconds, and the floor: the time of the primitives alone."""
+    recording = json.loads(RECORDING.read_text())
+    scheme = signature_scheme(recording["documents"][0]["facts"]["KeyType"])
+    verifiers = tuple(
+        Verifier(authority["name"], scheme, bytes.fromhex(authority["identity_public"]))
+        for authority in recording["authorities"]
+    )
+    blob = bytes.fromhex(recording["documents"][0]["certificate"])
+    epoch = recording["documents"][0]["epoch"]
+    clock = EpochClock(recording["epoch_period_seconds"])
+    now = clock.start(epoch)
+    trusted = TrustedDocuments(clock, verifiers, Geometry.from_fields(recording["sphinx_geometry"]))
+    certificate = Certificate.parse(blob)
+    document = Document.parse(certificate.certified)
+    message = certificate.signed_message()
+    needed = verifiers[: threshold(len(verifiers))]
+    descriptors = [node.encode() for node in document.mix_descriptors()]
+
+    def signatures_alone() -> None:
+        for verifier in needed:
+            verifier.scheme.verify(verifier.public_key, message, certificate.signatures[verifier.key_hash])
+
+    def decoding_alone() -> None:
+        for encoded in (blob, certificate.certified, *descriptors):
+            cbor2.loads(encoded)
+
+    signatures, decoding = median_seconds(signatures_alone), median_seconds(decoding_alone)
+    size = f"{len(blob)} bytes, {len(descriptors)} nodes, {len(needed)} {scheme.name} signatures"
+    return [
+        (
+            f"document verified and parsed ({size})",
+            median_seconds(lambda: trusted.verify(blob, epoch, now)),
+            signatures + decoding,
+        ),
+        ("document parsed", median_seconds(lambda: Document.parse(certificate.certified)), decoding),
+        ("document encoded", median_seconds(document.encode), None),
+    ]
