@@ -13,6 +13,7 @@ _EPILOG: Final = """\
 commands:
   ping        send echo messages through a running daemon and time the answers
   localnet    run a whole mixnet on this machine
+  demo        run a local mixnet with a daemon on it, and ping through both
 
 `kpclientd COMMAND --help` tells more.
 """
@@ -41,7 +42,17 @@ def _localnet(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
-_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {"ping": _ping, "localnet": _localnet}
+def _demo(arguments: Sequence[str]) -> int:
+    from kpclientd.demo import main
+
+    return main(arguments)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "ping": _ping,
+    "localnet": _localnet,
+    "demo": _demo,
+}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,122 @@
+"""`kpclientd demo`: a local network, a daemon on it, and pings through both, in one process.
+
+What runs is what runs elsewhere: the gateway is dialled over TCP, the ping is a thin client on the daemon's socket.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import trio
+
+from kpclientd.config.load import load_config
+from kpclientd.daemon import Daemon, Snapshot
+from kpclientd.errors import KpclientdError
+from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
+from kpclientd.localnet.network import LocalNetwork
+from kpclientd.ping import Options, Statistics, ping
+from kpclientd.thin.errors import ThinError
+from kpclientd.thin.listener import open_listeners
+
+SUCCESS: Final = 0
+FAILURE: Final = 1
+
+EPOCH_SECONDS: Final = 30.0
+MU: Final = 0.02
+LAMBDA_P: Final = 0.004
+LAMBDA_L: Final = 0.002
+"""Livelier than a real network's, so that a first look takes seconds: 50 ms a hop, six packets a second."""
+
+PINGS: Final = 5
+PING_INTERVAL_SECONDS: Final = 0.2
+STATUS_SECONDS: Final = 1.0
+PLAIN_STATUS_SECONDS: Final = 10.0
+"""Between two status lines where they cannot overwrite each other."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status: 0 if every ping was answered."""
+    options = _parser().parse_args(arguments)
+    try:
+        return trio.run(_run, options.n, options.once)
+    except (KpclientdError, ThinError) as error:
+        print(f"kpclientd demo: {error}", file=sys.stderr)
+        return FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kpclientd demo",
+        description="Start a mix network and a daemon on this machine, ping a service through them, and stay up "
+        "with a line of status until Ctrl-C. Nothing is left behind.",
+    )
+    parser.add_argument("-n", type=int, default=PINGS, help="pings to send (default %(default)s)")
+    parser.add_argument("--once", action="store_true", help="end after the pings")
+    return parser
+
+
+async def _run(count: int, once: bool) -> int:
+    statistics = Statistics()
+    with (
+        TemporaryDirectory(prefix="kpclientd-") as directory,
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_on, signals, nursery.cancel_scope)
+            await _demonstrate(Path(directory), Options(count=count, interval=PING_INTERVAL_SECONDS), once, statistics)
+            nursery.cancel_scope.cancel()
+    return SUCCESS if statistics.sent and len(statistics.round_trips) == statistics.sent else FAILURE
+
+
+async def _cancel_on(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+
+
+async def _demonstrate(directory: Path, options: Options, once: bool, statistics: Statistics) -> None:
+    network = LocalNetwork(epoch_period=EPOCH_SECONDS, mu=MU, lambda_p=LAMBDA_P, lambda_l=LAMBDA_L)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(network.run)
+        network.write_files(directory, 0)
+        config = load_config(directory / CLIENT_FILE)
+        daemon = Daemon(config, network.clock)
+        async with open_listeners(config.listen) as listeners:
+            nursery.start_soon(daemon.run, listeners)
+            print(
+                f"a mixnet of one gateway, three mix layers and one service node runs in this process; epochs of "
+                f"{EPOCH_SECONDS:.0f} s",
+                flush=True,
+            )
+            await ping(config.listen, options, daemon.randomness, statistics, _show)
+            if not once:
+                print(f"thin clients can connect: {directory / THIN_FILE} (Ctrl-C ends all)", flush=True)
+                await _show_status(daemon)
+            daemon.stop()
+            nursery.cancel_scope.cancel()
+
+
+async def _show_status(daemon: Daemon) -> None:
+    while True:
+        line = _status_line(daemon.snapshot())
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{line}", end="", flush=True)
+            await trio.sleep(STATUS_SECONDS)
+        else:
+            print(line, flush=True)
+            await trio.sleep(PLAIN_STATUS_SECONDS)
+
+
+def _status_line(snapshot: Snapshot) -> str:
+    document = "none" if snapshot.document_epoch is None else str(snapshot.document_epoch)
+    return (
+        f"gateway {snapshot.gateway or 'none'} | epoch {snapshot.epoch} | document {document} | "
+        f"in flight {snapshot.in_flight} | waiting {snapshot.waiting} | applications {snapshot.applications}"
+    )
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
