@@ -1,15 +1,16 @@
 """From the secret shared with a hop to that hop's keys."""
 
-import hmac
 from dataclasses import dataclass, field
 from typing import Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from sphinx.crypto.stream import HEADER_IV_LENGTH, HEADER_KEY_LENGTH
 from sphinx.geometry import MAC_LENGTH, SPRP_KEY_LENGTH
 
 _INFO: Final = b"katzenpost-kdf-v0-hkdf-sha256"
 _SEED_LENGTH: Final = 32
-_HASH_LENGTH: Final = 32
 _IV_AT: Final = MAC_LENGTH + HEADER_KEY_LENGTH
 _SPRP_KEY_AT: Final = _IV_AT + HEADER_IV_LENGTH
 _SEED_AT: Final = _SPRP_KEY_AT + SPRP_KEY_LENGTH
@@ -46,7 +47,7 @@ def hop_keys(shared_secret: bytes) -> HopKeys:
     Args:
         shared_secret: of the scheme's natural length.
     """
-    stream = _expand(shared_secret)
+    stream = HKDFExpand(SHA256(), _LENGTH, _INFO).derive(shared_secret)
     return HopKeys(
         mac_key=stream[:MAC_LENGTH],
         header_key=stream[MAC_LENGTH:_IV_AT],
@@ -54,12 +55,3 @@ def hop_keys(shared_secret: bytes) -> HopKeys:
         sprp_key=stream[_SPRP_KEY_AT:_SEED_AT],
         blinding_seed=stream[_SEED_AT:_LENGTH],
     )
-
-
-def _expand(secret: bytes) -> bytes:
-    block = b""
-    stream = b""
-    for number in range(1, _LENGTH // _HASH_LENGTH + 1):
-        block = hmac.digest(secret, block + _INFO + bytes([number]), "sha256")
-        stream += block
-    return stream

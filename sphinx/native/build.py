@@ -31,7 +31,11 @@ class BuildEngine(build_ext):
         ffi.set_source(ext.name, '#include "aez.h"')
         ffi.emit_c_code(str(glue))
         ext.sources = [*ext.sources, str(glue)]
-        super().build_extension(ext)
+        try:
+            super().build_extension(ext)
+        except Exception:
+            self.warn("the Sphinx engine could not be compiled: payloads will take the slower path in Python")
+            raise
 
 
 class EngineWheel(bdist_wheel):
