@@ -180,3 +180,8 @@ class Handshake:
         """After the last message: this side's sending key and its receiving key."""
         first, second = self.symmetric.split()
         return (first, second) if self._initiator else (second, first)
+
+    def wipe(self) -> None:
+        """Forget what a broken-off handshake has derived so far."""
+        self._ephemeral = None
+        self.symmetric.wipe()

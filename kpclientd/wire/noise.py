@@ -156,6 +156,10 @@ class SymmetricState:
     def split(self) -> tuple[CipherState, CipherState]:
         """Return the keys of the two directions, the initiator's sending one first, and forget everything else."""
         first, second = _hkdf(self._chaining_key, b"", 2)
+        self.wipe()
+        return CipherState(first[:KEY_LENGTH]), CipherState(second[:KEY_LENGTH])
+
+    def wipe(self) -> None:
+        """Forget all keys."""
         self._chaining_key = b""
         self.cipher = None
-        return CipherState(first[:KEY_LENGTH]), CipherState(second[:KEY_LENGTH])

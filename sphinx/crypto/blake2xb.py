@@ -12,7 +12,8 @@ from sphinx.errors import KeyLengthError
 
 ROOT_LENGTH: Final = 64
 MAX_KEY_LENGTH: Final = 64
-MAX_OUTPUT_LENGTH: Final = (1 << 16) - 2  # an output of 2^16 - 1 stands for "unknown length", which nobody here needs
+MAX_OUTPUT_LENGTH: Final = (1 << 32) - 2
+_UNKNOWN_LENGTH: Final = (1 << 32) - 1  # the parameter's other meaning
 
 _MASK: Final = (1 << 64) - 1
 _ROUNDS: Final = 12
@@ -86,22 +87,31 @@ def blake2xb(message: bytes, *, key: bytes = b"", length: int) -> bytes:
     Args:
         message: any bytes.
         key: 0 to 64 bytes.
-        length: of the output in bytes, 1 to 65534; it is part of the hash, so a shorter output is no prefix.
+        length: of the output in bytes, 1 to 2^32 - 2; it is part of the hash, so a shorter output is no prefix.
 
     Raises:
         KeyLengthError: if the key is longer than 64 bytes.
         ValueError: if the output length is out of range.
     """
-    if len(key) > MAX_KEY_LENGTH:
-        raise KeyLengthError(f"a BLAKE2Xb key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are possible")
     if not 1 <= length <= MAX_OUTPUT_LENGTH:
         raise ValueError(f"a BLAKE2Xb output of {length} bytes was asked for, 1 to {MAX_OUTPUT_LENGTH} are possible")
+    return _expand(message, key, length, length)
+
+
+def blake2xb_stream(message: bytes, *, length: int) -> bytes:
+    """The first `length` bytes of the endless output, as Go's `blake2b.NewXOF(OutputLengthUnknown, nil)` gives it."""
+    return _expand(message, b"", length, _UNKNOWN_LENGTH)
+
+
+def _expand(message: bytes, key: bytes, length: int, declared_length: int) -> bytes:
+    if len(key) > MAX_KEY_LENGTH:
+        raise KeyLengthError(f"a BLAKE2Xb key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are possible")
     # The output length sits in the upper half of what plain BLAKE2b calls the node offset.
-    root = hashlib.blake2b(message, digest_size=ROOT_LENGTH, key=key, node_offset=length << 32).digest()
+    root = hashlib.blake2b(message, digest_size=ROOT_LENGTH, key=key, node_offset=declared_length << 32).digest()
     output = bytearray()
     while len(output) < length:
-        digest_length = min(ROOT_LENGTH, length - len(output))
         block_number = len(output) // ROOT_LENGTH
-        parameters = _PARAMETERS.pack(digest_length, 0, 0, 0, ROOT_LENGTH, block_number, length, 0, ROOT_LENGTH)
-        output += _compress(parameters, root)[:digest_length]
-    return bytes(output)
+        block_length = min(ROOT_LENGTH, declared_length - len(output))
+        parameters = _PARAMETERS.pack(block_length, 0, 0, 0, ROOT_LENGTH, block_number, declared_length, 0, ROOT_LENGTH)
+        output += _compress(parameters, root)[:block_length]
+    return bytes(output[:length])

@@ -11,11 +11,12 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from sphinx.crypto.blake2xb import blake2xb
+from sphinx.crypto.blake2xb import blake2xb, blake2xb_stream
 from sphinx.crypto.kem_base import Kem, KemPrivateKey
 from sphinx.randomness import Randomness
 
 _PRF_KEY_LENGTH: Final = 32
+_SEED_LENGTH: Final = 32
 
 PublicKeyOf = Callable[[bytes], bytes]
 """Private key to public key."""
@@ -64,15 +65,21 @@ class CurveKem(Kem):
 
     def __init__(self, name: str, length: int, public_key_of: PublicKeyOf, exchange: Exchange) -> None:
         self.name = name
-        self.public_key_length = self.ciphertext_length = self.shared_secret_length = self.seed_length = length
+        self.public_key_length = self.ciphertext_length = self.shared_secret_length = length
+        self.seed_length = _SEED_LENGTH
         self._public_key_of = public_key_of
         self._exchange = exchange
 
     def _derive(self, seed: bytes) -> "CurvePrivateKey":
-        return CurvePrivateKey(self, seed, self._public_key_of(seed))
+        digest = hashlib.blake2b(seed, digest_size=_SEED_LENGTH).digest()
+        return self.from_scalar(blake2xb_stream(digest, length=self.public_key_length))
+
+    def from_scalar(self, scalar: bytes) -> "CurvePrivateKey":
+        """Take a private key as the curve has it, of `public_key_length` bytes."""
+        return CurvePrivateKey(self, scalar, self._public_key_of(scalar))
 
     def _seal(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
-        ephemeral = randomness.bytes(self.seed_length)
+        ephemeral = randomness.bytes(self.public_key_length)
         ciphertext = self._public_key_of(ephemeral)
         return ciphertext, self.secret(ephemeral, public_key, public_key + ciphertext)
 

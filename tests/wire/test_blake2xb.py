@@ -1,0 +1,28 @@
+import pytest
+
+from sphinx.crypto.blake2xb import blake2xb, blake2xb_stream
+from sphinx.errors import KeyLengthError
+from tests.support.vectors import upstream
+
+
+def test_the_known_answer_of_the_curve_adapter_holds() -> None:
+    output = blake2xb(bytes(64), key=bytes(range(32)), length=32)
+    assert output.hex() == "8534085a31f9cefccbf252c96a33a347ffc759e6cb6379413e6052aafd28861e"
+
+
+def test_every_known_answer_of_the_blake2_authors_holds() -> None:
+    for vector in upstream("blake2xb.json"):
+        output = blake2xb(bytes.fromhex(vector["in"]), key=bytes.fromhex(vector["key"]), length=len(vector["out"]) // 2)
+        assert output.hex() == vector["out"]
+
+
+def test_a_shorter_output_is_no_prefix_but_a_shorter_stream_is() -> None:
+    assert blake2xb(b"m", length=100)[:32] != blake2xb(b"m", length=32)
+    assert blake2xb_stream(b"m", length=100)[:32] == blake2xb_stream(b"m", length=32)
+
+
+def test_a_long_key_and_an_empty_output_are_refused() -> None:
+    with pytest.raises(KeyLengthError, match="65 bytes"):
+        blake2xb(b"", key=bytes(65), length=1)
+    with pytest.raises(ValueError, match="0 bytes"):
+        blake2xb(b"", length=0)
