@@ -121,6 +121,8 @@ def _run(path: Path) -> int:
     from kpclientd.config.load import load_config
     from kpclientd.errors import ConfigError, KpclientdError, LogFileError
     from kpclientd.logs import logging_to
+    from kpclientd.thin.errors import ThinError
+    from pki.errors import EpochError
 
     try:
         config = load_config(path)
@@ -135,7 +137,7 @@ def _run(path: Path) -> int:
             return run(config)
     except LogFileError as error:
         return _fail(f"failed to create daemon: {error}")
-    except KpclientdError as error:
+    except (KpclientdError, ThinError, EpochError) as error:
         return _fail(f"failed to start daemon: {error}")
 
 

@@ -22,7 +22,7 @@ def refusal(folder: Path, text: str) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-RULES_IN_ORDER = [
+RULES_IN_ORDER: list[tuple[str, dict[str, str | None]]] = [
     ("WireKEMScheme is empty string", {"WireKEMScheme": None}),
     ("WireKEMScheme is nil", {"WireKEMScheme": 'WireKEMScheme = "rot13"'}),
     ("transport: no listen transport configured", {"Listen": None}),

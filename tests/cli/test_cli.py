@@ -1,0 +1,153 @@
+"""The command line: texts and exit statuses as the reference has them, and no import that is not needed."""
+
+import logging
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kpclientd.cli import main
+from kpclientd.config.model import ClientConfig
+from kpclientd.errors import KpclientdError
+from kpclientd.thin.errors import ListenError
+from sphinx.native import engine_name
+from tests.config.samples import client_toml, written
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return written(tmp_path, client_toml())
+
+
+def install_daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[[ClientConfig], int]) -> None:
+    module = types.ModuleType("kpclientd.daemon")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kpclientd.daemon", module)
+
+
+def test_a_good_file_is_valid_and_nothing_is_started(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_daemon(monkeypatch, lambda _: pytest.fail("the daemon was started"))
+    for arguments in (["--config", str(config), "--validate-only"], ["--validate-only", "-c", str(config)]):
+        assert main(arguments) == 0
+        assert capsys.readouterr() == (f"configuration file '{config}' is valid\n", "")
+
+
+def test_unknown_keys_are_refused_by_validation_and_only_warned_of_at_start(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, client_toml(top="Colour = 1"))
+    assert main(["--config", str(path), "--validate-only"]) == 1
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == f"kpclientd: config file '{path}': unrecognised configuration keys: Colour"
+    install_daemon(monkeypatch, lambda _: 0)
+    assert main(["--config", str(path)]) == 0
+    assert "WARN katzenpost/client: " in (out := capsys.readouterr().out)
+    assert "unrecognised configuration keys are ignored: Colour" in out
+
+
+@pytest.mark.parametrize("flags", [[], ["--validate-only"]])
+def test_a_bad_file_is_told_on_standard_error(tmp_path: Path, capsys: Capture, flags: list[str]) -> None:
+    path = written(tmp_path, client_toml(Listen=None))
+    assert main(["--config", str(path), *flags]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(
+        f"kpclientd: failed to load config file: {path}: transport: no listen transport configured; "
+    )
+    assert captured.err.endswith("\nTry --help for usage.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], 'required flag(s) "config" not set'),
+        (["--validate-only"], 'required flag(s) "config" not set'),
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["--config"], "argument -c/--config: expected one argument"),
+        (["pong"], "unrecognized arguments: pong"),
+    ],
+)
+def test_a_bad_command_line_ends_with_1(arguments: list[str], text: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"kpclientd: {text}\nTry --help for usage.\n"
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_goes_to_standard_output(flag: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([flag])
+    assert not ended.value.code
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("--config", "--validate-only", "--version", "ping", "localnet"))
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_the_version_comes_with_the_engine(flag: str, capsys: Capture) -> None:
+    assert main([flag]) == 0
+    version, engine = capsys.readouterr().out.splitlines()
+    assert version.startswith("kpclientd version ")
+    assert engine == f"packet engine: {engine_name()}"
+
+
+def test_the_daemon_gets_the_configuration_and_its_status_is_ours(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[ClientConfig] = []
+
+    def run(client_config: ClientConfig) -> int:
+        given.append(client_config)
+        logging.getLogger("client/conn").debug("here")
+        return 7
+
+    install_daemon(monkeypatch, run)
+    assert main(["--config", str(config)]) == 7
+    assert [client_config.path for client_config in given] == [config]
+    assert capsys.readouterr().out.endswith("DEBU client/conn: here\n")
+
+
+@pytest.mark.parametrize("error", [KpclientdError("no luck"), ListenError("no luck")])
+def test_a_daemon_that_cannot_start_says_why(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def run(_: ClientConfig) -> int:
+        raise error
+
+    install_daemon(monkeypatch, run)
+    assert main(["--config", str(config)]) == 1
+    assert capsys.readouterr().err == "kpclientd: failed to start daemon: no luck\nTry --help for usage.\n"
+
+
+def test_a_log_file_that_cannot_be_opened_ends_the_start(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, client_toml(Logging=f'[Logging]\nFile = "{tmp_path}/absent/x.log"'))
+    assert main(["--config", str(path)]) == 1
+    assert capsys.readouterr().err.startswith("kpclientd: failed to create daemon: log file ")
+
+
+def test_commands_get_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module_name in (("localnet", "kpclientd.localnet.cli"), ("ping", "kpclientd.ping")):
+        module = types.ModuleType(module_name)
+        module.main = list  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module_name, module)
+        assert main([name, "-n", "3"]) == ["-n", "3"]  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import kpclientd.cli", ["trio", "cbor2", "cryptography", "nacl", "tomllib", "sphinx", "pki"]),
+        ("import kpclientd.config.load", ["trio", "cffi", "hypothesis"]),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement: str, absent: list[str]) -> None:
+    code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
