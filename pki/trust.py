@@ -166,8 +166,6 @@ class TrustedDocuments:
         held = self._held.setdefault(epoch, verified)
         if held.certified != verified.certified:
             raise ConflictingDocument(f"the authorities signed two different documents for epoch {epoch}")
-        self._gone.discard(epoch)
-        self._rejected.pop(epoch, None)
         self._held = {e: document for e, document in self._held.items() if self._is_near(e, now)}
         self._forget_far_epochs(now)
         return held
