@@ -1,12 +1,15 @@
 """Reads a `thinclient.toml`: where an application finds its daemon. Always strict, as all its readers are."""
 
 from pathlib import Path
+from typing import Final
 
 from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.config.table import read_table
 
-EXAMPLE = 'write a [Dial.Tcp] table with Address = "127.0.0.1:64331", or [Dial.Unix] with Address = "@katzenpost"'
+_EXAMPLE: Final = (
+    'write a [Dial.Tcp] table with Address = "127.0.0.1:64331", or [Dial.Unix] with Address = "@katzenpost"'
+)
 
 
 def load_dial(path: Path) -> ListenTcp | ListenUnix:
@@ -22,9 +25,9 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
     given = [table for table in (unix, tcp, websocket) if table is not None]
     if len(given) != 1:
         fault = "no [Dial] transport is configured" if not given else "exactly one [Dial] transport must be configured"
-        raise root.fault("", fault, EXAMPLE)
+        raise root.fault("", fault, _EXAMPLE)
     if websocket is not None:
-        raise websocket.fault("", "WebSocket is not supported by this version", EXAMPLE)
+        raise websocket.fault("", "WebSocket is not supported by this version", _EXAMPLE)
     address = read_unix_address(unix) if unix is not None else read_tcp_address(given[0])
     root.check_known()
     return address

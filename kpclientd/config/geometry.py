@@ -3,6 +3,7 @@
 from typing import Final
 
 from kpclientd.config.table import Table
+from sphinx.crypto.nike import nike_scheme
 from sphinx.errors import SphinxError
 from sphinx.geometry import Geometry
 from sphinx.schemes import KEM_CIPHERTEXT_LENGTHS, NIKE_PUBLIC_KEY_LENGTHS
@@ -48,8 +49,6 @@ def read_geometry(root: Table) -> Geometry:
 
 
 def _check_geometry_scheme(table: Table, nike_name: str, kem_name: str) -> None:
-    from sphinx.crypto.nike import nike_scheme
-
     if not nike_name and not kem_name:
         raise table.fault("", "geometry NIKEName or KEMName must be set", 'most networks have NIKEName = "x25519"')
     if nike_name and kem_name:

@@ -1,6 +1,6 @@
 """The parties whose keys the configuration pins: gateways to dial and authorities to believe."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kpclientd.config.addresses import (
     PEER_SCHEMES,
@@ -14,23 +14,19 @@ from kpclientd.config.table import Table
 from kpclientd.errors import ConfigError
 from pki.errors import PemError, PkiError
 from pki.pem import decode_pem, encode_pem
+from pki.signatures import SignatureScheme, signature_scheme
+from sphinx.crypto.kem import Kem, kem_scheme
 from sphinx.errors import SphinxError
-
-if TYPE_CHECKING:
-    from pki.signatures import SignatureScheme
-    from sphinx.crypto.kem import Kem
 
 _DIALLED: Final = frozenset(TCP_NETWORKS)
 
 
-def read_kem(table: Table, key: str = "WireKEMScheme") -> "Kem":
+def read_kem(table: Table, key: str = "WireKEMScheme") -> Kem:
     """The KEM that `key` names; the two first texts are the reference's.
 
     Raises:
         ConfigError: the name is missing, or this version has no such KEM.
     """
-    from sphinx.crypto.kem import kem_scheme
-
     name = table.string(key)
     if not name:
         raise table.fault("", f"{key} is empty string", "name the network's KEM, such as xwing")
@@ -58,7 +54,7 @@ def read_authorities(voting: Table) -> tuple[Authority, ...]:
     return tuple(_read_authority(entry) for entry in voting.entries("Peers"))
 
 
-def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: "Kem", *, hostnames_allowed: bool) -> None:
+def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: Kem, *, hostnames_allowed: bool) -> None:
     """Refuse gateways whose addresses need DNS, unless that is allowed, and those that could never be connected to.
 
     Raises:
@@ -125,9 +121,7 @@ def _read_authority(entry: Table) -> Authority:
     )
 
 
-def _read_signature_scheme(entry: Table) -> "SignatureScheme":
-    from pki.signatures import signature_scheme
-
+def _read_signature_scheme(entry: Table) -> SignatureScheme:
     name = entry.required_string("PKISignatureScheme")
     try:
         return signature_scheme(name)

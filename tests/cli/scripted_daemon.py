@@ -45,12 +45,16 @@ def without_services() -> bytes:
 
 @dataclass
 class ScriptedDaemon:
-    """Greets, and answers the nth `send_message` with the nth script (the last one serves all further ones)."""
+    """Greets, and answers the nth `send_message` with the nth script (the last one serves all further ones).
+
+    A deaf one reads nothing after its greeting.
+    """
 
     scripts: Sequence[Callable[[dict[str, Any]], Script]] = ((lambda request: [(0.5, echoed(request))]),)
     greeting: Sequence[dict[str, Any]] = (status(True), events.new_pki_document(DOCUMENT))
     before_token_reply: Sequence[dict[str, Any]] = ()
     after_token_reply: Script = ()
+    deaf: bool = False
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -69,6 +73,8 @@ class ScriptedDaemon:
                             ):
                                 await stream.send_all(encode_frame(message))
                             nursery.start_soon(_play, stream, sending, self.after_token_reply)
+                            if self.deaf:
+                                await trio.sleep_forever()
                         if "send_message" in request:
                             script = self.scripts[min(sent, len(self.scripts) - 1)]
                             sent += 1

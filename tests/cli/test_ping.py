@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from kpclientd.config.model import ListenUnix
-from kpclientd.ping import OfflineError, Options, Statistics, UnknownServiceError, main, ping
+from kpclientd.ping import SEND_SECONDS, OfflineError, Options, Statistics, UnknownServiceError, main, ping
 from kpclientd.thin import events
 from kpclientd.thin.client import DaemonUnreachableError
 from sphinx.randomness import seeded
@@ -147,6 +147,14 @@ async def test_a_daemon_that_goes_ends_it_with_the_statistics(
         "2 sent, 1 received, 50% lost; min/median/p95 500.0/500.0/500.0 ms",
     ]
     assert len(statistics.round_trips) == 1
+
+
+async def test_a_daemon_that_reads_no_more_is_given_up(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    more_than_a_socket_buffers = Options(count=20_000, interval=0, timeout=100)
+    statistics, lines = await run(ScriptedDaemon(deaf=True), tmp_path, more_than_a_socket_buffers)
+    assert lines[1] == "no more answers can come: the daemon takes no more requests"
+    assert statistics.sent < more_than_a_socket_buffers.count
+    assert trio.current_time() == pytest.approx(SEND_SECONDS, abs=5)
 
 
 async def test_the_payload_fits_a_small_packet(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:

@@ -90,6 +90,11 @@ def test_the_first_broken_rule_is_the_one_that_is_told(tmp_path: Path, first: in
             Geometry.kem("xwing", 5, 2000).toml(),
             "[SphinxGeometry] KEMName: KEM Sphinx is not supported by this version",
         ),
+        (
+            "SphinxGeometry",
+            Geometry.nike("ctidh1024", 5, 2000).toml(),
+            "[SphinxGeometry] NIKEName: ctidh1024 is not supported by this version",
+        ),
         ("SphinxGeometry", GEOMETRY.replace("3082", "3083"), "PacketLength is 3083, expected 3082"),
         ("SphinxGeometry", GEOMETRY.replace("572", '"572"'), "SURBLength: is a string; expected an integer"),
         (
