@@ -139,6 +139,9 @@ Command = (
 )
 
 
+_WITH_SURB_ID: Final = (Message, SendRetrievePacketReply)
+
+
 class _Padding(Enum):
     NONE = auto()
     TO_GATEWAY = auto()
@@ -246,8 +249,9 @@ class CommandCodec:
             fixed = layout.fixed.pack(*values)
         except struct.error as error:
             raise CommandError(f"{type(command).__name__} has a field that does not fit: {error}") from None
-        encoded = _HEADER.pack(layout.number, 0, len(fixed) + len(rest)) + fixed + rest
-        return encoded.ljust(self._padded_lengths[layout.padding], b"\0")
+        length = len(fixed) + len(rest)
+        padding = bytes(max(0, self._padded_lengths[layout.padding] - COMMAND_HEADER_LENGTH - length))
+        return b"".join((_HEADER.pack(layout.number, 0, length), fixed, rest, padding))
 
     def decode(self, plaintext: bytes) -> Command:
         """Return the command in a frame's plaintext, padded to any length.
@@ -282,9 +286,10 @@ class CommandCodec:
 
     def _check(self, command: Command) -> None:
         """Hold the two lengths that the fields' widths do not say."""
-        if isinstance(command, Message) and len(command.payload) != self._message_payload_length:
-            raise CommandError(
-                f"the payload of Message has {len(command.payload)} bytes, expected {self._message_payload_length}"
-            )
-        if isinstance(command, Message | SendRetrievePacketReply) and len(command.surb_id) != SURB_ID_LENGTH:
+        if not isinstance(command, _WITH_SURB_ID):
+            return
+        if len(command.surb_id) != SURB_ID_LENGTH:
             raise CommandError(f"a SURB id has {len(command.surb_id)} bytes, expected {SURB_ID_LENGTH}")
+        length = len(command.payload)
+        if isinstance(command, Message) and length != self._message_payload_length:
+            raise CommandError(f"the payload of Message has {length} bytes, expected {self._message_payload_length}")

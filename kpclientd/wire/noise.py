@@ -47,9 +47,9 @@ class CipherState:
         Raises:
             SessionStateError: if the key was wiped or has no nonce left.
         """
-        sealed = self._context().encrypt(_NONCE.pack(self.nonce), plaintext, associated_data)
-        self.nonce += 1
-        return sealed
+        cipher, nonce = self._usable()
+        self.nonce = nonce + 1
+        return cipher.encrypt(_NONCE.pack(nonce), plaintext, associated_data)
 
     def decrypt(self, associated_data: bytes, sealed: bytes | bytearray) -> bytes:
         """Open one message.
@@ -58,19 +58,20 @@ class CipherState:
             DecryptionError: if it was not sealed with this key, number and associated data.
             SessionStateError: if the key was wiped or has no nonce left.
         """
+        cipher, nonce = self._usable()
         try:
-            plaintext = self._context().decrypt(_NONCE.pack(self.nonce), sealed, associated_data)
+            plaintext = cipher.decrypt(_NONCE.pack(nonce), sealed, associated_data)
         except InvalidTag:
-            raise DecryptionError(
-                f"message {self.nonce} under this key, {len(sealed)} bytes, does not authenticate"
-            ) from None
-        self.nonce += 1
+            fault = f"message {nonce} under this key, {len(sealed)} bytes, does not authenticate"
+            raise DecryptionError(fault) from None
+        self.nonce = nonce + 1
         return plaintext
 
     def rekey(self) -> None:
         """Replace the key by its successor (section 4.2). The nonce goes on counting, as in the reference."""
         successor = bytearray(KEY_LENGTH + TAG_LENGTH)
-        self._context().encrypt_into(_REKEY_NONCE, _REKEY_PLAINTEXT, None, successor)
+        cipher, _ = self._usable()
+        cipher.encrypt_into(_REKEY_NONCE, _REKEY_PLAINTEXT, None, successor)
         self._cipher = ChaCha20Poly1305(memoryview(successor)[:KEY_LENGTH])
         successor[:] = bytes(len(successor))
 
@@ -78,12 +79,12 @@ class CipherState:
         """Forget the key. What Python cannot overwrite, the library frees with the context."""
         self._cipher = None
 
-    def _context(self) -> ChaCha20Poly1305:
+    def _usable(self) -> tuple[ChaCha20Poly1305, int]:
         if self._cipher is None:
             raise SessionStateError("this direction's key is gone: the session was closed")
         if self.nonce >= NONCE_LIMIT:
             raise SessionStateError(f"nonce {self.nonce} may not be used")
-        return self._cipher
+        return self._cipher, self.nonce
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
