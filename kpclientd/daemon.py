@@ -148,8 +148,9 @@ class Daemon:
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self.directory.run)
                 nursery.start_soon(self.connector.run)
-                serve = partial(trio.serve_listeners, handler_nursery=connections)
-                nursery.start_soon(serve, self.serve_application, list(listeners))
+                if listeners:
+                    serve = partial(trio.serve_listeners, handler_nursery=connections)
+                    nursery.start_soon(serve, self.serve_application, list(listeners))
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
             for connection in self.sessions.connections():
