@@ -148,16 +148,19 @@ class Engine:
         self._arm(entry, eta, now)
 
     def recall(self, entry: Entry) -> None:
-        """The packet announced by `sent` did not leave after all (the link broke): the entry waits again."""
-        if entry.state is State.ENDED:
+        """The packet that the last `sent` announced did not leave after all (the link broke): the entry waits again.
+
+        One that has ended meanwhile, or was not announced, stays as it is.
+        """
+        if not entry.surb_keys:
             return
-        self.statistics.cancelled += 1
+        self._withdraw(entry)
         entry.transmissions -= 1
-        entry.surb_keys = b""
         self._timers.cancel(entry)
         if entry.kind is Kind.DECOY:
             self._end(entry)
         elif entry.transmissions:
+            self.statistics.retransmissions -= 1
             entry.state = State.DUE
         else:
             entry.state = State.WAITING
@@ -170,6 +173,7 @@ class Engine:
 
     def abandon(self, entry: Entry) -> None:
         """The entry cannot be sent, and its owner has been told why: it ends."""
+        self._withdraw(entry)
         self._end(entry)
 
     def postpone(self, entry: Entry, now: float) -> None:
@@ -180,10 +184,9 @@ class Engine:
     def cancel_owner(self, owner: AppId) -> None:
         """The application is gone for good: everything of its ends, silently."""
         for entry in tuple(self._by_owner.get(owner, ())):
-            self.statistics.cancelled += bool(entry.surb_keys)
+            self._withdraw(entry)
             self._timers.cancel((_COLLECTION, entry))
             self._end(entry)
-        self._by_owner.pop(owner, None)
 
     def on_message(self, surb_id: SurbId, payload: bytes) -> Answered | None:
         """The gateway delivered `payload` for `surb_id`.
@@ -267,6 +270,10 @@ class Engine:
         self._forget_owned(message.owner, entry)
         events.append(Collected(message.owner, message.message_id))
         return events
+
+    def _withdraw(self, entry: Entry) -> None:
+        self.statistics.cancelled += bool(entry.surb_keys)
+        entry.surb_keys = b""
 
     def _end(self, entry: Entry) -> None:
         entry.state = State.ENDED
