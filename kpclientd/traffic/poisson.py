@@ -11,13 +11,16 @@ from sphinx.randomness import Randomness
 
 MILLISECONDS: Final = 1000.0
 
+LEAST_RATE: Final = 1e-12
+"""Once in thirty years; a lower one is never."""
+
 TAIL: Final = 1e-12
 """A draw longer than all but this fraction of draws is cut to that length."""
 
 
 def mean_interval_ms(rate: float) -> int:
     """The mean interval (whole milliseconds) of a process with `rate` events per millisecond; 0 means it is off."""
-    if not math.isfinite(rate) or rate <= 0:
+    if not LEAST_RATE <= rate <= 1:
         return 0
     return int(1 / rate)
 

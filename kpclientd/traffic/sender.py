@@ -94,6 +94,7 @@ class _Prepared:
     entry: Entry
     surb_id: SurbId | None
     parcel: Parcel = field(repr=False)
+    announced: bool = False
     left: bool = False
 
     @property
@@ -140,9 +141,19 @@ class Sender:
         self._rates_changed = trio.Event()
 
     def set_rates(self, lambda_p: float, lambda_l: float) -> None:
-        """Send at these rates (events per millisecond) from now on; one that is not positive keeps its process off."""
-        means = {Stream.P: mean_interval_ms(lambda_p), Stream.L: mean_interval_ms(lambda_l) if self._decoys else 0}
+        """Send at these rates (events per millisecond) from now on; before the first call nothing is sent.
+
+        As with the reference, a `lambda_l` that is not positive leaves its process as it was, and a `lambda_p` that is
+        not positive leaves both.
+        """
         self._refill = refill_interval(lambda_p, lambda_l)
+        means = dict(self._means)
+        if not lambda_p > 0:
+            log.warning("The document's LambdaP is %s: packets are sent at the rates of the one before.", lambda_p)
+        else:
+            means[Stream.P] = mean_interval_ms(lambda_p)
+            if lambda_l > 0 and self._decoys:
+                means[Stream.L] = mean_interval_ms(lambda_l)
         if means != self._means:
             log.debug("mean send intervals: λP %d ms, λL %d ms", means[Stream.P], means[Stream.L])
             self._means = means
@@ -200,21 +211,21 @@ class Sender:
 
     async def _emit(self, outlet: Outlet, stream: Stream, prepared: _Prepared) -> None:
         entry, parcel = prepared.entry, prepared.parcel
-        if entry.state is State.ENDED and entry.message is not None:
-            # Cancelled between composing and the tick: the packet leaves all the same, as cover.
-            prepared.left = True
-        elif prepared.surb_id is not None:
+        # A message that was cancelled or answered since it was composed leaves all the same, as cover.
+        is_cover = prepared.is_decoy or entry.state is State.ENDED
+        if prepared.surb_id is not None and entry.state is not State.ENDED:
             self._engine.sent(entry, prepared.surb_id, parcel.surb_keys, parcel.eta, trio.current_time())
+            prepared.announced = True
         await outlet.send_packet(parcel.packet)
-        if prepared.is_decoy:
+        prepared.left = True
+        if is_cover:
             self.statistics.decoys_p += stream is Stream.P
             self.statistics.decoys_l += stream is Stream.L
-        elif not prepared.left:
-            self.statistics.messages += 1
-            if prepared.surb_id is None:
-                self._engine.sent_without_surb(entry)
-            self._report(Sent(entry, prepared.surb_id, self._unix(), parcel.eta))
-        prepared.left = True
+            return
+        self.statistics.messages += 1
+        if prepared.surb_id is None:
+            self._engine.sent_without_surb(entry)
+        self._report(Sent(entry, prepared.surb_id, self._unix(), parcel.eta))
 
     def _next_message(self, outlet: Outlet, tick: float) -> _Prepared | None:
         if not outlet.tokens.is_sure(tick):
@@ -225,7 +236,7 @@ class Sender:
             return None
         while (entry := self._queues.pick()) is not None:
             message = entry.message
-            if entry.state is State.ENDED or message is None:
+            if entry.state not in (State.WAITING, State.DUE) or message is None:
                 continue
             surb_id = self._engine.surb_id_for(entry) if message.with_surb else None
             try:
@@ -266,7 +277,7 @@ class Sender:
     def _put_back(self, prepared: _Prepared) -> None:
         prepared.left = True
         entry = prepared.entry
-        if entry.state is State.IN_FLIGHT:
+        if prepared.announced:
             self._engine.recall(entry)
         if entry.message is not None and entry.state is not State.ENDED:
             self.statistics.put_back += 1

@@ -13,52 +13,63 @@ import math
 from typing import Final
 
 BUCKET_CAP: Final = 256
+FIRST_TOKENS: Final = 1.0
 HEADROOM: Final = 1.1
 """A gateway refills at this multiple of the rate at which a client should send."""
 
 NANOSECONDS: Final = 1e9
 NANOSECONDS_PER_MILLISECOND: Final = 1e6
 
+LONGEST_INTERVAL: Final = float(2**63 - 1)
+"""Nanoseconds that the reference's durations can hold."""
+
 
 def refill_interval(lambda_p: float, lambda_l: float) -> float | None:
     """Seconds between two new tokens for these rates (events per millisecond), or None where there is no limit."""
-    total = lambda_p + lambda_l
-    if total <= 0:
+    rate = HEADROOM * (lambda_p + lambda_l)
+    if not 0 < rate < math.inf:
         return None
-    return math.ceil(NANOSECONDS_PER_MILLISECOND / (total * HEADROOM)) / NANOSECONDS
+    return math.ceil(min(NANOSECONDS_PER_MILLISECOND / rate, LONGEST_INTERVAL)) / NANOSECONDS
 
 
 class TokenBucket:
     """A lower bound on the tokens that the gateway counts for this connection.
 
-    What is not known is how much earlier the gateway began to count and how long a packet travels. Both are within
-    `uncertainty`: a packet that leaves while a token may or may not be there is taken to have used one up.
+    What is not known is how much earlier the gateway began to count and how long a packet travels; together that is
+    less than `uncertainty`. Counted are the tokens that a packet surely finds if it leaves now, so the gateway's count
+    differs from ours by whole tokens and at most the uncertainty. Hence a packet that leaves while less than a token
+    is there, uncertainty included, is dropped and costs nothing; any other is taken to cost one.
+
+    A bucket that was full, or whose interval changed, has lost a part of a token at some time: the two counts are out
+    of step then, and every packet is taken to cost a token. In no case does the gateway have less than none.
 
     Args:
         opened: monotonic seconds at which the connection was known to be authenticated.
         uncertainty: seconds, see above.
     """
 
-    __slots__ = ("_interval", "_level", "_since", "_uncertainty")
+    __slots__ = ("_in_step", "_interval", "_level", "_since", "_uncertainty")
 
     def __init__(self, opened: float, uncertainty: float) -> None:
         self._since = opened
         self._uncertainty = uncertainty
         self._interval: float | None = None
-        self._level = 1.0
+        self._level = FIRST_TOKENS
+        self._in_step = True
 
     def set_interval(self, interval: float | None, now: float) -> None:
         """Count with `interval` (seconds a token; None for no limit) from now on.
 
-        The first interval holds from the connection's beginning; a later one starts with an empty bucket, as it is
-        not known when the gateway changes over.
+        The first interval holds from the connection's beginning if nothing was sent before; otherwise the bucket is
+        taken to be empty, as it is not known when the gateway changes over.
         """
         if interval == self._interval:
             return
         if self._interval is not None:
-            self._level = 0.0
-            self._since = now
+            self._in_step = False
         self._interval = interval
+        if not self._in_step and interval is not None:
+            self._level, self._since = -self._uncertainty / interval, now
 
     def is_sure(self, now: float) -> bool:
         """Whether a packet that leaves at `now` surely finds a token."""
@@ -69,12 +80,15 @@ class TokenBucket:
     def spend(self, now: float) -> None:
         """A packet leaves at `now`, whatever it is."""
         if self._interval is None:
+            self._in_step = False
             return
         level = self._level_at(now, self._interval)
         slack = self._uncertainty / self._interval
-        if level + slack >= 1.0:
+        self._in_step = self._in_step and level + slack < BUCKET_CAP
+        if not self._in_step or level + slack >= 1.0:
             level = max(level - 1.0, -slack)
         self._level, self._since = level, now
 
     def _level_at(self, now: float, interval: float) -> float:
-        return min(float(BUCKET_CAP), self._level + max(0.0, now - self._since) / interval)
+        full = max(FIRST_TOKENS, BUCKET_CAP - self._uncertainty / interval)
+        return min(full, self._level + max(0.0, now - self._since) / interval)
