@@ -109,8 +109,6 @@ class AppConnection:
                     nursery.start_soon(self._release_after_a_while)
                     await self._read()
                     nursery.cancel_scope.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.close("the connection broke")
         finally:
             log.debug("connection ended: %s", self._reason or "the application left")
             if self._session is not None:
@@ -140,7 +138,7 @@ class AppConnection:
                 return
 
     async def _serve_one(self, message: dict[object, object]) -> bool:
-        if self._session is None:
+        if self._session is None or self._session.connection is not self:
             return False
         self._session = self._desk.serve(self._session, parse_request(message))
         self._release()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from kpclientd.thin.errors import MistypedField
 
 UINT64_MAX: Final = 2**64 - 1
+OCTET_MAX: Final = 255
 
 
 class Fields:
@@ -32,7 +33,10 @@ class Fields:
         if key in self._values:
             return self._values[key]
         if self._folded is None:
-            self._folded = {name.lower(): value for name, value in self._values.items() if isinstance(name, str)}
+            self._folded = {}
+            for name, named in self._values.items():
+                if isinstance(name, str):
+                    self._folded.setdefault(name.lower(), named)
         return self._folded.get(key.lower())
 
     def octets(self, key: str) -> bytes | None:
@@ -61,10 +65,9 @@ class Fields:
         raise self._mistyped(key, value, "an unsigned integer of 64 bits")
 
     def _from_integers(self, key: str, value: Sequence[Any]) -> bytes:
-        try:
+        if all(type(octet) is int and 0 <= octet <= OCTET_MAX for octet in value):
             return bytes(value)
-        except (TypeError, ValueError):
-            raise self._mistyped(key, value, "a byte string") from None
+        raise self._mistyped(key, value, "a byte string")
 
     def _mistyped(self, key: str, value: object, wanted: str) -> MistypedField:
         return MistypedField(f"{self.verb}: {key} is of type {type(value).__name__} where {wanted} belongs")

@@ -3,18 +3,17 @@
 Source: the Katzenpost thin-client protocol, "framing"; limits are the reference daemon's.
 """
 
-from collections.abc import Mapping
-from io import BytesIO
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import cbor2
 
+from kpclientd.thin.bounds import MAX_NESTING, check_bounds
 from kpclientd.thin.errors import FrameError
 
 MAX_FRAME: Final = 40 * 1024 * 1024
 """Longest body of a frame (bytes), in both directions."""
 
-MAX_NESTING: Final = 32
 LENGTH_BYTES: Final = 4
 
 
@@ -34,15 +33,15 @@ def decode_body(body: bytes) -> dict[Any, Any]:
     """Return the map that a frame's body holds.
 
     Raises:
-        FrameError: if it is not exactly one well-formed CBOR map.
+        FrameError: if it is not exactly one well-formed CBOR map, or is more than a request can need: too many
+            items, too deep, tagged, or with map keys that are not text.
     """
-    stream = BytesIO(body)
+    check_bounds(body)
     try:
-        message = cbor2.CBORDecoder(stream, max_depth=MAX_NESTING).decode()
-    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise FrameError(f"a frame of {len(body)} bytes is not well-formed CBOR: {error}") from None
-    if stream.tell() != len(body):
-        raise FrameError(f"{len(body) - stream.tell()} bytes follow the CBOR item of a frame")
+        # The bounds are checked already; a key that is no text or byte string could be one of many that collide.
+        message = cbor2.loads(body, max_depth=MAX_NESTING + 1, strict_hashable_types=True)
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
+        raise FrameError(f"a frame of {len(body)} bytes is not well-formed CBOR: {type(error).__name__}") from None
     if not isinstance(message, dict):
         raise FrameError(f"a frame holds a {type(message).__name__} where a map belongs")
     return message
@@ -64,32 +63,38 @@ class FrameReader:
         self._max_length = max_length
         self._wanted: int | None = None
 
-    def feed(self, data: bytes) -> list[dict[Any, Any]]:
-        """Take the next bytes of the stream and return the messages that they complete, in order.
+    def feed(self, data: bytes) -> Iterator[dict[Any, Any]]:
+        """Take the next bytes of the stream and give the messages that they complete, in order.
+
+        Each is decoded when it is asked for, so what comes before a bad frame is given whatever it came together with.
 
         Raises:
-            FrameError: at a length over the limit or a body that is not a map; the stream cannot go on then.
+            FrameError: when a frame's length is over the limit or its body is not a map; the stream cannot go on then.
         """
         self._buffer += data
-        messages = []
-        position = 0
-        while True:
-            if self._wanted is None:
-                if len(self._buffer) - position < LENGTH_BYTES:
-                    break
-                self._wanted = self._checked(position)
-                position += LENGTH_BYTES
-            end = position + self._wanted
-            if len(self._buffer) < end:
-                break
-            messages.append(decode_body(bytes(memoryview(self._buffer)[position:end])))
-            position = end
-            self._wanted = None
-        del self._buffer[:position]
-        return messages
+        return self._messages()
 
-    def _checked(self, position: int) -> int:
-        length = int.from_bytes(self._buffer[position : position + LENGTH_BYTES], "big")
+    def _messages(self) -> Iterator[dict[Any, Any]]:
+        while (body := self._next_body()) is not None:
+            yield decode_body(body)
+
+    def _next_body(self) -> bytes | None:
+        if self._wanted is None:
+            if len(self._buffer) < LENGTH_BYTES:
+                return None
+            self._wanted = self._checked(int.from_bytes(self._take(LENGTH_BYTES), "big"))
+        if len(self._buffer) < self._wanted:
+            return None
+        body = self._take(self._wanted)
+        self._wanted = None
+        return body
+
+    def _take(self, length: int) -> bytes:
+        taken = bytes(memoryview(self._buffer)[:length])
+        del self._buffer[:length]
+        return taken
+
+    def _checked(self, length: int) -> int:
         if not 0 < length <= self._max_length:
             raise FrameError(f"a frame declares {length} bytes; 1 to {self._max_length} are allowed")
         return length

@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,13 +36,15 @@ async def open_listeners(listen: ListenTcp | ListenUnix) -> AsyncIterator[list[t
     try:
         yield listeners
     finally:
-        for listener in listeners:
-            listener.socket.close()
+        # The file goes first: once nobody listens, it may be another daemon's that replaced it.
         if isinstance(listen, ListenUnix) and not listen.is_abstract:
             Path(listen.address).unlink(missing_ok=True)
+        for listener in listeners:
+            listener.socket.close()
 
 
 async def _listen_tcp(listen: ListenTcp) -> list[trio.SocketListener]:
+    listeners: list[trio.SocketListener] = []
     try:
         found = await trio.socket.getaddrinfo(
             listen.host or None,
@@ -51,16 +53,19 @@ async def _listen_tcp(listen: ListenTcp) -> list[trio.SocketListener]:
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
-        listeners = []
         for family, kind, protocol, _, address in found:
-            bound = trio.socket.socket(family, kind, protocol)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            await bound.bind(address)
-            bound.listen(BACKLOG)
-            listeners.append(trio.SocketListener(bound))
+            with ExitStack() as undo:
+                bound = undo.enter_context(trio.socket.socket(family, kind, protocol))
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                await bound.bind(address)
+                bound.listen(BACKLOG)
+                listeners.append(trio.SocketListener(bound))
+                undo.pop_all()
     except OSError as error:
+        for listener in listeners:
+            listener.socket.close()
         raise ListenError(f"cannot listen on tcp {listen.host}:{listen.port}: {error.strerror or error}") from None
     return listeners
 

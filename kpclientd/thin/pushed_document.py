@@ -18,11 +18,11 @@ SERVICES_OLD: Final = "omitempty"
 def pushed_document(certified: bytes) -> bytes:
     """Return the CBOR to push for a verified document, given its certified bytes."""
     document = cbor2.loads(certified)
-    document[SERVICE_NODES] = [_with_old_key(node) for node in document[SERVICE_NODES] or ()]
+    document[SERVICE_NODES] = [_with_old_key(node) for node in document.get(SERVICE_NODES) or ()]
     return cbor2.dumps(document, canonical=True)
 
 
 def _with_old_key(encoded: bytes) -> bytes:
     node = cbor2.loads(encoded)
-    node[SERVICES_OLD] = node[SERVICES]
+    node[SERVICES_OLD] = node.get(SERVICES)
     return cbor2.dumps(node, canonical=True)

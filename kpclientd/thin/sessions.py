@@ -8,6 +8,7 @@ A lost session keeps its queues and its messages in flight; final answers that c
 Source: the Katzenpost thin-client protocol, "session token, disconnect, resume".
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -182,10 +183,7 @@ class Sessions:
             self._expire(session)
 
     def _expire_oldest(self) -> None:
-        oldest = self._timers.next()
-        if oldest is not None:
-            for session in self._timers.pop_due(oldest):
-                self._expire(session)
+        self._expire(next(self._timers.pop_due(math.inf)))
 
     def _bind(self, session: Session, token: bytes) -> None:
         if session.token is not None:
