@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx.crypto import aez
+from sphinx.crypto.bitslice import BLOCK_BITS, lanes
 from sphinx.errors import KeyLengthError
 from sphinx.native import engine
 from tests.sphinx import general_aez
@@ -47,6 +48,12 @@ def test_a_whole_payload_has_the_digest_of_the_specification(engine_name: str) -
     assert ciphertext[-16:].hex() == "0b3e3ced791ee0e2d32bc0287f0cf97f"
     assert hashlib.sha256(ciphertext).hexdigest().startswith("3801c669696ade8cbedb3c29984915ae")
     assert engine(engine_name).decipher(MATERIAL, ciphertext) == counting(PAYLOAD_LENGTH)
+
+
+def test_one_aes_round_has_the_value_of_the_specification() -> None:
+    room = lanes(1)
+    state = room.rounds(int.from_bytes(bytes(range(16))) << (BLOCK_BITS * (room.count - 1)), [room.key(0)])
+    assert f"{state >> (BLOCK_BITS * (room.count - 1)):032x}" == "6a6a5c452c6d3351b0d95d61279c215c"
 
 
 def test_the_permutations_have_the_values_of_the_specification() -> None:
