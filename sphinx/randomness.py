@@ -14,6 +14,7 @@ Item = TypeVar("Item")
 
 _DOUBLE_BITS: Final = 53
 _STREAM_BLOCK: Final = 4096
+_SEED_BYTES: Final = 32
 
 
 class Randomness:
@@ -55,13 +56,17 @@ class Randomness:
         """Return a float in (0, 1], never zero, so that its logarithm exists."""
         return (self.below(1 << _DOUBLE_BITS) + 1) / (1 << _DOUBLE_BITS)
 
+    def fork(self) -> "Randomness":
+        """An independent stream, seeded from this one: what is drawn there changes nothing here, nor its order."""
+        return seeded(self._source(_SEED_BYTES))
+
     def exponential(self, mean: float) -> float:
         """Return an exponential variate, in the unit of `mean`."""
         return -math.log(self.uniform()) * mean
 
 
 def seeded(seed: bytes) -> Randomness:
-    """A reproducible `Randomness`, for tests and demonstrations only: the SHAKE-256 stream of `seed`."""
+    """A `Randomness` that is the SHAKE-256 stream of `seed`: as unpredictable as that is, and reproducible from it."""
     buffer = bytearray()
     block = 0
 

@@ -133,6 +133,7 @@ class Sender:
         self._trusted = trusted
         self._geometry = geometry
         self._randomness = randomness
+        self._intervals = {stream: randomness.fork() for stream in Stream}
         self._unix = unix
         self._decoys = decoys
         self._report = report
@@ -174,7 +175,7 @@ class Sender:
                 await changed.wait()
                 tick = trio.current_time()
                 continue
-            tick += draw_interval(mean, self._randomness)
+            tick += draw_interval(mean, self._intervals[stream])
             if tick < trio.current_time() - LAG_SECONDS:
                 tick = trio.current_time()
             with trio.move_on_at(tick - LEAD_SECONDS):
