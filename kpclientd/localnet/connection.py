@@ -108,6 +108,8 @@ class ClientConnection:
         try:
             with self._scope:
                 await self._serve()
+                if self.state is State.FROZEN:  # a dead peer has no deadlines either
+                    await trio.sleep_forever()
         except* WireError:
             established = self.state is not State.HANDSHAKE
             self._host.counters.add(Event.PROTOCOL_ERRORS if established else Event.HANDSHAKES_FAILED)

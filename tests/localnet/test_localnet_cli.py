@@ -1,0 +1,140 @@
+"""`kpclientd localnet` as a process, and the files it writes."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kpclientd.config.load import load_config
+from kpclientd.localnet import LocalNetwork
+from kpclientd.localnet.cli import main
+from kpclientd.localnet.errors import PathTooLongError
+from sphinx.geometry import Geometry
+
+RUN = (sys.executable, "-c", "import sys; from kpclientd.localnet.cli import main; sys.exit(main(sys.argv[1:]))")
+PATIENCE = 30.0
+CLIENT_FILES = ("client.toml", "client-unix.toml")
+
+
+@contextmanager
+def _running(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen([*RUN, str(directory), *options], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
+    with _running(tmp_path, "--epoch", "10s", "--seed", "7", "--thin-port", "0") as (process, line):
+        assert line.startswith("ready")
+        assert "KATZENPOST_EPOCH_DURATION=10s" in line
+        gateway = re.search(r"gateway 127\.0\.0\.1:(\d+)", line)
+        assert gateway is not None
+        assert _is_listening(int(gateway[1]))
+        assert main([str(tmp_path), "--do", "loss 0.5"]) == 0
+        process.send_signal(stop)
+        rest, _ = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, rest) == (0, "")
+        assert not _is_listening(int(gateway[1]))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["client-unix.toml", "client.toml", "localnet.env", "thinclient-unix.toml", "thinclient.toml"]
+
+
+def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), "--do", "status"]) == 1
+    assert "no local network answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--epoch", "soon"],
+        ["--epoch", "0s"],
+        ["--loss", "2"],
+        ["--loss", "nan"],
+        ["--thin-port", "65536"],
+        ["--mu", "0"],
+        ["--seed", "x"],
+    ],
+)
+def test_an_option_that_makes_no_sense_is_a_usage_error(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tmp_path), *options])
+    assert stopped.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> LocalNetwork:
+    network = LocalNetwork(epoch_period=30.0, seed=b"files", port=None)
+    network.write_files(tmp_path, thin_port=64331)
+    return network
+
+
+@pytest.mark.parametrize("name", CLIENT_FILES)
+def test_the_daemon_reads_its_configuration_as_the_network_is(network: LocalNetwork, tmp_path: Path, name: str) -> None:
+    config = load_config(tmp_path / name)
+    assert config.geometry == network.geometry
+    (gateway,) = config.pinned_gateways
+    assert gateway.identity_key == network.topology.gateway.identity_key
+    assert gateway.link_key == network.topology.gateway.link.public_key
+    assert gateway.addresses == (network.gateway_url,)
+    keys = [authority.identity_public_key for authority in config.authorities]
+    assert keys == [verifier.public_key for verifier in network.verifiers]
+
+
+def test_the_clients_files_hold_exactly_where_the_daemon_listens(network: LocalNetwork, tmp_path: Path) -> None:
+    tables = [tomllib.loads((tmp_path / name).read_text()) for name in ("thinclient.toml", "thinclient-unix.toml")]
+    socket_path = str(tmp_path.resolve() / "kpclientd.sock")
+    assert tables == [
+        {"Dial": {"Tcp": {"Address": "127.0.0.1:64331", "Network": "tcp"}}},
+        {"Dial": {"Unix": {"Address": socket_path}}},
+    ]
+    listens = [tomllib.loads((tmp_path / name).read_text())["Listen"] for name in CLIENT_FILES]
+    assert listens == [table["Dial"] for table in tables]
+
+
+def test_the_environment_file_names_the_epoch_period(network: LocalNetwork, tmp_path: Path) -> None:
+    assert (tmp_path / "localnet.env").read_text() == "KATZENPOST_EPOCH_DURATION=30s\n"
+
+
+def test_port_zero_becomes_a_free_port(network: LocalNetwork, tmp_path: Path) -> None:
+    listen = network.write_files(tmp_path, thin_port=0)
+    port = int(listen.address.rpartition(":")[2])
+    assert port not in (0, 64331)
+    assert f'"{listen.address}"' in (tmp_path / "client.toml").read_text()
+
+
+def test_a_directory_with_too_long_a_path_for_sockets_is_refused(network: LocalNetwork, tmp_path: Path) -> None:
+    with pytest.raises(PathTooLongError, match="shorter path"):
+        network.write_files(tmp_path / ("d" * 120), thin_port=0)
+
+
+def test_another_geometry_and_link_kem_are_written_too(tmp_path: Path) -> None:
+    geometry = Geometry.nike("x25519", 4, 500)
+    network = LocalNetwork(geometry=geometry, wire_kem="MLKEM768-X25519", port=None)
+    network.write_files(tmp_path, thin_port=0)
+    config = load_config(tmp_path / "client.toml")
+    assert (config.geometry, config.wire_kem_scheme) == (geometry, "MLKEM768-X25519")
+    assert len(network.authorities.document(network.epoch).topology) == 2

@@ -1,0 +1,123 @@
+"""Commands to a running network, by its control socket and without one."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import trio
+
+from kpclientd.localnet import DocumentFault, LocalNetwork
+from kpclientd.localnet.control import CONTROL_SOCKET, LONGEST_LINE, obey, send, serve_control
+from kpclientd.localnet.errors import ControlError
+from tests.localnet.conftest import make_network
+
+SWITCHES = ["refuse-connections", "silent-handshake", "impostor"]
+PROBABILITIES = ["loss", "duplicate", "corrupt-packets", "corrupt-replies"]
+
+
+@pytest.fixture
+async def quiet() -> LocalNetwork:
+    return make_network()
+
+
+@pytest.mark.parametrize("name", [*PROBABILITIES, "delay", "jitter"])
+async def test_a_number_sets_its_switch(quiet: LocalNetwork, name: str) -> None:
+    assert obey(quiet, f"{name} 0.25") == "ok"
+    assert getattr(quiet.faults, name.replace("-", "_")) == 0.25
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_on_and_off_set_a_switch(quiet: LocalNetwork, name: str) -> None:
+    for word in ("on", "off"):
+        assert obey(quiet, f"{name} {word}") == "ok"
+        assert getattr(quiet.faults, name.replace("-", "_")) is (word == "on")
+
+
+async def test_a_document_fault_is_set_and_unset_by_name(quiet: LocalNetwork) -> None:
+    obey(quiet, "document too-few-signatures")
+    assert quiet.faults.document is DocumentFault.TOO_FEW_SIGNATURES
+    obey(quiet, "document genuine")
+    assert quiet.faults.document is None
+
+
+async def test_skip_consensus_means_the_next_epoch_or_the_one_that_is_named(quiet: LocalNetwork) -> None:
+    assert str(quiet.epoch + 1) in obey(quiet, "skip-consensus")
+    obey(quiet, "skip-consensus 77")
+    assert quiet.faults.skipped_epochs == {quiet.epoch + 1, 77}
+
+
+async def test_counters_are_json_and_status_is_one_line(quiet: LocalNetwork) -> None:
+    assert json.loads(obey(quiet, "counters")) == {"packets in flight": 0}
+    assert f"epoch {quiet.epoch}" in obey(quiet, "status")
+
+
+async def test_help_names_every_command_in_one_line(quiet: LocalNetwork) -> None:
+    answer = obey(quiet, "help")
+    assert "\n" not in answer
+    for name in [*PROBABILITIES, *SWITCHES, "document", "reset", "half-open", "bad-mac", "clear", "counters"]:
+        assert name in answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "explode",
+        "loss",
+        "loss much",
+        "loss 1.5",
+        "loss -1",
+        "loss nan",
+        "loss 0.1 0.2",
+        "delay -1",
+        "impostor perhaps",
+        "reset now",
+        "document broken",
+        "skip-consensus soon",
+        "'",
+    ],
+)
+async def test_what_is_no_command_changes_nothing_and_says_what_was_expected(quiet: LocalNetwork, line: str) -> None:
+    before = copy.deepcopy(quiet.faults.skipped_epochs), copy.copy(quiet.faults)
+    with pytest.raises(ControlError):
+        obey(quiet, line)
+    assert (quiet.faults.skipped_epochs, quiet.faults) == before
+
+
+async def test_commands_come_through_the_socket_which_is_gone_afterwards(quiet: LocalNetwork, tmp_path: Path) -> None:
+    (tmp_path / CONTROL_SOCKET).touch()  # left by a network that was killed
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_control, quiet, tmp_path)
+        assert await trio.to_thread.run_sync(send, tmp_path, "loss 0.5") == "ok"
+        with pytest.raises(ControlError, match="no command is called 'explode'"):
+            await trio.to_thread.run_sync(send, tmp_path, "explode")
+        nursery.cancel_scope.cancel()
+    assert quiet.faults.loss == 0.5
+    assert not (tmp_path / CONTROL_SOCKET).exists()
+    with pytest.raises(ControlError, match="no local network answers"):
+        send(tmp_path, "status")
+
+
+async def test_several_lines_on_one_connection_are_answered_in_order_in_any_pieces(
+    quiet: LocalNetwork, tmp_path: Path
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_control, quiet, tmp_path)
+        async with await trio.open_unix_socket(tmp_path / CONTROL_SOCKET) as stream:
+            for piece in (b"lo", b"ss 0.5\nno", b"nsense\nclear\n"):
+                await stream.send_all(piece)
+            await stream.send_eof()
+            answers = b"".join([chunk async for chunk in stream]).splitlines()
+        nursery.cancel_scope.cancel()
+    assert [answer.split(b":")[0] for answer in answers] == [b"ok", b"error", b"ok"]
+
+
+async def test_an_endless_line_is_refused(quiet: LocalNetwork, tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_control, quiet, tmp_path)
+        async with await trio.open_unix_socket(tmp_path / CONTROL_SOCKET) as stream:
+            await stream.send_all(b"x" * (LONGEST_LINE + 1))
+            answer = b"".join([chunk async for chunk in stream])
+        nursery.cancel_scope.cancel()
+    assert answer.startswith(b"error: ")
