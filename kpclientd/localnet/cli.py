@@ -3,7 +3,7 @@
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,18 +28,27 @@ LARGEST_PORT: Final = 65535
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
     options = _parser().parse_args(argv)
+    faults: list[str] = []
     try:
         if options.do is not None:
             print(send(options.directory, options.do))
-            return SUCCESS
-        trio.run(_run, options)
-    except LocalNetworkError as error:
-        print(f"kpclientd localnet: {error}", file=sys.stderr)
-        return FAILURE
-    except OSError as error:
-        print(f"kpclientd localnet: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return FAILURE
-    return SUCCESS
+        else:
+            trio.run(_run, options)
+    except* LocalNetworkError as group:  # groups, as they come out of a nursery
+        faults = [str(error) for error in _leaves(group)]
+    except* OSError as group:
+        faults = [str(error) for error in _leaves(group)]
+    for fault in faults:
+        print(f"kpclientd localnet: {fault}", file=sys.stderr)
+    return FAILURE if faults else SUCCESS
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _run(options: argparse.Namespace) -> None:

@@ -138,3 +138,17 @@ def test_another_geometry_and_link_kem_are_written_too(tmp_path: Path) -> None:
     config = load_config(tmp_path / "client.toml")
     assert (config.geometry, config.wire_kem_scheme) == (geometry, "MLKEM768-X25519")
     assert len(network.authorities.document(network.epoch).topology) == 2
+
+
+@pytest.mark.parametrize("kind", ["too long", "a file"])
+def test_a_directory_that_cannot_be_used_ends_it_with_a_reason_and_status_one(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / ("d" * 120 if kind == "too long" else "file")
+    if kind == "a file":
+        directory.touch()
+    assert main([str(directory)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("kpclientd localnet: ")
+    assert directory.name in message
+    assert "Traceback" not in message
