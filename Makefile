@@ -5,7 +5,9 @@
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
 
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+# The first interpreter that runs and is recent enough; being on the path is not enough.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 RUN := .venv-run
 TEST := .venv-test
 SOURCES := $(wildcard sphinx/native/*.c sphinx/native/*.h sphinx/native/*.py)
@@ -38,9 +40,7 @@ $(RUN)/.installed: configs/locks/run.txt
 $(TEST)/.installed: configs/locks/test.txt
 
 %/.installed: pyproject.toml $(SOURCES)
-	@test -n "$(PYTHON)" || { echo "kpclientd needs Python 3.11 or newer; none was found" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "kpclientd needs Python 3.11 or newer; $(PYTHON) is older (set PYTHON=...)" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "kpclientd needs Python 3.11 or newer; none was found (set PYTHON=...)" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(@D) \
 	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(@D)/$(PIP) install --require-hashes --requirement $(filter %.txt,$^)
