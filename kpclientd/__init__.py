@@ -1,0 +1,1 @@
+"""kpclientd: a client daemon for the Katzenpost mix network."""
