@@ -204,6 +204,10 @@ class GatewayLink:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self.close(f"the connection broke: {error}")
         except WireError as error:
+            # What came intact before the fault is as good as ever; it only cannot be acknowledged any more.
+            for event in error.events:
+                if isinstance(event, CommandReceived) and isinstance(event.command, Message):
+                    self._on_message(event.command.surb_id, event.command.payload)
             self.close(f"the gateway broke the protocol: {error}")
         except LinkLost:
             return

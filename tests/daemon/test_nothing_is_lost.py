@@ -70,7 +70,9 @@ async def test_a_client_of_generation_one_sends_reliably_through_a_network_that_
                 "is_arq_send_op": True,
             }
             await stream.send_all(encode_frame(request))
-        sent, replies, collected = [], [], []
+        sent: list[bytes] = []
+        collected: list[bytes] = []
+        replies: list[tuple[bytes, bytes]] = []
         with trio.fail_after(3600):
             while len(collected) < 30:
                 for message in reader.feed(bytes(await stream.receive_some(65536))):

@@ -125,7 +125,7 @@ def test_a_client_without_surb_gets_no_events_and_goes_on(running: Running) -> N
 def test_ten_epochs_of_ten_seconds_under_load_lose_nothing(running: Running) -> None:
     async def scenario() -> None:
         async with Client(running.thinclient("tcp")) as here:
-            wanted = {}
+            wanted: dict[bytes, list[bytes]] = {}
             while len(here.documents) <= EPOCHS_UNDER_LOAD:
                 text = f"message {len(wanted)}".encode()
                 wanted[await here.send(text)] = [text]
