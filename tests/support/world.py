@@ -86,11 +86,11 @@ class World:
         assert document is not None
         return document.document.services(capability)[0]
 
-    async def until(self, condition: Callable[[], object], seconds: float = math.inf) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = math.inf, step: float = 0.05) -> None:
         """Wait until `condition` holds; the test fails if it does not in time."""
         with trio.fail_after(seconds):
             while not condition():
-                await trio.sleep(0.05)
+                await trio.sleep(step)
 
     @staticmethod
     async def _listen(app: App) -> None:
