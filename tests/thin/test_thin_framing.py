@@ -1,0 +1,223 @@
+"""Frames: however they arrive, and whatever hostile bytes they hold."""
+
+import tracemalloc
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpclientd.thin.bounds import MAX_ITEMS, MAX_NESTING, check_bounds
+from kpclientd.thin.errors import FrameError
+from kpclientd.thin.framing import MAX_FRAME, FrameReader, decode_body, encode_frame
+
+KEYS = st.text(max_size=12)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**64), 2**64 - 1),
+    st.floats(allow_nan=False),
+    st.binary(max_size=300),
+    st.text(max_size=300),
+)
+MESSAGES = st.dictionaries(
+    KEYS,
+    st.recursive(
+        SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+    ),
+    max_size=6,
+)
+
+
+def framed(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
+def read(*pieces: bytes) -> list[dict[Any, Any]]:
+    reader = FrameReader()
+    return [message for piece in pieces for message in reader.feed(piece)]
+
+
+def nested(levels: int) -> bytes:
+    """A map at the end of arrays, `levels` containers in all; the outermost is a map."""
+    return b"\xa1\x61k" + b"\x81" * (levels - 2) + b"\xa0"
+
+
+@given(st.lists(MESSAGES, max_size=4), st.data())
+def test_frames_arrive_whole_in_any_pieces(messages: list[dict[str, Any]], data: st.DataObject) -> None:
+    stream = b"".join(encode_frame(message) for message in messages)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    pieces = [stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert read(*pieces) == messages
+    assert read(*(bytes([octet]) for octet in stream)) == messages
+
+
+@pytest.mark.parametrize(
+    ("message", "frame"),
+    [
+        ({"thin_close": {}}, "0000000da16a7468696e5f636c6f7365a0"),
+        (
+            {"session_token_reply": {"app_id": bytes(range(16)), "resumed": False}},
+            "00000037a17373657373696f6e5f746f6b656e5f7265706c79a2666170705f696450000102030405060708090a0b0c0d0e0f"
+            "67726573756d6564f4",
+        ),
+        (
+            {
+                "message_sent_event": {
+                    "message_id": None,
+                    "surbid": bytes(range(16)),
+                    "sent_at": 1780000000,
+                    "reply_eta": 1500000000,
+                }
+            },
+            "00000055a1726d6573736167655f73656e745f6576656e74a46a6d6573736167655f6964f66673757262696450000102030405"
+            "060708090a0b0c0d0e0f6773656e745f61741a6a18a500697265706c795f6574611a59682f00",
+        ),
+    ],
+)
+def test_frames_are_the_bytes_of_the_protocol(message: dict[str, Any], frame: str) -> None:
+    assert encode_frame(message).hex() == frame
+    assert read(bytes.fromhex(frame)) == [message]
+
+
+@pytest.mark.parametrize("length", [0, MAX_FRAME + 1, 2**31, 2**32 - 1])
+def test_a_length_out_of_bounds_is_refused_before_anything_follows(length: int) -> None:
+    with pytest.raises(FrameError, match=str(length)):
+        read(length.to_bytes(4, "big"))
+
+
+def test_the_longest_length_is_waited_for_and_takes_no_memory_before_its_bytes_come() -> None:
+    tracemalloc.start()
+    try:
+        assert read(MAX_FRAME.to_bytes(4, "big"), b"\xa1") == []
+        assert tracemalloc.get_traced_memory()[1] < MAX_FRAME // 100
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_reader_may_have_a_limit_of_its_own() -> None:
+    with pytest.raises(FrameError, match="1 to 8"):
+        list(FrameReader(max_length=8).feed(framed(bytes(9))))
+
+
+def test_a_message_longer_than_a_frame_is_not_written() -> None:
+    with pytest.raises(FrameError, match="longer than a frame"):
+        encode_frame({"payload": bytes(MAX_FRAME)})
+
+
+def test_frames_before_a_bad_one_are_given_whatever_they_came_together_with() -> None:
+    reader = FrameReader()
+    given_before = []
+    with pytest.raises(FrameError):
+        for message in reader.feed(encode_frame({"first": 1}) + encode_frame({"second": 2}) + framed(b"\xf6")):
+            given_before.append(message)
+    assert given_before == [{"first": 1}, {"second": 2}]
+
+
+@pytest.mark.parametrize(
+    "body",
+    {
+        "null": b"\xf6",
+        "undefined": b"\xf7",
+        "integer": b"\x05",
+        "text": b"\x6athin_close",
+        "empty array": b"\x80",
+        "array": b"\x82\x01\x02",
+        "break": b"\xff",
+        "trailing bytes": b"\xa0\xa0",
+        "cut map": b"\xa1",
+        "cut string": b"\xa1\x61k\x58\x10" + bytes(15),
+        "cut length": b"\xa1\x61k\x59\x00",
+        "cut indefinite map": b"\xbf\x61k\x01",
+        "indefinite map with an odd number of items": b"\xbf\x61k\xff",
+        "indefinite string of integers": b"\xa1\x61k\x5f\x01\xff",
+        "huge string": b"\xa1\x61k\x5b" + b"\xff" * 8,
+        "huge array": b"\xa1\x61k\x9b" + b"\xff" * 8,
+        "huge map": b"\xbb" + b"\xff" * 8,
+        "reserved length": b"\xa1\x61k\x1c",
+        "text that is not UTF-8": b"\xa1\x61k\x62\xff\xfe",
+        "tagged map": b"\xd9\xd9\xf7\xa0",
+        "tagged value": b"\xa1\x61k\xc2\x41\x01",
+        "shared reference to itself": b"\xd8\x1c\xa1\x61k\xd8\x1d\x00",
+        "integer keys": b"\xa1\x01\x02",
+        "array as key": b"\xa1\x80\x02",
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_body_that_is_not_one_plain_map_is_refused(body: tuple[str, bytes]) -> None:
+    with pytest.raises(FrameError):
+        decode_body(body[1])
+
+
+def test_maps_and_strings_of_indefinite_length_are_accepted() -> None:
+    body = b"\xbf\x61a\x5f\x42\x01\x02\x41\x03\xff\x61b\x9f\x01\xff\x61c\x7f\x61x\xff\xff"
+    assert decode_body(body) == {"a": b"\x01\x02\x03", "b": [1], "c": "x"}
+
+
+def test_containers_nest_as_deep_as_the_reference_allows_and_no_deeper() -> None:
+    decode_body(nested(MAX_NESTING))
+    with pytest.raises(FrameError, match="deeper"):
+        decode_body(nested(MAX_NESTING + 1))
+    with pytest.raises(FrameError, match="deeper"):
+        decode_body(b"\xbf\x61k" + b"\x9f" * 1_000_000)
+
+
+def test_as_many_items_as_the_reference_allows_are_read_and_no_more() -> None:
+    items = MAX_ITEMS - 3  # beside them: the map, its key and the array
+    assert len(decode_body(cbor2.dumps({"k": [0] * items}))["k"]) == items
+    with pytest.raises(FrameError, match=str(MAX_ITEMS)):
+        decode_body(cbor2.dumps({"k": [0] * (items + 1)}))
+
+
+@pytest.mark.parametrize("item", [b"\x80", b"\x00", b"\x60"], ids=["arrays", "integers", "texts"])
+def test_the_longest_frame_of_tiny_items_costs_little_more_than_its_own_length(item: bytes) -> None:
+    count = MAX_FRAME - 8
+    body = b"\xa1\x61k\x9a" + count.to_bytes(4, "big") + item * count
+    tracemalloc.start()
+    try:
+        with pytest.raises(FrameError, match="items"):
+            decode_body(body)
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200))
+def test_arbitrary_bodies_are_maps_or_frame_errors(body: bytes) -> None:
+    try:
+        assert isinstance(decode_body(body), dict)
+    except FrameError:
+        pass
+
+
+@given(MESSAGES, st.data())
+def test_damaged_bodies_are_maps_or_frame_errors(message: dict[str, Any], data: st.DataObject) -> None:
+    body = bytearray(cbor2.dumps(message))
+    for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
+        body[place] = data.draw(st.integers(0, 255))
+    try:
+        assert isinstance(decode_body(bytes(body)), dict)
+    except FrameError:
+        pass
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_streams_are_the_same_whole_and_byte_by_byte(stream: bytes) -> None:
+    def outcome(pieces: list[bytes]) -> tuple[list[dict[Any, Any]], str | None]:
+        reader, messages = FrameReader(max_length=64), []
+        try:
+            for piece in pieces:
+                for message in reader.feed(piece):
+                    messages.append(message)
+        except FrameError as error:
+            return messages, str(error)
+        return messages, None
+
+    assert repr(outcome([stream])) == repr(outcome([bytes([octet]) for octet in stream]))
+
+
+@given(MESSAGES)
+def test_whatever_can_be_written_is_within_the_bounds(message: dict[str, Any]) -> None:
+    check_bounds(cbor2.dumps(message))
