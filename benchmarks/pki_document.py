@@ -1,13 +1,11 @@
 """What a client pays for a document: verifying its signatures, reading it, checking every rule."""
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cbor2
 
+from benchmarks.timing import median_seconds
 from pki.certificate import Certificate, Verifier, threshold
 from pki.document import Document
 from pki.epoch import EpochClock
@@ -17,15 +15,6 @@ from sphinx.geometry import Geometry
 
 RECORDING = Path(__file__).parent.parent / "tests" / "vectors" / "pki_documents.json"
 REPEATS = 50
-
-
-def median_seconds(run: Callable[[], object]) -> float:
-    samples = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        run()
-        samples.append(time.perf_counter() - begin)
-    return statistics.median(samples)
 
 
 def rows() -> list[tuple[str, float, float | None]]:
@@ -55,14 +44,14 @@ def rows() -> list[tuple[str, float, float | None]]:
         for encoded in (blob, certificate.certified, *descriptors):
             cbor2.loads(encoded)
 
-    signatures, decoding = median_seconds(signatures_alone), median_seconds(decoding_alone)
+    signatures, decoding = median_seconds(signatures_alone, REPEATS), median_seconds(decoding_alone, REPEATS)
     size = f"{len(blob)} bytes, {len(descriptors)} nodes, {len(needed)} {scheme.name} signatures"
     return [
         (
             f"document verified and parsed ({size})",
-            median_seconds(lambda: trusted.verify(blob, epoch, now)),
+            median_seconds(lambda: trusted.verify(blob, epoch, now), REPEATS),
             signatures + decoding,
         ),
-        ("document parsed", median_seconds(lambda: Document.parse(certificate.certified)), decoding),
-        ("document encoded", median_seconds(document.encode), None),
+        ("document parsed", median_seconds(lambda: Document.parse(certificate.certified), REPEATS), decoding),
+        ("document encoded", median_seconds(document.encode, REPEATS), None),
     ]

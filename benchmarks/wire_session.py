@@ -3,12 +3,12 @@
 import os
 import statistics
 import time
-from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from benchmarks.timing import median_seconds
 from kpclientd.wire.commands import CommandCodec, SendPacket
 from kpclientd.wire.noise import CipherState
 from kpclientd.wire.session import PeerCredentials, Session
@@ -25,15 +25,6 @@ GEOMETRY = Geometry.nike("x25519", 5, 2000)
 CODEC = CommandCodec(GEOMETRY)
 RANDOMNESS = Randomness(os.urandom)
 NOW = 1_800_000_000.0
-
-
-def median_seconds(run: Callable[[], object], repeats: int) -> float:
-    samples = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        run()
-        samples.append(time.perf_counter() - begin)
-    return statistics.median(samples)
 
 
 def anybody(peer: PeerCredentials) -> bool:

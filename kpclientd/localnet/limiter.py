@@ -5,31 +5,24 @@ interval, and a packet that finds it empty is dropped without a word. The interv
 client that sends at its two Poisson rates fills nine tenths of it on average.
 """
 
-import math
 from typing import Final
 
-CAPACITY: Final = 256
-"""Most tokens a bucket holds."""
+from kpclientd.traffic.tokens import BUCKET_CAP as CAPACITY
+from kpclientd.traffic.tokens import refill_interval as client_refill_interval
 
 FIRST_TOKENS: Final = 1
 """Tokens of a bucket that was just made."""
 
-HEADROOM: Final = 1.1
-"""The refill rate over the sum of the consensus' client rates."""
-
-_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 
 def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
     """Return the nanoseconds between two tokens, or None when both rates are zero and nothing is limited.
 
-    Args:
-        lambda_p: the consensus' rate of messages or decoys, events per millisecond.
-        lambda_l: the consensus' rate of loop decoys, events per millisecond.
+    It is the daemon's own computation, for the same rates (events per millisecond): both follow the consensus.
     """
-    rate = HEADROOM * (lambda_p + lambda_l)
-    return math.ceil(_NANOSECONDS_PER_MILLISECOND / rate) if rate > 0 else None
+    seconds = client_refill_interval(lambda_p, lambda_l)
+    return None if seconds is None else round(seconds * _NANOSECONDS_PER_SECOND)
 
 
 class TokenBucket:
