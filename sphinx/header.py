@@ -7,13 +7,13 @@ specification, "Header creation".
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sphinx.agreement import Agreement
 from sphinx.commands import NextNodeHop, encode_commands
-from sphinx.crypto.kdf import HopKeys, hop_keys
+from sphinx.crypto.kdf import HopKeys
 from sphinx.crypto.mac import header_mac
-from sphinx.crypto.nike import Nike
-from sphinx.crypto.stream import blinding_stream, header_stream, xor
+from sphinx.crypto.stream import header_stream, xor
 from sphinx.errors import CommandError, PathError
-from sphinx.geometry import NEXT_NODE_HOP_LENGTH, VERSION, Geometry
+from sphinx.geometry import HOP_COMMANDS_LENGTH, NEXT_NODE_HOP_LENGTH, VERSION, Geometry
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
 
@@ -31,41 +31,37 @@ class Header:
     payload_keys: tuple[bytes, ...] = field(repr=False)
 
 
-def build_header(geometry: Geometry, nike: Nike, path: Sequence[PathHop], randomness: Randomness) -> Header:
+def build_header(geometry: Geometry, agreement: Agreement, path: Sequence[PathHop], randomness: Randomness) -> Header:
     """Build the header of a packet that takes `path`.
 
     Args:
         geometry: of the network.
-        nike: the geometry's scheme.
+        agreement: of the geometry's scheme.
         path: 1 to nr_hops hops.
-        randomness: drawn on for the ephemeral key, then for the filler of the hops that the path does not use.
+        randomness: drawn on for the ephemeral keys, then for the filler of the hops that the path does not use.
 
     Raises:
         PathError: if the path is empty or too long.
         CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
         KeyLengthError: if a hop's public key has a wrong length.
         WeakPublicKeyError: if a hop's public key is degenerate.
+        KemError: if a hop's public key is none of its KEM's.
     """
     if not 1 <= len(path) <= geometry.nr_hops:
         raise PathError(f"a path has {len(path)} hops, expected 1 to {geometry.nr_hops}")
-    commands = [_check_commands(geometry, path, number) for number in range(len(path))]
-    keys: list[HopKeys] = []
-
-    def blinding_factor(secret: bytes) -> bytes:
-        keys.append(hop_keys(secret))
-        return nike.generate(blinding_stream(keys[-1].blinding_seed))
-
-    ephemeral = nike.generate(randomness.bytes)
-    elements = nike.blinded_elements(ephemeral, [hop.public_key for hop in path], blinding_factor)
+    commands = [_check_commands(path, number) for number in range(len(path))]
+    elements, keys = agreement.with_hops([hop.public_key for hop in path], randomness)
     streams, paddings = _streams(geometry, keys)
 
     per_hop = geometry.per_hop_routing_info_length
+    carried = per_hop - HOP_COMMANDS_LENGTH  # room for the next hop's ciphertext; none where elements are blinded
     routing_info = randomness.bytes((geometry.nr_hops - len(path)) * per_hop)
     mac = b""
     for number in reversed(range(len(path))):
         fragment = commands[number]
         if number < len(path) - 1:
             fragment += encode_commands([NextNodeHop(path[number + 1].node_id, mac)])
+            fragment = fragment.ljust(HOP_COMMANDS_LENGTH, b"\0") + elements[number + 1][:carried]
         routing_info = xor(fragment.ljust(per_hop, b"\0") + routing_info, streams[number])
         padding = paddings[number - 1] if number else b""
         mac = header_mac(keys[number].mac_key, VERSION, elements[number], routing_info, padding)
@@ -75,13 +71,13 @@ def build_header(geometry: Geometry, nike: Nike, path: Sequence[PathHop], random
     )
 
 
-def _check_commands(geometry: Geometry, path: Sequence[PathHop], number: int) -> bytes:
+def _check_commands(path: Sequence[PathHop], number: int) -> bytes:
     hop = path[number]
     if any(isinstance(command, NextNodeHop) for command in hop.commands):
         raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")
     encoded = encode_commands(hop.commands)
     last = number == len(path) - 1
-    room = geometry.per_hop_routing_info_length - (0 if last else NEXT_NODE_HOP_LENGTH)
+    room = HOP_COMMANDS_LENGTH - (0 if last else NEXT_NODE_HOP_LENGTH)
     if len(encoded) > room:
         raise CommandError(f"the commands of hop {number} have {len(encoded)} bytes, expected at most {room}")
     return encoded

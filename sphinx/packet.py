@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sphinx.agreement import Agreement, KemAgreement, NikeAgreement, PrivateKey
+from sphinx.crypto.kem import kem_scheme
 from sphinx.crypto.nike import Nike, nike_scheme
 from sphinx.errors import PayloadLengthError, UnsupportedSchemeError
 from sphinx.geometry import PAYLOAD_TAG_LENGTH, Geometry
@@ -27,17 +29,34 @@ class Sphinx:
         EngineUnavailableError: if there is no such engine here.
     """
 
-    __slots__ = ("_engine", "geometry", "nike")
+    __slots__ = ("_agreement", "_engine", "geometry")
 
     geometry: Geometry
-    nike: Nike
 
     def __init__(self, geometry: Geometry, *, engine: str | None = None) -> None:
-        if geometry.kem_name:
-            raise UnsupportedSchemeError(f"KEM Sphinx ({geometry.kem_name}) is not supported yet, NIKE Sphinx is")
         self.geometry = geometry
-        self.nike = nike_scheme(geometry.nike_name)
+        self._agreement: Agreement = (
+            KemAgreement(kem_scheme(geometry.kem_name))
+            if geometry.kem_name
+            else NikeAgreement(nike_scheme(geometry.nike_name))
+        )
         self._engine: Engine = engine_called(engine)
+
+    @property
+    def nike(self) -> Nike:
+        """The scheme of NIKE Sphinx.
+
+        Raises:
+            UnsupportedSchemeError: if the geometry is of KEM Sphinx.
+        """
+        if not isinstance(self._agreement, NikeAgreement):
+            raise UnsupportedSchemeError(f"a geometry with the KEM {self.geometry.kem_name} has no NIKE")
+        return self._agreement.nike
+
+    @property
+    def public_key_length(self) -> int:
+        """Bytes of a node's mix key, in either form of Sphinx."""
+        return self._agreement.public_key_length
 
     def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
         """Wrap a payload for the hops of a path.
@@ -45,7 +64,7 @@ class Sphinx:
         Args:
             path: 1 to nr_hops hops.
             payload: forward_payload_length bytes, as `sphinx.plaintext.compose_plaintext` makes them.
-            randomness: for the ephemeral key and the filler.
+            randomness: for the ephemeral keys and the filler.
 
         Returns:
             packet_length bytes.
@@ -56,21 +75,22 @@ class Sphinx:
             CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
             KeyLengthError: if a hop's public key has a wrong length.
             WeakPublicKeyError: if a hop's public key is degenerate.
+            KemError: if a hop's public key is none of its KEM's.
         """
         expected = self.geometry.forward_payload_length
         if len(payload) != expected:
             raise PayloadLengthError(f"a payload has {len(payload)} bytes, expected {expected}")
-        header = build_header(self.geometry, self.nike, path, randomness)
+        header = build_header(self.geometry, self._agreement, path, randomness)
         layers = b"".join(reversed(header.payload_keys))
         return header.encoded + self._engine.encipher(layers, bytes(PAYLOAD_TAG_LENGTH) + payload)
 
-    def unwrap(self, private_key: bytes, packet: bytes) -> Unwrapped:
+    def unwrap(self, private_key: PrivateKey, packet: bytes) -> Unwrapped:
         """Take one layer off a packet; see `sphinx.unwrap.unwrap`."""
-        return unwrap(self.geometry, self.nike, self._engine, private_key, packet)
+        return unwrap(self.geometry, self._agreement, self._engine, private_key, packet)
 
     def new_surb(self, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
         """Create a SURB whose answer takes `path`; see `sphinx.surb.new_surb`."""
-        return new_surb(self.geometry, self.nike, path, randomness)
+        return new_surb(self.geometry, self._agreement, path, randomness)
 
     def packet_from_surb(self, surb: bytes, answer: bytes) -> tuple[bytes, NodeId]:
         """Return the packet that carries `answer` and its first hop; see `sphinx.surb.packet_from_surb`."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sphinx.agreement import Agreement
 from sphinx.crypto.mac import same
-from sphinx.crypto.nike import Nike
 from sphinx.errors import PayloadLengthError, PayloadTagError, SurbError
 from sphinx.geometry import PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LENGTH, Geometry
 from sphinx.header import build_header
@@ -28,10 +28,10 @@ class NewSurb:
     keys: bytes = field(repr=False)
 
 
-def new_surb(geometry: Geometry, nike: Nike, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
+def new_surb(geometry: Geometry, agreement: Agreement, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
     """Create a SURB whose answer takes `path`; errors as for `sphinx.header.build_header`."""
     answer_keys = randomness.bytes(SPRP_KEY_MATERIAL_LENGTH)
-    header = build_header(geometry, nike, path, randomness)
+    header = build_header(geometry, agreement, path, randomness)
     return NewSurb(
         surb=header.encoded + path[0].node_id + answer_keys,
         keys=b"".join(reversed(header.payload_keys)) + answer_keys,

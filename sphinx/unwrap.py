@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from sphinx.agreement import Agreement, PrivateKey
 from sphinx.commands import NextNodeHop, RoutingCommand, SurbReply, decode_commands
-from sphinx.crypto.kdf import HopKeys, hop_keys
+from sphinx.crypto.kdf import HopKeys
 from sphinx.crypto.mac import header_mac, replay_tag, same
-from sphinx.crypto.nike import Nike
-from sphinx.crypto.stream import blinding_stream, header_stream, xor
-from sphinx.errors import CommandError, PacketError, PayloadTagError, WeakPublicKeyError
-from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, VERSION, Geometry
+from sphinx.crypto.stream import header_stream, xor
+from sphinx.errors import CommandError, PacketError, PayloadTagError
+from sphinx.geometry import HOP_COMMANDS_LENGTH, MAC_LENGTH, PAYLOAD_TAG_LENGTH, VERSION, Geometry
 from sphinx.native import Engine
 
 Command = TypeVar("Command", NextNodeHop, SurbReply)
@@ -33,14 +33,16 @@ class Unwrapped:
     payload: bytes | None = field(repr=False)
 
 
-def unwrap(geometry: Geometry, nike: Nike, engine: Engine, private_key: bytes, packet: bytes) -> Unwrapped:
+def unwrap(
+    geometry: Geometry, agreement: Agreement, engine: Engine, private_key: PrivateKey, packet: bytes
+) -> Unwrapped:
     """Take off the layer that is for the owner of `private_key` ("Unwrap" in the Katzenpost Sphinx specification).
 
     Args:
         geometry: of the network.
-        nike: the geometry's scheme.
+        agreement: of the geometry's scheme.
         engine: for the payload.
-        private_key: the node's mix key.
+        private_key: the node's mix key; for KEM Sphinx either loaded or as `Kem.load` takes it.
         packet: as received; nodes accept packet_length bytes only, which is theirs to check.
 
     Raises:
@@ -52,24 +54,19 @@ def unwrap(geometry: Geometry, nike: Nike, engine: Engine, private_key: bytes, p
     header, payload = packet[: geometry.header_length], packet[geometry.header_length :]
     if not same(header[: len(VERSION)], VERSION):
         raise PacketError(f"a packet has version {header[: len(VERSION)].hex()}, expected {VERSION.hex()}")
-    routing_info_at = len(VERSION) + nike.public_key_length
+    routing_info_at = len(VERSION) + agreement.element_length
     element = header[len(VERSION) : routing_info_at]
-    try:
-        secret = nike.shared_secret(private_key, element)
-    except WeakPublicKeyError:
-        raise PacketError("a packet's group element is degenerate") from None
+    keys = agreement.at_hop(private_key, element)
     tag = replay_tag(element)
-    keys = hop_keys(secret)
     if not same(header[-MAC_LENGTH:], header_mac(keys.mac_key, header[:-MAC_LENGTH])):
         raise PacketError("a packet's header MAC is wrong", tag)
 
-    commands, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH], tag)
+    commands, carried, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH], tag)
     payload = engine.decipher(keys.payload_material, payload)
     next_hop = _only(commands, NextNodeHop, tag)
     reply = _only(commands, SurbReply, tag)
     if next_hop is not None:
-        factor = nike.generate(blinding_stream(keys.blinding_seed))
-        rewritten = VERSION + nike.blind(element, factor) + routing_info + next_hop.mac
+        rewritten = VERSION + agreement.next_element(element, keys, carried) + routing_info + next_hop.mac
         return Unwrapped(commands, tag, rewritten + payload, None)
     if len(payload) < PAYLOAD_TAG_LENGTH:
         raise PacketError(f"a payload has {len(payload)} bytes, expected at least {PAYLOAD_TAG_LENGTH}", tag)
@@ -82,15 +79,16 @@ def unwrap(geometry: Geometry, nike: Nike, engine: Engine, private_key: bytes, p
 
 def _routing(
     geometry: Geometry, keys: HopKeys, encrypted: bytes, tag: bytes
-) -> tuple[tuple[RoutingCommand, ...], bytes]:
-    """This hop's commands and the next hop's routing information."""
+) -> tuple[tuple[RoutingCommand, ...], bytes, bytes]:
+    """This hop's commands, what it carries behind them for the next hop, and that one's routing information."""
     per_hop = geometry.per_hop_routing_info_length
     stream = header_stream(keys.header_key, keys.iv, geometry.routing_info_length + per_hop)
     plain = xor(encrypted + bytes(per_hop), stream)
     try:
-        return decode_commands(plain[:per_hop]), plain[per_hop:]
+        commands = decode_commands(plain[:HOP_COMMANDS_LENGTH])
     except CommandError as error:
         raise PacketError(f"a packet's routing commands are malformed: {error}", tag) from None
+    return commands, plain[HOP_COMMANDS_LENGTH:per_hop], plain[per_hop:]
 
 
 def _only(commands: tuple[RoutingCommand, ...], kind: type[Command], tag: bytes) -> Command | None:

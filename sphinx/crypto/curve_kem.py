@@ -58,6 +58,7 @@ class CurveKem(Kem):
         "_public_key_of",
         "ciphertext_length",
         "name",
+        "private_key_length",
         "public_key_length",
         "seed_length",
         "shared_secret_length",
@@ -66,6 +67,7 @@ class CurveKem(Kem):
     def __init__(self, name: str, length: int, public_key_of: PublicKeyOf, exchange: Exchange) -> None:
         self.name = name
         self.public_key_length = self.ciphertext_length = self.shared_secret_length = length
+        self.private_key_length = length
         self.seed_length = _SEED_LENGTH
         self._public_key_of = public_key_of
         self._exchange = exchange
@@ -73,6 +75,9 @@ class CurveKem(Kem):
     def _derive(self, seed: bytes) -> "CurvePrivateKey":
         digest = hashlib.blake2b(seed, digest_size=_SEED_LENGTH).digest()
         return self.from_scalar(blake2xb_stream(digest, length=self.public_key_length))
+
+    def _load(self, private_key: bytes) -> "CurvePrivateKey":
+        return self.from_scalar(private_key)
 
     def from_scalar(self, scalar: bytes) -> "CurvePrivateKey":
         """Take a private key as the curve has it, of `public_key_length` bytes."""

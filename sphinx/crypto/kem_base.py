@@ -57,13 +57,15 @@ class Kem(ABC):
 
     Attributes:
         name: the canonical spelling, as protocol names contain it.
-        public_key_length, ciphertext_length, shared_secret_length, seed_length: in bytes.
+        public_key_length, private_key_length, ciphertext_length, shared_secret_length, seed_length: in bytes; that of
+            a private key as the reference writes it.
     """
 
     __slots__ = ()
 
     name: str
     public_key_length: int
+    private_key_length: int
     ciphertext_length: int
     shared_secret_length: int
     seed_length: int
@@ -83,6 +85,19 @@ class Kem(ABC):
     def generate(self, randomness: Randomness) -> KemPrivateKey:
         """Make a fresh key pair."""
         return self._derive(randomness.bytes(self.seed_length))
+
+    def load(self, private_key: bytes) -> KemPrivateKey:
+        """Take a private key as the reference writes it (`private_key_length` bytes).
+
+        Raises:
+            KeyLengthError: if it has a wrong length.
+            KemError: if it contradicts itself.
+        """
+        _require_length(f"a private {self.name} key", private_key, self.private_key_length)
+        try:
+            return self._load(private_key)
+        except ValueError as error:
+            raise KemError(f"an unusable private {self.name} key: {error}") from None
 
     def encapsulate(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
         """Make a shared secret for the owner of `public_key`.
@@ -109,6 +124,9 @@ class Kem(ABC):
 
     @abstractmethod
     def _derive(self, seed: bytes) -> KemPrivateKey: ...
+
+    @abstractmethod
+    def _load(self, private_key: bytes) -> KemPrivateKey: ...
 
     @abstractmethod
     def _seal(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]: ...

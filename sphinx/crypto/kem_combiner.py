@@ -44,6 +44,7 @@ class CombinedKem(Kem):
         "ciphertext_length",
         "components",
         "name",
+        "private_key_length",
         "public_key_length",
         "seed_length",
         "shared_secret_length",
@@ -53,6 +54,7 @@ class CombinedKem(Kem):
         self.name = name
         self.components = components
         self.public_key_length = sum(kem.public_key_length for kem in components)
+        self.private_key_length = sum(kem.private_key_length for kem in components)
         self.ciphertext_length = sum(kem.ciphertext_length for kem in components)
         self.seed_length = sum(kem.seed_length for kem in components)
         self.shared_secret_length = SECRET_LENGTH
@@ -61,6 +63,10 @@ class CombinedKem(Kem):
         seeds = _cut(seed, [kem.seed_length for kem in self.components])
         keys = [kem.private_key(part) for kem, part in zip(self.components, seeds, strict=True)]
         return CombinedPrivateKey(self, keys)
+
+    def _load(self, private_key: bytes) -> "CombinedPrivateKey":
+        parts = _cut(private_key, [kem.private_key_length for kem in self.components])
+        return CombinedPrivateKey(self, [kem.load(part) for kem, part in zip(self.components, parts, strict=True)])
 
     def _seal(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
         keys = _cut(public_key, [kem.public_key_length for kem in self.components])

@@ -29,9 +29,13 @@ class XWing(Kem):
     ciphertext_length = mlkem.CIPHERTEXT_LENGTH + _CURVE_LENGTH
     shared_secret_length = 32
     seed_length = 32
+    private_key_length = public_key_length + seed_length
 
     def _derive(self, seed: bytes) -> "XWingPrivateKey":
         return XWingPrivateKey(self, seed)
+
+    def _load(self, private_key: bytes) -> "XWingPrivateKey":
+        return mlkem.split_off_seed(private_key, self.public_key_length, self._derive)
 
     def _seal(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
         lattice_key, curve_key = public_key[: mlkem.PUBLIC_KEY_LENGTH], public_key[mlkem.PUBLIC_KEY_LENGTH :]

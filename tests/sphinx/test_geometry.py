@@ -106,10 +106,10 @@ def test_scheme_lengths_are_found_in_any_case_and_unknown_names_refused() -> Non
 
 
 @pytest.mark.parametrize(
-    "geometry", [Geometry.kem("XWING", 5, 2000), Geometry.nike("ctidh1024", 5, 2000)], ids=["kem", "ctidh"]
+    "geometry", [Geometry.kem("HQC-128", 5, 2000), Geometry.nike("ctidh512", 5, 2000)], ids=["kem", "ctidh"]
 )
 def test_schemes_without_implementation_are_refused_when_packets_are_wanted(geometry: Geometry) -> None:
-    with pytest.raises(UnsupportedSchemeError, match="not supported yet"):
+    with pytest.raises(UnsupportedSchemeError):
         Sphinx(geometry)
 
 
