@@ -48,6 +48,11 @@ DOCUMENT_WAIT_SECONDS: Final = 30.0
 FAREWELL_SECONDS: Final = 0.1
 """Between the shutdown event and the end of a connection: clients take an end at once for a crash."""
 
+SKEW_TOLERATED: Final = 1 / 16
+"""Of an epoch; a clock that is further off the gateway's is worth a warning."""
+
+SKEW_RESOLUTION_SECONDS: Final = 2.0
+
 TIMER_RESOLUTION_SECONDS: Final = 1.0
 """How late a timer may be noticed that was set after the timer task went to sleep; all are of tens of seconds."""
 
@@ -72,7 +77,7 @@ class Daemon:
         config: what its file says.
         clock: the network's epochs.
         dial: opens streams to gateways; TCP by default.
-        unix: the present, in Unix seconds.
+        unix: the wall clock, in Unix seconds; with `EnableTimeSync` it is corrected by what gateways tell.
         randomness: the system's, but for tests.
     """
 
@@ -88,7 +93,8 @@ class Daemon:
         self.randomness = randomness or Randomness(os.urandom)
         self.config = config
         self.clock = clock
-        self._unix = unix
+        self._wall_clock = unix
+        self._clock_correction = 0.0
         self._instance_token = self.randomness.bytes(INSTANCE_TOKEN_LENGTH)
         self._connected = False
         self._pushed: bytes | None = None
@@ -109,16 +115,16 @@ class Daemon:
             clock=clock,
             authorities=config.authorities,
             geometry=config.geometry,
-            unix=unix,
+            unix=self._unix,
         )
         self.sender = Sender(
             engine=self.engine,
             queues=self.queues,
-            composer=Composer(sphinx, clock, unix, self.randomness),
+            composer=Composer(sphinx, clock, self._unix, self.randomness),
             trusted=self.trusted,
             geometry=config.geometry,
             randomness=self.randomness,
-            unix=unix,
+            unix=self._unix,
             decoys=not config.debug.disable_decoy_traffic,
             report=self._on_sending,
         )
@@ -126,14 +132,15 @@ class Daemon:
             config,
             self.trusted,
             dial=dial,
-            unix=unix,
+            wall_clock=unix,
+            unix=self._unix,
             randomness=self.randomness,
             on_message=self._on_message,
             on_status=self._on_status,
             while_connected=(self.sender.run,),
         )
         self.directory = Directory(
-            self.trusted, link=lambda: self.connector.link, unix=unix, announce=self._on_document
+            self.trusted, link=lambda: self.connector.link, unix=self._unix, announce=self._on_document
         )
 
     async def run(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
@@ -200,11 +207,23 @@ class Daemon:
         for connection in self.sessions.connections():
             connection.broadcast(event)
 
+    def _unix(self) -> float:
+        """The network's time, as far as it is known."""
+        return self._wall_clock() - self._clock_correction
+
     def _on_status(self, connected: bool) -> None:
         self._connected = connected
-        if connected:
+        if (link := self.connector.link) is not None:
+            self._mind_clock_skew(link.clock_skew)
             self.directory.on_link()
         self._broadcast(self._status())
+
+    def _mind_clock_skew(self, skew: float) -> None:
+        if abs(skew) > SKEW_TOLERATED * self.clock.period:
+            log.warning("This machine's clock is %+.0f s off the gateway's; epochs and routes go wrong by that.", skew)
+        if self.config.debug.enable_time_sync:
+            # The gateway tells whole seconds: a difference of less than two may be none.
+            self._clock_correction = skew if abs(skew) >= SKEW_RESOLUTION_SECONDS else 0.0
 
     def _on_document(self, verified: VerifiedDocument) -> None:
         document = verified.document

@@ -37,6 +37,8 @@ class Connector:
         link: the present link, or None.
 
     Args:
+        wall_clock: this machine's clock, against which a gateway's is measured, in Unix seconds.
+        unix: the network's time, in Unix seconds.
         on_message: takes each delivered (SURB id, payload); must not block.
         on_status: called with True when a link is up, and with False when it is lost or a try failed.
         while_connected: run beside each link.
@@ -48,6 +50,7 @@ class Connector:
         trusted: TrustedDocuments,
         *,
         dial: Dial,
+        wall_clock: Callable[[], float],
         unix: Callable[[], float],
         randomness: Randomness,
         on_message: Callable[[SurbId, bytes], None],
@@ -58,6 +61,7 @@ class Connector:
         self._config = config
         self._trusted = trusted
         self._dial = dial
+        self._wall_clock = wall_clock
         self._unix = unix
         self._randomness = randomness
         self._on_message = on_message
@@ -103,7 +107,7 @@ class Connector:
             kem=self._kem,
             geometry=self._config.geometry,
             randomness=self._randomness,
-            unix=self._unix,
+            unix=self._wall_clock,
             on_message=self._on_message,
         )
         self._last = candidate

@@ -140,6 +140,7 @@ class Sender:
         self._means = {Stream.P: 0, Stream.L: 0}
         self._refill: float | None = None
         self._rates_changed = trio.Event()
+        self._complaint: str | None = None
 
     def set_rates(self, lambda_p: float, lambda_l: float) -> None:
         """Send at these rates (events per millisecond) from now on; before the first call nothing is sent.
@@ -262,7 +263,7 @@ class Sender:
         document = self._trusted.current(self._unix())
         decoy = choose_decoy(document.document, self._geometry, self._randomness) if document else None
         if document is None or decoy is None:
-            log.warning("No cover traffic: there is no document, or it offers no echo service.")
+            self._complain("there is no document, or it offers no echo service")
             return None
         entry = self._engine.new_decoy()
         surb_id = self._engine.surb_id_for(entry)
@@ -271,9 +272,16 @@ class Sender:
                 document.document, outlet.origin, decoy.destination, decoy.recipient, decoy.payload, surb_id
             )
         except CompositionError as error:
-            log.warning("No cover traffic: %s", error)
+            self._complain(str(error))
             return None
+        self._complaint = None
         return _Prepared(entry, surb_id, parcel)
+
+    def _complain(self, reason: str) -> None:
+        """Say once, not at each tick, that cover traffic is missing."""
+        if reason != self._complaint:
+            log.warning("No cover traffic: %s", reason)
+            self._complaint = reason
 
     def _put_back(self, prepared: _Prepared) -> None:
         prepared.left = True

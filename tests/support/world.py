@@ -4,11 +4,12 @@ On a virtual clock (`autojump_clock`) hours pass in seconds and every run with t
 """
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import trio
@@ -107,14 +108,22 @@ def virtual_unix() -> float:
 
 @asynccontextmanager
 async def world(
-    *, seed: bytes = b"world", decoys: bool = True, connected: bool = True, **network_options: Any
+    *,
+    seed: bytes = b"world",
+    connected: bool = True,
+    clock_ahead: float = 0.0,
+    debug: Mapping[str, bool] = MappingProxyType({}),
+    **network_options: Any,
 ) -> AsyncIterator[World]:
-    """A running network and a daemon on it; with `connected`, after its first document."""
+    """A running network and a daemon on it; with `connected`, after its first document.
+
+    `clock_ahead` is how wrong the daemon's clock is (seconds); `debug` sets keys of its `[Debug]` table.
+    """
     options: dict[str, Any] = {"epoch_period": 1200.0, "mu": 0.02, "lambda_p": 0.001, "lambda_l": 0.0005}
     network = LocalNetwork(seed=seed, port=None, unix=virtual_unix, **(options | network_options))
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
-        daemon = _daemon(network, seed, decoys)
+        daemon = _daemon(network, seed, debug, lambda: virtual_unix() + clock_ahead)
         nursery.start_soon(daemon.run, [])
         result = World(network, daemon, nursery)
         if connected:
@@ -123,13 +132,13 @@ async def world(
         nursery.cancel_scope.cancel()
 
 
-def _daemon(network: LocalNetwork, seed: bytes, decoys: bool) -> Daemon:
+def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float]) -> Daemon:
     with TemporaryDirectory() as directory:
         network.write_files(Path(directory), 1)
         path = Path(directory) / CLIENT_FILE
         text = path.read_text()
-        path.write_text(text if decoys else text.replace("DisableDecoyTraffic = false", "DisableDecoyTraffic = true"))
+        for key, value in debug.items():
+            text = text.replace(f"{key} = {str(not value).lower()}", f"{key} = {str(value).lower()}")
+        path.write_text(text)
         config = load_config(path)
-    return Daemon(
-        config, network.clock, dial=network.memory_dial, unix=virtual_unix, randomness=seeded(seed + b" daemon")
-    )
+    return Daemon(config, network.clock, dial=network.memory_dial, unix=unix, randomness=seeded(seed + b" daemon"))

@@ -1,0 +1,33 @@
+"""A machine whose clock is wrong: told about it, and, where the configuration says so, put right by the gateway."""
+
+import logging
+
+import pytest
+import trio
+
+from tests.support.world import world
+
+MINUTES = 60.0
+
+
+@pytest.mark.parametrize("ahead", [-7 * MINUTES, 7 * MINUTES])
+async def test_with_time_sync_a_wrong_clock_does_no_harm(ahead: float, autojump_clock: trio.abc.Clock) -> None:
+    async with world(epoch_period=120.0, clock_ahead=ahead, debug={"EnableTimeSync": True}) as here:
+        assert here.daemon.snapshot().epoch == here.network.epoch
+        app = await here.app()
+        ids = [number.to_bytes(16, "big") for number in range(10)]
+        for surb_id in ids:
+            await app.send(here.service(), b"in time", surb_id)
+        await here.until(lambda: not app.unanswered(ids), 120)
+
+
+async def test_a_wrong_clock_is_said_aloud(autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with world(epoch_period=1200.0, clock_ahead=7 * MINUTES):
+            assert "+420 s off the gateway's" in caplog.text
+
+
+async def test_a_clock_that_is_right_within_a_second_is_left_alone(autojump_clock: trio.abc.Clock) -> None:
+    async with world(clock_ahead=0.9, debug={"EnableTimeSync": True}) as here:
+        assert here.daemon.trusted.current(here.network.unix()) is not None
+        assert here.daemon._clock_correction == 0.0
