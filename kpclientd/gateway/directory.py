@@ -9,6 +9,7 @@ Source: the Katzenpost client's PKI worker.
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -18,6 +19,9 @@ from kpclientd.logs import NOTICE
 from pki import DocumentRejected, TrustedDocuments, VerifiedDocument
 
 log = logging.getLogger("client/pki")
+
+LONGEST_SLEEP_SECONDS: Final = 10.0
+"""The wall clock may jump, or the machine sleep: after this long it is looked at again."""
 
 
 class Directory:
@@ -64,7 +68,7 @@ class Directory:
                 log.info("The document of epoch %d is current.", document.document.epoch)
                 self._any_announced = True
                 self._announce(document)
-            with trio.move_on_after(max(0.0, self._trusted.next_wakeup(now) - now)):
+            with trio.move_on_after(min(LONGEST_SLEEP_SECONDS, max(0.0, self._trusted.next_wakeup(now) - now))):
                 await self._woken.wait()
 
     async def _fetch_wanted(self) -> None:

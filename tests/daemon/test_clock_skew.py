@@ -31,3 +31,17 @@ async def test_a_clock_that_is_right_within_a_second_is_left_alone(autojump_cloc
     async with world(clock_ahead=0.9, debug={"EnableTimeSync": True}) as here:
         assert here.daemon.trusted.current(here.network.unix()) is not None
         assert here.daemon._clock_correction == 0.0
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_clock_that_jumps_under_a_running_daemon_is_noticed(
+    jump: float, autojump_clock: trio.abc.Clock
+) -> None:
+    jumped = [0.0]
+    async with world(epoch_period=120.0, jumped=jumped) as here:
+        jumped[0] = jump
+        await here.until(lambda: here.daemon.snapshot().document_epoch == here.network.epoch, 60)
+        await here.until(lambda: here.daemon.snapshot().gateway, 60)
+        app = await here.app()
+        await app.send(here.service(), b"after the jump", b"j" * 16)
+        await here.until(lambda: not app.unanswered([b"j" * 16]), 60)

@@ -4,7 +4,7 @@ On a virtual clock (`autojump_clock`) hours pass in seconds and every run with t
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,18 +112,24 @@ async def world(
     seed: bytes = b"world",
     connected: bool = True,
     clock_ahead: float = 0.0,
+    jumped: Sequence[float] = (0.0,),
     debug: Mapping[str, bool] = MappingProxyType({}),
     **network_options: Any,
 ) -> AsyncIterator[World]:
     """A running network and a daemon on it; with `connected`, after its first document.
 
-    `clock_ahead` is how wrong the daemon's clock is (seconds); `debug` sets keys of its `[Debug]` table.
+    `clock_ahead` is how wrong the daemon's clock is (seconds), `jumped[0]` how far everybody's has jumped since the
+    beginning; `debug` sets keys of the daemon's `[Debug]` table.
     """
     options: dict[str, Any] = {"epoch_period": 1200.0, "mu": 0.02, "lambda_p": 0.001, "lambda_l": 0.0005}
-    network = LocalNetwork(seed=seed, port=None, unix=virtual_unix, **(options | network_options))
+
+    def unix() -> float:
+        return virtual_unix() + jumped[0]
+
+    network = LocalNetwork(seed=seed, port=None, unix=unix, **(options | network_options))
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
-        daemon = _daemon(network, seed, debug, lambda: virtual_unix() + clock_ahead)
+        daemon = _daemon(network, seed, debug, lambda: unix() + clock_ahead)
         nursery.start_soon(daemon.run, [])
         result = World(network, daemon, nursery)
         if connected:
