@@ -1,0 +1,144 @@
+"""The sockets for applications: real ones, on the loopback and in a directory of the test's own."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+import trio
+
+from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.thin.errors import ListenError
+from kpclientd.thin.listener import open_listeners
+
+LOOPBACK = "127.0.0.1"
+DEADLINE = 10.0
+
+
+async def greet(listener: trio.SocketListener, stream: trio.abc.Stream) -> trio.SocketStream:
+    """Accept the connection of `stream` and carry a word over it."""
+    with trio.fail_after(DEADLINE):
+        accepted = await listener.accept()
+        await stream.send_all(b"hello")
+        assert await accepted.receive_some(16) == b"hello"
+    return accepted
+
+
+async def dial_unix(listen: ListenUnix) -> trio.abc.Stream:
+    return await trio.open_unix_socket(listen.socket_address)
+
+
+def leave_stale_socket(path: Path) -> None:
+    """What a daemon leaves that was killed."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kpclientd.sock"
+
+
+async def test_applications_come_by_tcp_and_small_frames_are_not_held_back() -> None:
+    async with open_listeners(ListenTcp(LOOPBACK, 0, "tcp")) as (listener,):
+        host, port = listener.socket.getsockname()[:2]
+        assert host == LOOPBACK
+        async with await trio.open_tcp_stream(host, port) as stream, await greet(listener, stream) as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_tcp_port_is_free_again_afterwards() -> None:
+    async with open_listeners(ListenTcp(LOOPBACK, 0, "tcp4")) as (listener,):
+        port = listener.socket.getsockname()[1]
+    async with open_listeners(ListenTcp(LOOPBACK, port, "tcp4")) as (listener,):
+        assert listener.socket.getsockname()[1] == port
+
+
+async def test_a_tcp_port_that_is_taken_is_named_and_nothing_stays_open() -> None:
+    async with open_listeners(ListenTcp(LOOPBACK, 0, "tcp4")) as (listener,):
+        port = listener.socket.getsockname()[1]
+        with pytest.raises(ListenError, match=f"tcp {LOOPBACK}:{port}: Address already in use"):
+            async with open_listeners(ListenTcp(LOOPBACK, port, "tcp4")):
+                pass
+
+
+@pytest.mark.parametrize(("host", "network"), [("::1", "tcp4"), (LOOPBACK, "tcp6")])
+async def test_an_address_of_the_other_family_is_refused(host: str, network: str) -> None:
+    with pytest.raises(ListenError, match="cannot listen on tcp"):
+        async with open_listeners(ListenTcp(host, 0, network)):
+            pass
+
+
+async def test_a_unix_socket_is_its_owners_alone_and_its_file_goes_at_the_end(path: Path) -> None:
+    listen = ListenUnix(str(path))
+    async with open_listeners(listen) as (listener,):
+        mode = path.lstat().st_mode
+        assert stat.S_ISSOCK(mode)
+        assert stat.S_IMODE(mode) == 0o600
+        async with await dial_unix(listen) as stream, await greet(listener, stream):
+            pass
+    assert not path.exists()
+
+
+async def test_binding_leaves_the_processs_umask_as_it_was(path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        async with open_listeners(ListenUnix(str(path))):
+            pass
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+
+async def test_the_socket_file_goes_when_serving_fails_too(path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        async with open_listeners(ListenUnix(str(path))):
+            raise RuntimeError("a fault of the daemon")
+    assert not path.exists()
+
+
+async def test_a_socket_file_left_by_a_daemon_that_died_is_replaced(path: Path) -> None:
+    leave_stale_socket(path)
+    listen = ListenUnix(str(path))
+    async with open_listeners(listen) as (listener,), await dial_unix(listen) as stream, await greet(listener, stream):
+        pass
+
+
+async def test_a_socket_that_another_daemon_listens_on_is_refused_and_left_alone(path: Path) -> None:
+    listen = ListenUnix(str(path))
+    async with open_listeners(listen) as (listener,):
+        with pytest.raises(ListenError, match="Address already in use"):
+            async with open_listeners(listen):
+                pass
+        async with await dial_unix(listen) as stream:
+            await (await listener.accept()).aclose()  # the probe of the second daemon
+            async with await greet(listener, stream):
+                pass
+
+
+async def test_a_file_that_is_no_socket_is_refused_and_left_alone(path: Path) -> None:
+    path.write_text("precious")
+    with pytest.raises(ListenError, match="Address already in use"):
+        async with open_listeners(ListenUnix(str(path))):
+            pass
+    assert path.read_text() == "precious"
+
+
+async def test_a_directory_that_is_not_there_is_told(path: Path) -> None:
+    missing = path.parent / "missing" / "kpclientd.sock"
+    with pytest.raises(ListenError, match=f"unix {missing}: No such file or directory"):
+        async with open_listeners(ListenUnix(str(missing))):
+            pass
+
+
+async def test_an_abstract_socket_has_a_name_and_no_file(path: Path) -> None:
+    listen = ListenUnix(f"@{path}")
+    async with open_listeners(listen) as (listener,):
+        assert not path.exists()
+        async with await dial_unix(listen) as stream, await greet(listener, stream):
+            pass
+        with pytest.raises(ListenError, match="Address already in use"):
+            async with open_listeners(listen):
+                pass
+    assert not path.exists()
