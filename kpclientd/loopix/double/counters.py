@@ -1,0 +1,61 @@
+"""What happened in a local Loopix network, in numbers; nothing is dropped without being counted with its reason."""
+
+from collections import Counter
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why something was answered by nothing, or a packet went no further."""
+
+    NOT_A_PACKET = "not a packet"
+    UNKNOWN_FLAG = "unknown flag"
+    PROCESSING_FAILED = "packet does not open"
+    FINAL_AT_MIX = "ends at a mix"
+    BAD_ADDRESS = "next hop's address"
+    UNREACHABLE = "next hop unreachable"
+    IN_FLIGHT_LIMIT = "too many packets in flight"
+    BAD_REQUEST = "malformed request"
+    TOO_MANY_CLIENTS = "too many clients"
+    UNKNOWN_INBOX = "no such inbox"
+    INBOX_FULL = "inbox full"
+    UNKNOWN_CLIENT = "pull by an unknown client"
+    WRONG_TOKEN = "pull with a wrong token"
+    NODE_DEAD = "node is dead"
+    FAULT_PACKET_LOST = "packet lost on command"
+    FAULT_REPLY_LOST = "stored message lost with its reply on command"
+
+
+class Event(StrEnum):
+    """What else is worth counting."""
+
+    CONNECTIONS = "connections"
+    PACKETS_RELAYED = "packets relayed"
+    PACKETS_STORED = "packets stored"
+    PACKETS_PULLED = "packets pulled"
+    PULLS = "pulls"
+    REGISTRATIONS = "registrations"
+    RESTARTS = "provider restarts"
+    TOPOLOGIES_SERVED = "topologies served"
+    TOPOLOGIES_REFUSED = "topologies refused"
+    PRESENCES = "presences announced"
+    FAULT_DUPLICATES = "duplicated on command"
+    FAULT_CORRUPTIONS = "corrupted on command"
+    FAULT_REPLIES = "replies spoilt on command"
+
+
+class Counters(Counter[Event | DropReason]):
+    """Counts of events and of drops by reason; index it with either."""
+
+    def add(self, what: Event | DropReason, times: int = 1) -> None:
+        """Count `what` as having happened `times` more."""
+        self[what] += times
+
+    @property
+    def drops(self) -> dict[DropReason, int]:
+        """Every drop that happened, by reason: empty in a network that loses nothing."""
+        return {reason: self[reason] for reason in DropReason if self[reason]}
+
+    def snapshot(self) -> dict[str, int]:
+        """Return all counts that are not zero, drops marked as such."""
+        events = {str(event): self[event] for event in Event if self[event]}
+        return events | {f"dropped, {reason}": count for reason, count in self.drops.items()}
