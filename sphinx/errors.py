@@ -17,8 +17,12 @@ class KeyLengthError(SphinxError):
     """A key, ciphertext or nonce has not the one length its scheme allows."""
 
 
+class PrivateKeyError(SphinxError):
+    """A private key of the right length is none of its scheme's: its numbers are out of range."""
+
+
 class WeakPublicKeyError(SphinxError):
-    """A public key leads to an all-zero shared secret: whoever published it can not be talked to."""
+    """A public key leads to a secret that anyone knows, or is none of its group's: its owner can not be talked to."""
 
 
 class KemError(SphinxError):

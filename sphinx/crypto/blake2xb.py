@@ -6,6 +6,7 @@ parameters, so those go through a compression function of our own: one block eac
 
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from sphinx.errors import KeyLengthError
@@ -95,23 +96,39 @@ def blake2xb(message: bytes, *, key: bytes = b"", length: int) -> bytes:
     """
     if not 1 <= length <= MAX_OUTPUT_LENGTH:
         raise ValueError(f"a BLAKE2Xb output of {length} bytes was asked for, 1 to {MAX_OUTPUT_LENGTH} are possible")
-    return _expand(message, key, length, length)
-
-
-def blake2xb_stream(message: bytes, *, length: int) -> bytes:
-    """The first `length` bytes of the endless output, as Go's `blake2b.NewXOF(OutputLengthUnknown, nil)` gives it."""
-    return _expand(message, b"", length, _UNKNOWN_LENGTH)
-
-
-def _expand(message: bytes, key: bytes, length: int, declared_length: int) -> bytes:
     if len(key) > MAX_KEY_LENGTH:
         raise KeyLengthError(f"a BLAKE2Xb key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are possible")
+    root = _root(message, key, length)
+    lengths = [min(ROOT_LENGTH, length - start) for start in range(0, length, ROOT_LENGTH)]
+    return b"".join(_block(root, number, block_length, length) for number, block_length in enumerate(lengths))
+
+
+def blake2xb_reader(message: bytes) -> Callable[[int], bytes]:
+    """Return a reader of the endless output, which Go calls `blake2b.NewXOF(OutputLengthUnknown, nil)`.
+
+    Each call reads on where the last ended.
+    """
+    root = _root(message, b"", _UNKNOWN_LENGTH)
+    waiting = bytearray()
+    block_number = 0
+
+    def read(length: int) -> bytes:
+        nonlocal block_number
+        while len(waiting) < length:
+            waiting.extend(_block(root, block_number, ROOT_LENGTH, _UNKNOWN_LENGTH))
+            block_number += 1
+        taken = bytes(waiting[:length])
+        del waiting[:length]
+        return taken
+
+    return read
+
+
+def _root(message: bytes, key: bytes, declared_length: int) -> bytes:
     # The output length sits in the upper half of what plain BLAKE2b calls the node offset.
-    root = hashlib.blake2b(message, digest_size=ROOT_LENGTH, key=key, node_offset=declared_length << 32).digest()
-    output = bytearray()
-    while len(output) < length:
-        block_number = len(output) // ROOT_LENGTH
-        block_length = min(ROOT_LENGTH, declared_length - len(output))
-        parameters = _PARAMETERS.pack(block_length, 0, 0, 0, ROOT_LENGTH, block_number, declared_length, 0, ROOT_LENGTH)
-        output += _compress(parameters, root)[:block_length]
-    return bytes(output[:length])
+    return hashlib.blake2b(message, digest_size=ROOT_LENGTH, key=key, node_offset=declared_length << 32).digest()
+
+
+def _block(root: bytes, number: int, length: int, declared_length: int) -> bytes:
+    parameters = _PARAMETERS.pack(length, 0, 0, 0, ROOT_LENGTH, number, declared_length, 0, ROOT_LENGTH)
+    return _compress(parameters, root)[:length]

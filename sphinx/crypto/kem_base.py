@@ -6,7 +6,7 @@ stand on do; what callers meet is always an error of this package.
 
 from abc import ABC, abstractmethod
 
-from sphinx.errors import KemError, KeyLengthError
+from sphinx.errors import KemError, KeyLengthError, PrivateKeyError, WeakPublicKeyError
 from sphinx.randomness import Randomness
 
 
@@ -45,7 +45,7 @@ class KemPrivateKey(ABC):
         _require_length(f"a {self._kem.name} ciphertext", ciphertext, self._kem.ciphertext_length)
         try:
             return self._open(ciphertext)
-        except ValueError as error:
+        except (ValueError, WeakPublicKeyError) as error:
             raise KemError(f"a {self._kem.name} ciphertext cannot be opened: {error}") from None
 
     @abstractmethod
@@ -96,7 +96,7 @@ class Kem(ABC):
         _require_length(f"a private {self.name} key", private_key, self.private_key_length)
         try:
             return self._load(private_key)
-        except ValueError as error:
+        except (ValueError, PrivateKeyError) as error:
             raise KemError(f"an unusable private {self.name} key: {error}") from None
 
     def encapsulate(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
@@ -119,7 +119,7 @@ class Kem(ABC):
         _require_length(f"a {self.name} public key", public_key, self.public_key_length)
         try:
             return self._seal(public_key, randomness)
-        except ValueError as error:
+        except (ValueError, WeakPublicKeyError) as error:
             raise KemError(f"an unusable {self.name} public key: {error}") from None
 
     @abstractmethod

@@ -1,6 +1,6 @@
-"""Non-interactive key exchanges whose public keys can be blinded: the groups of NIKE Sphinx."""
+"""The NIKEs by name: the groups that NIKE Sphinx blinds its headers' element in."""
 
-from abc import ABC, abstractmethod
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -8,86 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448P
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import RuntimeError as SodiumError
 
-from sphinx.errors import KeyLengthError, UnsupportedSchemeError, WeakPublicKeyError
-from sphinx.schemes import NIKE_PUBLIC_KEY_LENGTHS
+from sphinx.crypto.ctidh import Ctidh
+from sphinx.crypto.nike_base import FactorOf, Nike, weak
+from sphinx.crypto.nike_hybrid import HybridNike
+from sphinx.schemes import supported
 
-FactorOf = Callable[[bytes], bytes]
-"""Turns the secret shared with a hop into the hop's blinding factor."""
-
-
-class Nike(ABC):
-    """One scheme: keys are raw bytes, and a shared secret is itself a public key of the group.
-
-    Attributes:
-        name: as geometries and key files call it.
-        public_key_length: bytes of a public key and of a shared secret.
-        private_key_length: bytes of a private key and of a blinding factor.
-    """
-
-    name: str
-    public_key_length: int
-    private_key_length: int
-
-    def generate(self, read: Callable[[int], bytes]) -> bytes:
-        """Return a private key made of what `read` returns, unclamped."""
-        return read(self.private_key_length)
-
-    @abstractmethod
-    def public_key(self, private: bytes) -> bytes:
-        """Return the public key of a private key.
-
-        Raises:
-            KeyLengthError: if the key has not the scheme's length.
-        """
-
-    @abstractmethod
-    def shared_secret(self, private: bytes, public: bytes) -> bytes:
-        """Return the secret that the owner of `private` shares with the owner of `public`.
-
-        Raises:
-            KeyLengthError: if a key has not the scheme's length.
-            WeakPublicKeyError: if the secret is all zero.
-        """
-
-    def blind(self, public: bytes, factor: bytes) -> bytes:
-        """Return `public` multiplied by a blinding factor; errors as for `shared_secret`."""
-        return self.shared_secret(factor, public)
-
-    def blinded_elements(self, private: bytes, publics: Sequence[bytes], factor_of: FactorOf) -> list[bytes]:
-        """Agree on a secret with each hop of a path, and return the group element that each will see.
-
-        Step by step, as the reference does it ("Header creation" in the Katzenpost Sphinx specification): each
-        element is the one before, blinded; each secret the plain one, blinded by all factors before it.
-
-        Args:
-            private: the sender's ephemeral key.
-            publics: the hops' public keys.
-            factor_of: takes each hop's secret, in order, and returns the hop's blinding factor.
-
-        Raises:
-            KeyLengthError: if a key has not the scheme's length.
-            WeakPublicKeyError: if a secret is all zero.
-        """
-        element = self.public_key(private)
-        elements: list[bytes] = []
-        factors: list[bytes] = []
-        for public in publics:
-            if factors:
-                element = self.blind(element, factors[-1])
-            secret = self.shared_secret(private, public)
-            for factor in factors:
-                secret = self.blind(secret, factor)
-            elements.append(element)
-            factors.append(factor_of(secret))
-        return elements
-
-    def _check(self, private: bytes, public: bytes | None = None) -> None:
-        if len(private) != self.private_key_length:
-            raise KeyLengthError(
-                f"a private {self.name} key has {len(private)} bytes, expected {self.private_key_length}"
-            )
-        if public is not None and len(public) != self.public_key_length:
-            raise KeyLengthError(f"a public {self.name} key has {len(public)} bytes, expected {self.public_key_length}")
+__all__ = ["X448", "X25519", "FactorOf", "Nike", "group", "nike_scheme"]
 
 
 class X25519(Nike):
@@ -111,7 +37,7 @@ class X25519(Nike):
         try:
             return crypto_scalarmult(private, public)
         except SodiumError:
-            raise _weak(self.name) from None
+            raise weak(self.name) from None
 
     def blinded_elements(self, private: bytes, publics: Sequence[bytes], factor_of: FactorOf) -> list[bytes]:
         """Do what `Nike.blinded_elements` does, with two multiplications for each hop instead of up to six.
@@ -155,26 +81,36 @@ class X448(Nike):
         try:
             return X448PrivateKey.from_private_bytes(private).exchange(X448PublicKey.from_public_bytes(public))
         except ValueError:
-            raise _weak(self.name) from None
+            raise weak(self.name) from None
 
 
-_SCHEMES: Final[Mapping[str, Nike]] = {scheme.name: scheme for scheme in (X25519(), X448())}
+_GROUPS: Final[Mapping[str, Callable[[], Nike]]] = {
+    "x25519": X25519,
+    "x448": X448,
+    "ctidh511": lambda: Ctidh(511),
+    "ctidh512": lambda: Ctidh(512),
+    "ctidh1024": lambda: Ctidh(1024),
+    "ctidh2048": lambda: Ctidh(2048),
+}
 
 
 def nike_scheme(name: str) -> Nike:
     """Return the NIKE called `name`, in any case.
 
     Raises:
-        UnsupportedSchemeError: if there is none, or it is registered upstream but not implemented here.
+        UnsupportedSchemeError: if there is none, if it is registered but not supported here, and why, or if the
+            optional dependency that it needs is missing, and which.
     """
-    lowered = name.lower()
-    scheme = _SCHEMES.get(lowered)
-    if scheme is not None:
-        return scheme
-    if lowered in NIKE_PUBLIC_KEY_LENGTHS:
-        raise UnsupportedSchemeError(f"the NIKE {name!r} is not supported yet; {', '.join(_SCHEMES)} are")
-    raise UnsupportedSchemeError(f"no NIKE is called {name!r}; supported are {', '.join(_SCHEMES)}")
+    scheme = supported("NIKE", name)
+    groups = [group(component) for component in scheme.component_names]
+    return groups[0] if len(groups) == 1 else HybridNike(scheme.name, *groups)
 
 
-def _weak(name: str) -> WeakPublicKeyError:
-    return WeakPublicKeyError(f"a public {name} key leads to an all-zero shared secret")
+@functools.cache
+def group(name: str) -> Nike:
+    """Return the group of that exact name, also where NIKE Sphinx can not use it but KEM Sphinx can.
+
+    Raises:
+        UnsupportedSchemeError: if the optional dependency that it needs is missing.
+    """
+    return _GROUPS[name]()

@@ -76,6 +76,7 @@ class ScriptedKem(Kem):
     def __init__(self, kem: Kem, seeds: Iterator[bytes], encapsulations: Iterator[tuple[bytes, bytes]]) -> None:
         self.name = kem.name
         self.public_key_length = kem.public_key_length
+        self.private_key_length = kem.private_key_length
         self.ciphertext_length = kem.ciphertext_length
         self.shared_secret_length = kem.shared_secret_length
         self.seed_length = kem.seed_length
@@ -89,6 +90,9 @@ class ScriptedKem(Kem):
 
     def _derive(self, seed: bytes) -> KemPrivateKey:
         return self._kem.private_key(seed)
+
+    def _load(self, private_key: bytes) -> KemPrivateKey:
+        return self._kem.load(private_key)
 
     def _seal(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
         self.asked.append(public_key)

@@ -1,6 +1,6 @@
 import pytest
 
-from sphinx.crypto.blake2xb import blake2xb, blake2xb_stream
+from sphinx.crypto.blake2xb import blake2xb, blake2xb_reader
 from sphinx.errors import KeyLengthError
 from tests.support.vectors import upstream
 
@@ -16,9 +16,13 @@ def test_every_known_answer_of_the_blake2_authors_holds() -> None:
         assert output.hex() == vector["out"]
 
 
-def test_a_shorter_output_is_no_prefix_but_a_shorter_stream_is() -> None:
+def test_a_shorter_output_is_no_prefix() -> None:
     assert blake2xb(b"m", length=100)[:32] != blake2xb(b"m", length=32)
-    assert blake2xb_stream(b"m", length=100)[:32] == blake2xb_stream(b"m", length=32)
+
+
+def test_an_endless_output_is_the_same_in_whatever_pieces_it_is_read() -> None:
+    read = blake2xb_reader(b"m")
+    assert b"".join(read(length) for length in (0, 1, 63, 64, 72)) == blake2xb_reader(b"m")(200)
 
 
 def test_a_long_key_and_an_empty_output_are_refused() -> None:
