@@ -73,12 +73,13 @@ class Case:
     Args:
         seed: of a run of cases.
         number: of the case in it.
+        engines: by name; by default all that work here.
     """
 
-    def __init__(self, seed: int, number: int) -> None:
+    def __init__(self, seed: int, number: int, engines: Sequence[str] | None = None) -> None:
         self.draws = draws = random.Random(f"{seed}/{number}")
         self.geometry = _geometry(draws)
-        self.engines = {name: Sphinx(self.geometry, engine=name) for name in engine_names()}
+        self.engines = {name: Sphinx(self.geometry, engine=name) for name in engines or engine_names()}
         name = self.geometry.kem_name.lower()
         # The lattices' library draws from the operating system: what one engine makes, another can not repeat.
         self.repeatable = not ("mlkem" in name or name == "xwing")
@@ -254,14 +255,14 @@ class Case:
         return bytes(changed)
 
 
-def check(seed: int, number: int) -> None:
-    """Run one case.
+def check(seed: int, number: int, engines: Sequence[str] | None = None) -> None:
+    """Run one case; arguments as for `Case`.
 
     Raises:
         Disagreement: naming the engines and the case.
     """
     try:
-        Case(seed, number).run()
+        Case(seed, number, engines).run()
     except AssertionError as error:
         raise Disagreement(f"case {number} of seed {seed}: {error}") from error
 
