@@ -44,6 +44,7 @@ def nested(levels: int) -> bytes:
     return b"\xa1\x61k" + b"\x81" * (levels - 2) + b"\xa0"
 
 
+@settings(max_examples=40)
 @given(st.lists(MESSAGES, max_size=4), st.data())
 def test_frames_arrive_whole_in_any_pieces(messages: list[dict[str, Any]], data: st.DataObject) -> None:
     stream = b"".join(encode_frame(message) for message in messages)
@@ -170,7 +171,7 @@ def test_as_many_items_as_the_reference_allows_are_read_and_no_more() -> None:
         decode_body(cbor2.dumps({"k": [0] * (items + 1)}))
 
 
-@pytest.mark.parametrize("item", [b"\x80", b"\x00", b"\x60"], ids=["arrays", "integers", "texts"])
+@pytest.mark.parametrize("item", [b"\x80", b"\x00"], ids=["arrays", "integers"])
 def test_the_longest_frame_of_tiny_items_costs_little_more_than_its_own_length(item: bytes) -> None:
     count = MAX_FRAME - 8
     body = b"\xa1\x61k\x9a" + count.to_bytes(4, "big") + item * count
@@ -218,6 +219,7 @@ def test_arbitrary_streams_are_the_same_whole_and_byte_by_byte(stream: bytes) ->
     assert repr(outcome([stream])) == repr(outcome([bytes([octet]) for octet in stream]))
 
 
+@settings(max_examples=40)
 @given(MESSAGES)
 def test_whatever_can_be_written_is_within_the_bounds(message: dict[str, Any]) -> None:
     check_bounds(cbor2.dumps(message))

@@ -174,7 +174,7 @@ FIELD_NAMES = st.sampled_from([*SEND, "query_id", "epoch", "client_instance_toke
 FLAGS = st.sampled_from(["is_send_op", "is_arq_send_op", "is_thin_close", "is_loop_decoy", "is_drop_decoy"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.dictionaries(
         st.sampled_from(_VERBS + _CHANNEL_VERBS) | FLAGS | FIELD_NAMES,

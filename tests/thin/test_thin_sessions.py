@@ -352,4 +352,4 @@ class SessionsMachine(RuleBasedStateMachine):
 
 
 TestSessionsMachine = SessionsMachine.TestCase
-TestSessionsMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSessionsMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -167,4 +167,4 @@ class FairQueuesMachine(RuleBasedStateMachine):
 
 
 TestFairQueuesMachine = FairQueuesMachine.TestCase
-TestFairQueuesMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestFairQueuesMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
