@@ -35,7 +35,13 @@ class PacketError(LoopixError):
 
 
 class FrameError(LoopixError):
-    """The bytes of a connection are not frames; the connection has to end."""
+    """The bytes of a connection are not frames; the connection has to end.
+
+    Attributes:
+        bodies: of the frames that were complete before the fault, from the same bytes.
+    """
+
+    bodies: tuple[bytes, ...] = ()
 
 
 class RequestError(LoopixError):
@@ -71,3 +77,19 @@ class MessageTooLong(SendError):
         self.limit = limit
         fits = f"at most {limit} fit" if limit >= 0 else "not even an empty one fits"
         super().__init__(f"a message of {length} bytes is too long for one packet on its path; {fits}")
+
+
+class Unreachable(LoopixError):
+    """Nobody answered at a node's address; nothing was written."""
+
+
+class ExchangeBroken(LoopixError):
+    """A connection ended early, or took too long, after the packet was written: it may have arrived or not."""
+
+
+class NotRunning(LoopixError):
+    """The client was not started yet, or has ended."""
+
+
+class SocketFault(LoopixError):
+    """The local socket cannot be opened."""

@@ -5,6 +5,7 @@ Source: the Nym 2019 Loopix client, "protobuf messages" and "encodings and keys"
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,16 +137,17 @@ def split_host(text: str) -> tuple[str, str]:
         LoopixError: if it has another form, or the port is not one of 1 to 65535.
     """
     host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        bracketed = True
-    else:
-        bracketed = False
-    if not colon or not host or "[" in host or "]" in host or (":" in host and not bracketed):
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    bare = bool(_HOST.fullmatch(host)) and (bracketed or ":" not in host)
+    if not (colon and bare):
         raise LoopixError(f"an address of {len(text)} characters is not host:port or [IPv6]:port")
     if not (port.isascii() and port.isdecimal() and len(port) <= len(str(MAX_PORT)) and 0 < int(port) <= MAX_PORT):
         raise LoopixError(f"the port of an address of {len(text)} characters is not 1 to {MAX_PORT}")
     return host, port
 
+
+_HOST: Final = re.compile(r"[!-Z\\^-~]+")
+"""Visible ASCII without brackets: whatever else a stranger writes here would end up in packets and log lines."""
 
 _FROM_URL_ALPHABET: Final = str.maketrans("-_+/", "+/!!")
