@@ -40,7 +40,7 @@ def pause_after_failures(rate: float, failures: int, randomness: Randomness) -> 
     if not failures:
         return drawn
     doublings = min(failures - 1, int(LONGEST_BACKOFF / FIRST_BACKOFF).bit_length())
-    return max(drawn, min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF))
+    return max(drawn, min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF))
 
 
 def node_delays(nodes: int, randomness: Randomness) -> tuple[float, ...]:
