@@ -20,6 +20,7 @@ class DropReason(StrEnum):
     INBOX_FULL = "inbox full"
     UNKNOWN_CLIENT = "pull by an unknown client"
     WRONG_TOKEN = "pull with a wrong token"
+    TOO_MANY_CONNECTIONS = "too many connections"
     NODE_DEAD = "node is dead"
     FAULT_PACKET_LOST = "packet lost on command"
     FAULT_REPLY_LOST = "stored message lost with its reply on command"

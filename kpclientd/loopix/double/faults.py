@@ -9,10 +9,11 @@ Everything is a plain attribute, so that a test reads as what it tests:
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Final
 
 from sphinx.randomness import Randomness
 
-_BITS_PER_BYTE = 8
+_BITS_PER_BYTE: Final = 8
 
 
 class ReplyFault(StrEnum):
@@ -29,6 +30,24 @@ class ReplyFault(StrEnum):
     CUT_SHORT = "cut-short"
     RESET = "reset"
     SILENCE = "silence"
+
+    @property
+    def loses_the_reply(self) -> bool:
+        """Whether what the reply held cannot be read from it: a pull then costs the messages."""
+        return self in _READABLE_BY_NOBODY
+
+
+_READABLE_BY_NOBODY: Final = frozenset(
+    {
+        ReplyFault.NO_PACKETS,
+        ReplyFault.WRONG_FLAG,
+        ReplyFault.GARBAGE,
+        ReplyFault.NO_REPLY,
+        ReplyFault.CUT_SHORT,
+        ReplyFault.RESET,
+        ReplyFault.SILENCE,
+    }
+)
 
 
 class DirectoryFault(StrEnum):

@@ -1,0 +1,103 @@
+"""The connections of one node, as genuine nodes serve them: one read, perhaps one answer, and the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import trio
+
+from kpclientd.loopix.double.counters import Counters, DropReason, Event
+from kpclientd.loopix.double.faults import Faults
+from kpclientd.loopix.double.mix import NodeKeys
+from kpclientd.loopix.double.outcomes import Answer, Drop, Ending, Forward, Outcome, Store
+from kpclientd.loopix.double.streams import end
+
+READ_SECONDS: Final = 30.0
+"""A peer that sends nothing for so long is disconnected."""
+
+WRITE_SECONDS: Final = 30.0
+
+MAX_CONNECTIONS: Final = 1024
+
+Carry: TypeAlias = Callable[[Forward | Store], None]
+
+
+class Node(Protocol):
+    """What a server needs of the node behind it."""
+
+    keys: NodeKeys
+
+    def take(self, data: bytes) -> Outcome:
+        """Say what to do about what a connection brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A connection's bytes as an observer beside the node sees them: trio's clock, and how many there were."""
+
+    time: float
+    length: int
+
+
+class NodeServer:
+    """Serves one node's connections.
+
+    Args:
+        node: what to do about them.
+        limit: how many bytes the one read takes; what comes after them is lost.
+        faults: the switches.
+        counters: where to count.
+        carry: takes packets that go on or have arrived.
+    """
+
+    def __init__(self, node: Node, limit: int, faults: Faults, counters: Counters, carry: Carry) -> None:
+        self.node = node
+        self.arrivals: list[Arrival] | None = None
+        """Set it to a list, and every connection's time and length are appended."""
+        self._limit = limit
+        self._faults = faults
+        self._counters = counters
+        self._carry = carry
+        self._connections = 0
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection and close it."""
+        ending = Ending.RESET
+        self._connections += 1
+        try:
+            if self.is_dead or self._connections > MAX_CONNECTIONS:
+                self._counters.add(DropReason.NODE_DEAD if self.is_dead else DropReason.TOO_MANY_CONNECTIONS)
+            else:
+                self._counters.add(Event.CONNECTIONS)
+                ending = await self._exchange(stream)
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            pass  # the peer has gone, or might as well have
+        finally:
+            try:
+                await end(stream, ending)
+            finally:
+                self._connections -= 1
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the node is dead on command."""
+        return self.node.keys.name in self._faults.dead
+
+    async def _exchange(self, stream: trio.abc.Stream) -> Ending:
+        with trio.fail_after(READ_SECONDS):
+            data = bytes(await stream.receive_some(self._limit))
+        if not data:
+            return Ending.CLOSE
+        if self.arrivals is not None:
+            self.arrivals.append(Arrival(trio.current_time(), len(data)))
+        outcome = self.node.take(data)
+        if isinstance(outcome, Drop):
+            self._counters.add(outcome.reason)
+        elif isinstance(outcome, Answer):
+            await trio.sleep(self._faults.reply_delay)
+            with trio.fail_after(WRITE_SECONDS):
+                await stream.send_all(outcome.data)
+            return outcome.ending
+        else:
+            self._carry(outcome)
+        return Ending.CLOSE

@@ -1,0 +1,49 @@
+"""Ends of connections, polite and otherwise."""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import trio
+
+from kpclientd.loopix.double.outcomes import Ending
+
+Dial: TypeAlias = Callable[[str, int], Awaitable[trio.abc.Stream]]
+"""Connects to a host and a port; raises OSError if nobody is there."""
+
+Serve: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
+"""Serves one connection and closes it."""
+
+LOOPBACK: Final = "127.0.0.1"
+RECEIVE_LENGTH: Final = 65536
+
+_LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
+"""struct linger: closing sends a reset instead of what is still buffered."""
+
+
+async def end(stream: trio.abc.Stream, ending: Ending) -> None:
+    """End a connection: politely, by a reset, or only when the peer does."""
+    try:
+        if ending is Ending.SILENCE:
+            await wait_for_end(stream)
+        if ending is Ending.RESET and isinstance(stream, trio.SocketStream):
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def wait_for_end(stream: trio.abc.Stream) -> None:
+    """Read what comes and forget it, until the peer closes."""
+    with contextlib.suppress(trio.BrokenResourceError):
+        while await stream.receive_some(RECEIVE_LENGTH):
+            pass
+
+
+def source_of(stream: trio.abc.Stream) -> str:
+    """Return the address of the peer, the loopback's where there are no addresses."""
+    if isinstance(stream, trio.SocketStream):
+        address: str = stream.socket.getpeername()[0]
+        return address
+    return LOOPBACK
