@@ -47,9 +47,7 @@ def build_header(geometry: Geometry, agreement: Agreement, path: Sequence[PathHo
         WeakPublicKeyError: if a hop's public key is degenerate.
         KemError: if a hop's public key is none of its KEM's.
     """
-    if not 1 <= len(path) <= geometry.nr_hops:
-        raise PathError(f"a path has {len(path)} hops, expected 1 to {geometry.nr_hops}")
-    commands = [_check_commands(path, number) for number in range(len(path))]
+    commands = encoded_commands(geometry, path)
     elements, keys = agreement.with_hops([hop.public_key for hop in path], randomness)
     streams, paddings = _streams(geometry, keys)
 
@@ -71,12 +69,22 @@ def build_header(geometry: Geometry, agreement: Agreement, path: Sequence[PathHo
     )
 
 
-def _check_commands(path: Sequence[PathHop], number: int) -> bytes:
-    hop = path[number]
+def encoded_commands(geometry: Geometry, path: Sequence[PathHop]) -> list[bytes]:
+    """Check a path, and return each hop's commands as bytes, without the `NextNodeHop` that the builder adds.
+
+    Raises:
+        PathError: if the path is empty or too long.
+        CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
+    """
+    if not 1 <= len(path) <= geometry.nr_hops:
+        raise PathError(f"a path has {len(path)} hops, expected 1 to {geometry.nr_hops}")
+    return [_encoded(hop, number, last=number == len(path) - 1) for number, hop in enumerate(path)]
+
+
+def _encoded(hop: PathHop, number: int, *, last: bool) -> bytes:
     if any(isinstance(command, NextNodeHop) for command in hop.commands):
         raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")
     encoded = encode_commands(hop.commands)
-    last = number == len(path) - 1
     room = HOP_COMMANDS_LENGTH - (0 if last else NEXT_NODE_HOP_LENGTH)
     if len(encoded) > room:
         raise CommandError(f"the commands of hop {number} have {len(encoded)} bytes, expected at most {room}")

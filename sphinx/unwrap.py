@@ -49,11 +49,8 @@ def unwrap(
         PacketError: if the packet is not for this key, was altered, or its commands are malformed.
         KeyLengthError: if the private key has a wrong length.
     """
-    if len(packet) < geometry.header_length:
-        raise PacketError(f"a packet has {len(packet)} bytes, expected at least {geometry.header_length}")
+    check_form(geometry, packet)
     header, payload = packet[: geometry.header_length], packet[geometry.header_length :]
-    if not same(header[: len(VERSION)], VERSION):
-        raise PacketError(f"a packet has version {header[: len(VERSION)].hex()}, expected {VERSION.hex()}")
     routing_info_at = len(VERSION) + agreement.element_length
     element = header[len(VERSION) : routing_info_at]
     keys = agreement.at_hop(private_key, element)
@@ -61,34 +58,69 @@ def unwrap(
     if not same(header[-MAC_LENGTH:], header_mac(keys.mac_key, header[:-MAC_LENGTH])):
         raise PacketError("a packet's header MAC is wrong", tag)
 
-    commands, carried, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH], tag)
+    fragment, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH])
+    commands, next_hop = read_commands(fragment, tag)
     payload = engine.decipher(keys.payload_material, payload)
+    if next_hop is None:
+        return at_last_hop(commands, tag, payload)
+    element = agreement.next_element(element, keys, fragment[HOP_COMMANDS_LENGTH:])
+    return Unwrapped(commands, tag, VERSION + element + routing_info + next_hop.mac + payload, None)
+
+
+def check_form(geometry: Geometry, packet: bytes) -> None:
+    """Refuse what can be seen to be no packet without any key.
+
+    Raises:
+        PacketError: if the packet is shorter than a header, or of another version.
+    """
+    if len(packet) < geometry.header_length:
+        raise PacketError(f"a packet has {len(packet)} bytes, expected at least {geometry.header_length}")
+    version = packet[: len(VERSION)]
+    if not same(version, VERSION):
+        raise PacketError(f"a packet has version {version.hex()}, expected {VERSION.hex()}")
+
+
+def read_commands(fragment: bytes, tag: bytes) -> tuple[tuple[RoutingCommand, ...], NextNodeHop | None]:
+    """Parse one hop's fragment, and say where the packet goes on to, if it does.
+
+    Args:
+        fragment: the commands, and for KEM Sphinx the next ciphertext behind them.
+        tag: the packet's replay tag, for the error.
+
+    Raises:
+        PacketError: if the commands are malformed, or contradict each other.
+    """
+    try:
+        commands = decode_commands(fragment[:HOP_COMMANDS_LENGTH])
+    except CommandError as error:
+        raise PacketError(f"a packet's routing commands are malformed: {error}", tag) from None
     next_hop = _only(commands, NextNodeHop, tag)
-    reply = _only(commands, SurbReply, tag)
-    if next_hop is not None:
-        rewritten = VERSION + agreement.next_element(element, keys, carried) + routing_info + next_hop.mac
-        return Unwrapped(commands, tag, rewritten + payload, None)
+    _only(commands, SurbReply, tag)
+    return commands, next_hop
+
+
+def at_last_hop(commands: tuple[RoutingCommand, ...], tag: bytes, payload: bytes) -> Unwrapped:
+    """Check the deciphered payload where the path ends.
+
+    Raises:
+        PacketError: if it is too short.
+        PayloadTagError: if it was altered, as far as this hop can know.
+    """
     if len(payload) < PAYLOAD_TAG_LENGTH:
         raise PacketError(f"a payload has {len(payload)} bytes, expected at least {PAYLOAD_TAG_LENGTH}", tag)
-    if reply is not None:
+    if _only(commands, SurbReply, tag) is not None:
         return Unwrapped(commands, tag, None, payload)
     if not same(payload[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH)):
         raise PayloadTagError("a payload's tag is not zero: it was altered on its way", tag)
     return Unwrapped(commands, tag, None, payload[PAYLOAD_TAG_LENGTH:])
 
 
-def _routing(
-    geometry: Geometry, keys: HopKeys, encrypted: bytes, tag: bytes
-) -> tuple[tuple[RoutingCommand, ...], bytes, bytes]:
-    """This hop's commands, what it carries behind them for the next hop, and that one's routing information."""
+def _routing(geometry: Geometry, keys: HopKeys, encrypted: bytes) -> tuple[bytes, bytes]:
+    """This hop's fragment, and the next hop's routing information."""
     per_hop = geometry.per_hop_routing_info_length
     stream = header_stream(keys.header_key, keys.iv, geometry.routing_info_length + per_hop)
     plain = xor(encrypted + bytes(per_hop), stream)
-    try:
-        commands = decode_commands(plain[:HOP_COMMANDS_LENGTH])
-    except CommandError as error:
-        raise PacketError(f"a packet's routing commands are malformed: {error}", tag) from None
-    return commands, plain[HOP_COMMANDS_LENGTH:per_hop], plain[per_hop:]
+    return plain[:per_hop], plain[per_hop:]
 
 
 def _only(commands: tuple[RoutingCommand, ...], kind: type[Command], tag: bytes) -> Command | None:

@@ -59,7 +59,7 @@ class Ctidh(Nike):
         Raises:
             PrivateKeyError: if the key's exponents are out of range.
         """
-        self._check(private)
+        self.check(private)
         return bytes(self._private(private).derive_public_key())
 
     def shared_secret(self, private: bytes, public: bytes) -> bytes:
@@ -68,7 +68,7 @@ class Ctidh(Nike):
         Raises:
             PrivateKeyError: if the private key's exponents are out of range.
         """
-        self._check(private, public)
+        self.check(private, public)
         secret = self._library.public_key()
         key = self._private(private)
         # The group action validates the curve by itself, except the starting curve: with that one, a secret would be

@@ -28,12 +28,12 @@ class X25519(Nike):
 
     def public_key(self, private: bytes) -> bytes:
         """See `Nike.public_key`."""
-        self._check(private)
+        self.check(private)
         return crypto_scalarmult_base(private)
 
     def shared_secret(self, private: bytes, public: bytes) -> bytes:
         """See `Nike.shared_secret`."""
-        self._check(private, public)
+        self.check(private, public)
         try:
             return crypto_scalarmult(private, public)
         except SodiumError:
@@ -46,7 +46,7 @@ class X25519(Nike):
         public key on the curve's twist, which only a node that cheats can have, the secrets differ and its packets
         are lost. Python's integers promise no constant time; these scalars live for one packet only.
         """
-        self._check(private)
+        self.check(private)
         scalar = self._clamped(private)
         elements: list[bytes] = []
         for public in publics:
@@ -72,12 +72,12 @@ class X448(Nike):
 
     def public_key(self, private: bytes) -> bytes:
         """See `Nike.public_key`."""
-        self._check(private)
+        self.check(private)
         return X448PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
     def shared_secret(self, private: bytes, public: bytes) -> bytes:
         """See `Nike.shared_secret`."""
-        self._check(private, public)
+        self.check(private, public)
         try:
             return X448PrivateKey.from_private_bytes(private).exchange(X448PublicKey.from_public_bytes(public))
         except ValueError:

@@ -75,7 +75,12 @@ class Nike(ABC):
             factors.append(factor_of(secret))
         return elements
 
-    def _check(self, private: bytes, public: bytes | None = None) -> None:
+    def check(self, private: bytes, public: bytes | None = None) -> None:
+        """Refuse keys of another length than the scheme's.
+
+        Raises:
+            KeyLengthError: naming the key's kind, its length and the expected one.
+        """
         if len(private) != self.private_key_length:
             raise KeyLengthError(
                 f"a private {self.name} key has {len(private)} bytes, expected {self.private_key_length}"

@@ -28,13 +28,13 @@ class HybridNike(Nike):
 
     def public_key(self, private: bytes) -> bytes:
         """See `Nike.public_key`."""
-        self._check(private)
+        self.check(private)
         cut = self._first.private_key_length
         return self._first.public_key(private[:cut]) + self._second.public_key(private[cut:])
 
     def shared_secret(self, private: bytes, public: bytes) -> bytes:
         """See `Nike.shared_secret`."""
-        self._check(private, public)
+        self.check(private, public)
         private_cut, public_cut = self._first.private_key_length, self._first.public_key_length
         first = self._first.shared_secret(private[:private_cut], public[:public_cut])
         return first + self._second.shared_secret(private[private_cut:], public[public_cut:])
