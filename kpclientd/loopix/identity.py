@@ -1,0 +1,136 @@
+"""The key pair of a client, and the two files that hold it.
+
+The private key only makes the id: nothing is ever decrypted with it. Source: the Nym 2019 Loopix client, "encodings
+and keys" and "PEM".
+"""
+
+import base64
+import binascii
+import hmac
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from kpclientd.loopix.errors import KeyFault
+from kpclientd.loopix.nodes import KEY_LENGTH, key_text
+from sphinx.crypto.nike import nike_scheme
+from sphinx.randomness import Randomness
+
+PRIVATE_KEY_TYPE: Final = "SPHINX CURVE25519 PRIVATE KEY"
+PUBLIC_KEY_TYPE: Final = "SPHINX CURVE25519 PUBLIC KEY"
+
+KEY_FILE_MODE: Final = 0o600
+MAX_KEY_FILE: Final = 64 * 1024
+"""Longest key file to read (bytes); one that was written here has some 130."""
+
+_COLUMNS: Final = 64
+_X25519: Final = nike_scheme("x25519")
+_BLOCK: Final = re.compile(
+    r"^-----BEGIN (?P<type>[^\r\n]{1,80})-----[ \t]*\r?\n(?P<body>[A-Za-z0-9+/=\s]*?)"
+    r"^-----END (?P<end>[^\r\n]{1,80})-----[ \t]*(?:\r?\n|\Z)",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A key pair.
+
+    Attributes:
+        private_key: 32 bytes, unclamped.
+        public_key: 32 bytes.
+    """
+
+    private_key: bytes = field(repr=False)
+    public_key: bytes
+
+    @property
+    def client_id(self) -> str:
+        """The public key in base64url."""
+        return client_id(self.public_key)
+
+
+def generate(randomness: Randomness) -> Identity:
+    """Make a new key pair."""
+    return _identity(randomness.bytes(KEY_LENGTH))
+
+
+def client_id(public_key: bytes) -> str:
+    """The id of the client with this key: base64 of the URL alphabet, with padding."""
+    return key_text(public_key)
+
+
+def encode_key(key_type: str, key: bytes) -> str:
+    """Return the PEM text of a key."""
+    text = base64.b64encode(key).decode("ascii")
+    lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
+    return "\n".join((f"-----BEGIN {key_type}-----", *lines, f"-----END {key_type}-----", ""))
+
+
+def decode_key(key_type: str, text: str) -> bytes:
+    """Return the key (32 bytes) in a PEM text; what stands before the block is ignored, as in the reference.
+
+    Raises:
+        KeyFault: if there is no block, something follows it, it is of another type, or it holds no key.
+    """
+    block = _BLOCK.search(text)
+    if block is None or block["type"] != block["end"]:
+        raise KeyFault(f"no PEM block; expected one of type '{key_type}'")
+    if block.end() != len(text):
+        raise KeyFault("trailing garbage after PEM encoded key")
+    if block["type"] != key_type:
+        raise KeyFault(f"invalid PEM Type: '{block['type']}'; expected '{key_type}'")
+    try:
+        key = base64.b64decode("".join(block["body"].split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyFault("failed to read key from PEM file: damaged base64") from None
+    if len(key) != KEY_LENGTH:
+        raise KeyFault(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
+    return key
+
+
+def load_identity(private_path: Path, public_path: Path) -> Identity:
+    """Read a key pair.
+
+    Raises:
+        KeyFault: if a file cannot be read or holds no key of its kind, or the two are not of one pair.
+    """
+    identity = _identity(_read(private_path, PRIVATE_KEY_TYPE))
+    if not hmac.compare_digest(identity.public_key, _read(public_path, PUBLIC_KEY_TYPE)):
+        raise KeyFault(f"{public_path} is not the public key of {private_path}")
+    return identity
+
+
+def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) -> None:
+    """Write one key, readable by its owner alone.
+
+    Raises:
+        KeyFault: if the file exists and may not be overwritten, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+    try:
+        with open(os.open(path, flags, KEY_FILE_MODE), "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), KEY_FILE_MODE)
+            file.write(encode_key(key_type, key))
+    except OSError as error:
+        raise KeyFault(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _identity(private_key: bytes) -> Identity:
+    return Identity(private_key, _X25519.public_key(private_key))
+
+
+def _read(path: Path, key_type: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_KEY_FILE + 1)
+    except OSError as error:
+        raise KeyFault(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > MAX_KEY_FILE:
+        raise KeyFault(f"{path}: is longer than {MAX_KEY_FILE} bytes, so it is no key")
+    try:
+        return decode_key(key_type, content.decode("ascii", "replace"))
+    except KeyFault as fault:
+        raise KeyFault(f"{path}: {fault}") from None
