@@ -111,8 +111,8 @@ def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) 
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
     try:
-        with open(os.open(path, flags, KEY_FILE_MODE), "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), KEY_FILE_MODE)
+        with os.fdopen(os.open(path, flags, KEY_FILE_MODE), "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), KEY_FILE_MODE)  # it may have existed with another
             file.write(encode_key(key_type, key))
     except OSError as error:
         raise KeyFault(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,29 +1,26 @@
 """What comes out of an inbox: the provider's answers, their messages without the cover, and the buffer of those.
 
-Source: the Nym 2019 Loopix client, "registration", "pull" and "what a stored message is".
+Source: the Nym 2019 Loopix client, "pull" and "what a stored message is, and how to decode it".
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from kpclientd.loopix.errors import PacketError, RegistrationError
-from kpclientd.loopix.messages_pb2 import ProviderResponse, PullRequest
-from kpclientd.loopix.nodes import ClientConfig, key_text
-from kpclientd.loopix.packet import ASSIGN, COMM, PULL, TOKEN, general, parse_general, payload_of
+from kpclientd.loopix.errors import PacketError
+from kpclientd.loopix.messages_pb2 import ProviderResponse
+from kpclientd.loopix.packet import COMM, parse_general, payload_of
 from kpclientd.loopix.protobuf import decode
 
 LOOP_COVER: Final = b"LoopCoverMessage"
 """The content of every loop; a real message that equals it could never be delivered."""
 
-TOKEN_PREFIX: Final = b"TMP_Token"
 BUFFER_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of messages that wait for an application before the oldest are dropped."""
 
 MESSAGE_OVERHEAD: Final = 8
-"""Bytes that a waiting message counts beside its content, so that empty ones count too; more than a frame adds to it."""
+"""Bytes that a waiting message counts beside its content: more than a frame adds to it, and empty ones count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +38,6 @@ class Pulled:
     covers: int = 0
     empty: int = 0
     unreadable: int = 0
-
-
-def registration(client: ClientConfig) -> bytes:
-    """Return the packet with which `client` registers at its provider."""
-    own = ClientConfig(id=client.id, public_key=client.public_key, provider=client.provider)
-    return general(ASSIGN, own.encode())
-
-
-def registered_token(answer: bytes) -> bytes:
-    """Return the token that the provider answered a registration with.
-
-    Raises:
-        RegistrationError: if it did not answer with exactly one token.
-    """
-    try:
-        packets = decode(ProviderResponse, answer, PacketError).Packets
-        if len(packets) == 1:
-            flag, token = parse_general(packets[0])
-            if flag == TOKEN and token:
-                return token
-    except PacketError as error:
-        raise RegistrationError(f"the provider's answer cannot be read: {error}") from None
-    raise RegistrationError(f"the provider answered a registration with {len(packets)} packets, none of them a token")
-
-
-def token_of(public_key: bytes) -> bytes:
-    """Return the token (32 bytes) that genuine providers give to the client with this key: anybody can compute it."""
-    return hashlib.sha256(TOKEN_PREFIX + key_text(public_key).encode()).digest()
-
-
-def pull(token: bytes, public_key: bytes) -> bytes:
-    """Return the packet that asks for an inbox."""
-    return general(PULL, PullRequest(Token=token, ClientPublicKey=public_key).SerializeToString())
 
 
 def is_loop_cover(message: bytes) -> bool:
