@@ -1,0 +1,158 @@
+"""Writes the first inputs of each target: `python -m tests.fuzz.seeds`. What fuzzing finds is kept beside them."""
+
+import json
+from collections.abc import Iterator
+
+from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
+from kpclientd.wire.consensus import consensus_commands
+from sphinx import (
+    NextNodeHop,
+    NodeDelay,
+    PathHop,
+    Recipient,
+    RecipientId,
+    RoutingCommand,
+    Sphinx,
+    SurbId,
+    compose_plaintext,
+)
+from sphinx.commands import encode_commands
+from sphinx.crypto.kem import kem_scheme
+from sphinx.randomness import seeded
+from tests.config.samples import client_toml, literal_toml
+from tests.fuzz import sphinx_targets, wire_targets
+from tests.fuzz.targets import C_TARGET, CORPUS
+from tests.pki.network import paper_network
+from tests.support.vectors import recorded
+
+Seed = tuple[str, str, bytes]
+"""Target, name of the input, input."""
+
+NIKE = sphinx_targets.NIKE
+RECIPIENT = Recipient(RecipientId(bytes(32)))
+
+
+def sphinx_seeds() -> Iterator[Seed]:
+    sphinx = Sphinx(NIKE)
+    other = bytes(reversed(sphinx_targets.PRIVATE_KEY))
+    public = sphinx.nike.public_key(other)
+    path = [PathHop(sphinx_targets.NODE, public, (NodeDelay(1),)), PathHop(sphinx_targets.NODE, public, (RECIPIENT,))]
+    new = sphinx.new_surb(path, seeded(b"seeds"))
+    inside = compose_plaintext(NIKE, b"message", new.surb)
+    # To another node: what the target's own key opens is the target "sphinx-routed".
+    whole = sphinx.new_packet(path, inside, seeded(b"seeds"))
+    yield "sphinx-packet", "genuine", whole
+    yield "sphinx-packet", "header", whole[: NIKE.header_length]
+    hop = NextNodeHop(sphinx_targets.NODE, bytes(32))
+    fragments: dict[str, tuple[RoutingCommand, ...]] = {
+        "forward": (NodeDelay(7), hop),
+        "terminal": (NodeDelay(7), RECIPIENT),
+        "reply": (RECIPIENT, sphinx_targets.SURB_ID),
+        "twice": (sphinx_targets.SURB_ID, sphinx_targets.SURB_ID),
+    }
+    for name, commands in fragments.items():
+        encoded = encode_commands(commands)
+        yield "sphinx-commands", name, encoded
+        yield "sphinx-commands", f"{name}-padded", encoded + bytes(9)
+        yield "sphinx-routed", name, encoded.ljust(NIKE.routing_info_length, b"\0") + whole[NIKE.header_length :]
+        yield "sphinx-routed", f"{name}-without-payload", encoded
+    yield "sphinx-surb", "genuine", new.surb
+    yield "sphinx-surb", "short", new.surb[:-1]
+    yield "sphinx-reply", "noise", whole[NIKE.header_length :]
+    yield "sphinx-reply", "with-keys", b"\0" + new.keys[:192] + whole[NIKE.header_length :]
+    yield "sphinx-plaintext", "with-surb", inside
+    yield "sphinx-plaintext", "without-surb", compose_plaintext(NIKE, b"message", None)
+    yield "sphinx-geometry", "nike", json.dumps(NIKE.fields()).encode()
+    yield "sphinx-geometry", "kem", json.dumps(sphinx_targets.KEM.fields()).encode()
+
+
+def wire_seeds() -> Iterator[Seed]:
+    codec = wire_targets.CODECS[0]
+    packet = bytes(wire_targets.GEOMETRY.packet_length)
+    payload = bytes(wire_targets.GEOMETRY.payload_tag_length + wire_targets.GEOMETRY.forward_payload_length)
+    frames = b""
+    sent: tuple[Command, ...] = (
+        NoOp(),
+        SendPacket(packet),
+        MessageDelivered(7),
+        Message(1, SurbId(bytes(16)), payload),
+        GetConsensus2(5),
+        GetConsensus(5),
+        *consensus_commands(b"document", wire_targets.GEOMETRY),
+    )
+    for command in sent:
+        encoded = codec.encode(command)
+        yield "wire-commands", type(command).__name__, encoded
+        frames += b"\1" + len(encoded).to_bytes(2) + encoded
+    yield "wire-session", "all-commands", frames
+    yield "wire-session", "then-noise", frames[:1000] + b"\0" * 40
+    client, gateway = wire_targets.pair()
+    first = client.start()
+    yield "wire-handshake", "message-1", b"\0" + first
+    gateway.receive(first, wire_targets.NOW)
+    yield "wire-handshake", "message-2", b"\3" + gateway.outgoing()
+    yield "wire-handshake", "message-2-changed", bytes([1 + 2 + 4 + 80, 0, 3, 0x80])
+    yield "wire-handshake", "message-3-changed", bytes([2 + 4 + 80, 1, 0, 1])
+    yield "wire-handshake", "message-3-intact", bytes([2 + 4 + 80])
+    chunks = b""
+    for chunk in consensus_commands(bytes(range(256)) * 20, wire_targets.GEOMETRY):
+        head = chunk.chunk.to_bytes(4) + chunk.total.to_bytes(4) + len(chunk.data).to_bytes(2)
+        chunks += bytes([chunk.error]) + head + chunk.data
+    yield "wire-consensus", "whole", chunks
+    yield "wire-consensus", "not-found", b"\1" + bytes(4) + b"\0\0\0\1" + bytes(2)
+    for name in ("x25519", "x448", "XWING"):
+        scheme = kem_scheme(name)
+        key = scheme.generate(seeded(b"kem"))
+        yield "wire-kem", f"{name}-key", key.public_key
+        yield "wire-kem", f"{name}-ciphertext", scheme.encapsulate(key.public_key, seeded(b"peer"))[0]
+    yield "wire-kem", "low-order", bytes(32)
+
+
+def document_seeds() -> Iterator[Seed]:
+    network = paper_network(2)
+    document = network.document
+    yield "pki-certificate", "genuine", network.signed(document)
+    yield "pki-certificate", "one-signature", network.signed(document, 1)
+    yield "pki-document", "genuine", document.encode()
+    yield "pki-descriptor", "mix", document.topology[0][0].encode()
+    yield "pki-descriptor", "service", document.service_nodes[0].encode()
+    yield "pki-descriptor", "replica", document.storage_replicas[0].encode()
+    authority = recorded("pki_documents.json")["authorities"][0]
+    yield "pki-pem", "authority", authority["identity_pem"].encode()
+    yield "pki-pem", "duration", b"1h2m3.5s"
+
+
+def thin_seeds() -> Iterator[Seed]:
+    seen: set[str] = set()
+    for request in recorded("thin_transcripts.json")["requests"]:
+        frame = bytes.fromhex(request["frame"])
+        if request["verb"] not in seen and len(frame) < 600:
+            seen.add(request["verb"])
+            yield "thin-framing", request["verb"], frame
+            yield "thin-request", request["verb"], frame[4:]
+    yield "config-client", "generated", client_toml().encode()
+    yield "config-client", "literal", literal_toml().encode()
+
+
+def c_seeds() -> Iterator[Seed]:
+    """For fuzz_aez.c: layers and how many encipher, keys, payload, with every branch of the cipher in one of them."""
+    for length in (0, 1, 2, 15, 16, 31, 32, 33, 48, 63, 64, 80, 96, 256, 288, 300, 350):
+        for enciphers in (0, 1):
+            start = bytes([1 + 4 * enciphers, *range(64)])
+            yield (
+                C_TARGET,
+                f"{length}-bytes-{'encipher' if enciphers else 'decipher'}",
+                start + (bytes(range(256)) * 2)[:length],
+            )
+    yield C_TARGET, "three-layers", bytes([3 + 4 * 2, *range(192)]) + bytes(300)
+
+
+def main() -> None:
+    for target, name, data in (*sphinx_seeds(), *wire_seeds(), *document_seeds(), *thin_seeds(), *c_seeds()):
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Every fuzz target by name: each takes any bytes and fails by an exception that nobody promised."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from tests.fuzz import document_targets, sphinx_targets, thin_targets, wire_targets
+
+Target: TypeAlias = Callable[[bytes], None]
+
+CORPUS = Path(__file__).parent / "corpus"
+C_TARGET = "c-aez"
+"""fuzz_aez.c, for libFuzzer; it has a corpus, and no function here."""
+
+TARGETS: Mapping[str, Target] = {
+    "sphinx-packet": sphinx_targets.packet,
+    "sphinx-routed": sphinx_targets.routed,
+    "sphinx-commands": sphinx_targets.commands,
+    "sphinx-surb": sphinx_targets.surb,
+    "sphinx-reply": sphinx_targets.reply,
+    "sphinx-plaintext": sphinx_targets.plaintext,
+    "sphinx-geometry": sphinx_targets.geometry,
+    "wire-commands": wire_targets.commands,
+    "wire-handshake": wire_targets.handshake,
+    "wire-session": wire_targets.session,
+    "wire-consensus": wire_targets.consensus,
+    "wire-kem": wire_targets.kem,
+    "pki-certificate": document_targets.certificate,
+    "pki-document": document_targets.document,
+    "pki-descriptor": document_targets.descriptor,
+    "pki-pem": document_targets.pem,
+    "thin-framing": thin_targets.framing,
+    "thin-request": thin_targets.request,
+    "config-client": thin_targets.config,
+}
+
+
+def corpus_of(name: str) -> list[Path]:
+    """The kept inputs of a target, in a fixed order."""
+    return sorted((CORPUS / name).glob("*"))

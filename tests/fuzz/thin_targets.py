@@ -1,0 +1,53 @@
+"""What applications send, and what the owner writes into the configuration."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from kpclientd.config.load import load_config
+from kpclientd.errors import ConfigError
+from kpclientd.thin.errors import FrameError, ThinError
+from kpclientd.thin.framing import FrameReader, decode_body, encode_frame
+from kpclientd.thin.requests import parse_request
+
+
+def framing(data: bytes) -> None:
+    """A stream gives the same messages, and the same end, whole and byte by byte."""
+    whole, bytewise = FrameReader(), FrameReader()
+    assert messages(whole, [data]) == messages(bytewise, [data[at : at + 1] for at in range(len(data))])
+
+
+def messages(reader: FrameReader, pieces: list[bytes]) -> list[str]:
+    found: list[str] = []
+    try:
+        for piece in pieces:
+            found.extend(repr(message) for message in reader.feed(piece))
+    except FrameError as error:
+        found.append(str(error))
+    return found
+
+
+def request(data: bytes) -> None:
+    """One frame's body: a request, or a reason to end the connection."""
+    try:
+        message = decode_body(data)
+        encode_frame(message)
+        parse_request(message)
+    except ThinError:
+        pass
+
+
+@lru_cache
+def folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="kpclientd-fuzz-"))
+
+
+def config(data: bytes) -> None:
+    """Any file as client.toml: a configuration, or an error that names the file."""
+    path = folder() / "client.toml"
+    path.write_bytes(data)
+    for strict in (False, True):
+        try:
+            load_config(path, strict=strict)
+        except ConfigError as error:
+            assert str(path) in str(error)
