@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from sphinx.agreement import Agreement, KemAgreement, NikeAgreement, PrivateKey
+from sphinx.compiled import CompiledX25519
 from sphinx.crypto.kem import kem_scheme
-from sphinx.crypto.nike import Nike, nike_scheme
+from sphinx.crypto.nike import X25519, Nike, nike_scheme
 from sphinx.errors import PayloadLengthError, UnsupportedSchemeError
 from sphinx.geometry import PAYLOAD_TAG_LENGTH, Geometry
 from sphinx.header import build_header
@@ -29,7 +30,7 @@ class Sphinx:
         EngineUnavailableError: if there is no such engine here.
     """
 
-    __slots__ = ("_agreement", "_engine", "geometry")
+    __slots__ = ("_agreement", "_compiled", "_engine", "geometry")
 
     geometry: Geometry
 
@@ -41,6 +42,7 @@ class Sphinx:
             else NikeAgreement(nike_scheme(geometry.nike_name))
         )
         self._engine: Engine = engine_called(engine)
+        self._compiled = _compiled(geometry, self._agreement, self._engine)
 
     @property
     def nike(self) -> Nike:
@@ -80,16 +82,22 @@ class Sphinx:
         expected = self.geometry.forward_payload_length
         if len(payload) != expected:
             raise PayloadLengthError(f"a payload has {len(payload)} bytes, expected {expected}")
+        if self._compiled is not None:
+            return self._compiled.new_packet(path, payload, randomness)
         header = build_header(self.geometry, self._agreement, path, randomness)
         layers = b"".join(reversed(header.payload_keys))
         return header.encoded + self._engine.encipher(layers, bytes(PAYLOAD_TAG_LENGTH) + payload)
 
     def unwrap(self, private_key: PrivateKey, packet: bytes) -> Unwrapped:
         """Take one layer off a packet; see `sphinx.unwrap.unwrap`."""
+        if self._compiled is not None and isinstance(private_key, bytes):
+            return self._compiled.unwrap(private_key, packet)
         return unwrap(self.geometry, self._agreement, self._engine, private_key, packet)
 
     def new_surb(self, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
         """Create a SURB whose answer takes `path`; see `sphinx.surb.new_surb`."""
+        if self._compiled is not None:
+            return self._compiled.new_surb(path, randomness)
         return new_surb(self.geometry, self._agreement, path, randomness)
 
     def packet_from_surb(self, surb: bytes, answer: bytes) -> tuple[bytes, NodeId]:
@@ -99,3 +107,12 @@ class Sphinx:
     def open_reply(self, keys: bytes, payload: bytes) -> bytes:
         """Open the answer to a SURB; see `sphinx.surb.open_reply`."""
         return open_reply(self.geometry, self._engine, keys, payload)
+
+
+def _compiled(geometry: Geometry, agreement: Agreement, engine: Engine) -> CompiledX25519 | None:
+    """The compiled form, where there is one."""
+    if not isinstance(agreement, NikeAgreement) or not isinstance(agreement.nike, X25519):
+        return None
+    if engine.library is None or geometry.nr_hops > engine.library.most_hops:
+        return None
+    return CompiledX25519(geometry, agreement.nike, engine.library)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sphinx.agreement import Agreement
-from sphinx.crypto.mac import same
 from sphinx.errors import PayloadLengthError, PayloadTagError, SurbError
 from sphinx.geometry import PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LENGTH, Geometry
 from sphinx.header import build_header
@@ -88,7 +87,7 @@ def open_reply(geometry: Geometry, engine: Engine, keys: bytes, payload: bytes) 
     expected = geometry.payload_tag_length + geometry.forward_payload_length
     if len(payload) != expected:
         raise PayloadLengthError(f"a reply has {len(payload)} bytes, expected {expected}")
-    opened = engine.layers(keys, layers - 1, payload)
-    if not same(opened[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH)):
+    opened = engine.open_reply(keys, payload)
+    if opened is None:
         raise PayloadTagError("a reply's tag is not zero: it was altered, or belongs to another SURB")
-    return opened[PAYLOAD_TAG_LENGTH:]
+    return opened

@@ -13,10 +13,8 @@
 
 /* Apply `count` layers to `buffer`, in place, in constant time for its length: layer k under the key and nonce at
  * material[64 * k]. The first `encipher` layers encipher, the others decipher. */
-void kp_aez_portable_layers(const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length);
-void kp_aez_aes_ni_layers(const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length);
+typedef void kp_layers(const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length);
 
-/* Whether this processor has what kp_aez_aes_ni_layers needs. */
-int kp_aes_ni_available(void);
+kp_layers kp_aez_portable_layers, kp_aez_ni_layers;
 
 #endif

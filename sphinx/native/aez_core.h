@@ -12,8 +12,6 @@
  *
  * Eight pairs go at a time: the tweaks of eight consecutive pairs share their multiple of I, and differ by the same
  * multiples of L. Names are those of the AEZ v5 paper. */
-#include <string.h>
-
 #define LANES 8
 
 /* A block as a number, for doubling. */
@@ -337,13 +335,6 @@ KP_TARGET static void tiny(const schedule *s, block delta, uint8_t *buffer, size
         flip(s, delta, buffer, length);
 }
 
-static void wipe(void *memory, size_t length)
-{
-    volatile uint8_t *byte = memory;
-    while (length--)
-        *byte++ = 0;
-}
-
 KP_TARGET void KP_LAYERS(
     const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length)
 {
@@ -357,5 +348,5 @@ KP_TARGET void KP_LAYERS(
         else if (length > 0)
             tiny(&s, delta, buffer, length, inverse);
     }
-    wipe(&s, sizeof s);
+    kp_wipe(&s, sizeof s);
 }

@@ -1,12 +1,15 @@
 /* AEZ with the AES instructions of x86 processors, chosen at run time: the rest of the module needs none of them. */
-#include "aez.h"
+#include "cpu.h"
 
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#ifdef KP_X86_64
 
 #include <immintrin.h>
 
+#include "aez.h"
+#include "bytes.h"
+
 #define KP_TARGET __attribute__((target("aes,sse4.1")))
-#define KP_LAYERS kp_aez_aes_ni_layers
+#define KP_LAYERS kp_aez_ni_layers
 
 typedef __m128i block;
 
@@ -68,22 +71,6 @@ KP_TARGET static inline void ten_rounds(const round_keys *keys, block *x)
 
 #include "aez_core.h"
 
-int kp_aes_ni_available(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
-}
-
 #else
-
-int kp_aes_ni_available(void)
-{
-    return 0;
-}
-
-void kp_aez_aes_ni_layers(const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length)
-{
-    kp_aez_portable_layers(material, count, encipher, buffer, length);
-}
-
+typedef int kp_nothing_here;
 #endif

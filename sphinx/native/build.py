@@ -1,5 +1,6 @@
 """Builds the compiled engine when the package is built, where there is a C compiler; without one there is none."""
 
+import runpy
 from pathlib import Path
 from typing import Final
 
@@ -10,14 +11,33 @@ from setuptools.command.build_ext import build_ext
 
 _OLDEST_PYTHON: Final = "cp311"
 _DECLARATIONS: Final = """
-int kp_aes_ni_available(void);
-void kp_aez_portable_layers(const uint8_t *, size_t, size_t, uint8_t *, size_t);
-void kp_aez_aes_ni_layers(const uint8_t *, size_t, size_t, uint8_t *, size_t);
+#define KP_DONE ...
+#define KP_WEAK_KEY ...
+#define KP_WRONG_MAC ...
+#define KP_WRONG_TAG ...
+#define KP_FRAGMENT ...
+#define KP_MOST_HOPS ...
+typedef struct { ...; } kp_engine;
+typedef struct {
+    size_t nr_hops, hops;
+    const uint8_t *ephemeral, *keys, *fragments, *mac_at, *filler;
+} kp_path;
+void kp_engine_portable(kp_engine *);
+int kp_engine_aes_ni(kp_engine *);
+void kp_apply_layers(const kp_engine *, const uint8_t *, size_t, size_t, uint8_t *, size_t);
+int kp_new_packet(const kp_engine *, const kp_path *, uint8_t *, size_t);
+int kp_new_header(const kp_engine *, const kp_path *, uint8_t *, uint8_t *);
+int kp_unwrap(const kp_engine *, size_t, const uint8_t *, uint8_t *, size_t, uint8_t *);
+int kp_open_reply(const kp_engine *, const uint8_t *, size_t, uint8_t *, size_t);
+int kp_x25519(const kp_engine *, uint8_t *, const uint8_t *, const uint8_t *);
+void kp_x25519_base(const kp_engine *, uint8_t *, const uint8_t *);
 """
+_TABLE: Final = "base_table"
+"""Makes the header of that name."""
 
 
 class BuildEngine(build_ext):
-    """Adds the glue that cffi writes to the sources that pyproject.toml names, and compiles them.
+    """Adds the glue that cffi writes, and the table of points, to the sources that pyproject.toml names.
 
     The extension is optional: setuptools turns a failure into a warning, and the package works without.
     """
@@ -28,13 +48,17 @@ class BuildEngine(build_ext):
         glue.parent.mkdir(parents=True, exist_ok=True)
         ffi = FFI()
         ffi.cdef(_DECLARATIONS)
-        ffi.set_source(ext.name, '#include "aez.h"')
+        ffi.set_source(ext.name, '#include "sphinx.h"')
         ffi.emit_c_code(str(glue))
+        # By its path: where the package is built, what it depends on need not be installed.
+        table = runpy.run_path(str(Path(__file__).with_name(f"{_TABLE}.py")))
+        (glue.parent / f"{_TABLE}.h").write_text(table["header"]())
+        ext.include_dirs = [*ext.include_dirs, str(glue.parent)]
         ext.sources = [*ext.sources, str(glue)]
         try:
             super().build_extension(ext)
         except Exception:
-            self.warn("the Sphinx engine could not be compiled: payloads will take the slower path in Python")
+            self.warn("the Sphinx engine could not be compiled: packets will take the slower path in Python")
             raise
 
 

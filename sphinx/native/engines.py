@@ -1,14 +1,16 @@
-"""Which engine enciphers payloads, and how each is called."""
+"""Which engine makes and opens packets, and how each is called."""
 
 import functools
 import logging
 import os
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sphinx.crypto import aez
+from sphinx.crypto.mac import same
 from sphinx.errors import EngineUnavailableError, KeyLengthError
-from sphinx.geometry import SPRP_KEY_LENGTH, SPRP_KEY_MATERIAL_LENGTH
+from sphinx.geometry import PAYLOAD_TAG_LENGTH, SPRP_KEY_LENGTH, SPRP_KEY_MATERIAL_LENGTH
+from sphinx.native.library import Library
 
 ENGINE_VARIABLE: Final = "KPCLIENTD_SPHINX_ENGINE"
 """The environment variable that forces an engine by its name."""
@@ -21,9 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 class Engine(ABC):
-    """AEZ over payloads; all engines give the same bytes."""
+    """AEZ over payloads; all engines give the same bytes.
+
+    Attributes:
+        name: as argument and environment force it.
+        library: for packets over X25519 in one call each; None where only the steps in Python are there.
+    """
 
     name: ClassVar[str]
+    library: Library | None = None
 
     @abstractmethod
     def layers(self, material: bytes, encipher: int, payload: bytes) -> bytes:
@@ -33,6 +41,21 @@ class Engine(ABC):
             material: keys (48 bytes) and nonces (16 bytes) of the layers, one after the other.
             encipher: how many layers, from the first on, encipher; the others decipher.
             payload: any length; the result has the same.
+
+        Raises:
+            KeyLengthError: if `material` is no multiple of 64 bytes long.
+        """
+
+    @abstractmethod
+    def open_reply(self, material: bytes, payload: bytes) -> bytes | None:
+        """Apply all layers but the last as encryption, the last as decryption.
+
+        Args:
+            material: as for `layers`, of one layer at least.
+            payload: at least as long as its tag.
+
+        Returns:
+            What stands behind the tag; None if that is not all zero.
 
         Raises:
             KeyLengthError: if `material` is no multiple of 64 bytes long.
@@ -60,32 +83,39 @@ class PythonEngine(Engine):
             payload = transform(layer[:SPRP_KEY_LENGTH], layer[SPRP_KEY_LENGTH:], payload)
         return payload
 
+    def open_reply(self, material: bytes, payload: bytes) -> bytes | None:
+        """See `Engine.open_reply`."""
+        opened = self.layers(material, _count(material) - 1, payload)
+        whole = same(opened[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH))
+        return opened[PAYLOAD_TAG_LENGTH:] if whole else None
 
-class _NativeEngine(Engine):
+
+class NativeEngine(Engine):
     """The same in C, in constant time; the interpreter's lock is released meanwhile."""
 
-    def __init__(self, module: Any) -> None:
-        self._from_buffer = module.ffi.from_buffer
-        self._bytes = module.ffi.typeof("uint8_t[]")
-        self._layers = getattr(module.lib, f"kp_aez_{type(self).name.replace('-', '_')}_layers")
+    library: Library
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
 
     def layers(self, material: bytes, encipher: int, payload: bytes) -> bytes:
         """See `Engine.layers`."""
         count = _count(material)
-        buffer = bytearray(payload)
-        view = self._from_buffer(self._bytes, buffer)
-        self._layers(material, count, min(encipher, count), view, len(buffer))
-        return bytes(buffer)
+        return self.library.layers(material, count, min(encipher, count), payload)
+
+    def open_reply(self, material: bytes, payload: bytes) -> bytes | None:
+        """See `Engine.open_reply`."""
+        return self.library.open_reply(material, _count(material), payload)
 
 
-class PortableEngine(_NativeEngine):
+class PortableEngine(NativeEngine):
     """Bitsliced C for any processor."""
 
     name = _PORTABLE
 
 
-class AesNiEngine(_NativeEngine):
-    """C with the AES instructions of x86 processors."""
+class AesNiEngine(NativeEngine):
+    """C with the AES instructions of x86 processors, and those for SHA-256 and long numbers where there are any."""
 
     name = _AES_NI
 
@@ -121,11 +151,12 @@ def _engines() -> dict[str, Engine]:
     try:
         from sphinx.native import _engine
     except ImportError as error:
-        _log.warning("no compiled Sphinx engine (%s): payloads take the slower path in Python", error)
+        _log.warning("no compiled Sphinx engine (%s): packets take the slower path in Python", error)
     else:
-        if _engine.lib.kp_aes_ni_available():
-            engines.append(AesNiEngine(_engine))
-        engines.append(PortableEngine(_engine))
+        aes_ni = Library.aes_ni(_engine)
+        if aes_ni is not None:
+            engines.append(AesNiEngine(aes_ni))
+        engines.append(PortableEngine(Library.portable(_engine)))
     engines.append(PythonEngine())
     return {each.name: each for each in engines}
 

@@ -1,0 +1,21 @@
+/* What the processor can do. */
+#ifndef KP_CPU_H
+#define KP_CPU_H
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define KP_X86_64
+#ifdef __OPTIMIZE__ /* else compilers want registers for themselves that the assembly needs */
+#define KP_ADX
+#endif
+#endif
+
+typedef struct {
+    int aes;  /* AES rounds, with SSE 4.1 */
+    int sha;  /* SHA-256 rounds, with SSE 4.1 */
+    int bmi2; /* MULX and RORX */
+    int adx;  /* ADCX and ADOX, with BMI2 */
+} kp_cpu;
+
+kp_cpu kp_cpu_features(void);
+
+#endif

@@ -1,0 +1,37 @@
+#include "engine.h"
+
+#include "cpu.h"
+
+void kp_engine_portable(kp_engine *engine)
+{
+    engine->layers = kp_aez_portable_layers;
+    engine->stream = kp_aes_ctr_portable;
+    engine->sha256 = kp_sha256_portable;
+    engine->multiply = kp_multiply_portable;
+    engine->multiply_base = kp_multiply_base_portable;
+}
+
+int kp_engine_aes_ni(kp_engine *engine)
+{
+    kp_engine_portable(engine);
+#ifdef KP_X86_64
+    kp_cpu cpu = kp_cpu_features();
+    if (!cpu.aes)
+        return 0;
+    engine->layers = kp_aez_ni_layers;
+    engine->stream = kp_aes_ctr_ni;
+    if (cpu.sha)
+        engine->sha256 = kp_sha256_ni;
+    else if (cpu.bmi2)
+        engine->sha256 = kp_sha256_bmi2;
+#ifdef KP_ADX
+    if (cpu.adx) {
+        engine->multiply = kp_multiply_adx;
+        engine->multiply_base = kp_multiply_base_adx;
+    }
+#endif
+    return 1;
+#else
+    return 0;
+#endif
+}

@@ -1,0 +1,284 @@
+/* The field of 2^255 - 19 in four words of 64 bits, for x86 processors with MULX, ADCX and ADOX: two chains of carries
+ * run side by side. Numbers stay below 2^256, modulo 2^256 - 38. */
+#ifndef KP_FIELD64_H
+#define KP_FIELD64_H
+
+#include "bytes.h"
+
+#define WORDS 4
+#define FOLD 38
+
+typedef struct {
+    uint64_t word[WORDS];
+} field;
+
+/* From four words; the top bit is ignored (RFC 7748, 5). */
+static inline field field_from_words(const uint64_t *word)
+{
+    return (field){{word[0], word[1], word[2], word[3] & ~(UINT64_C(1) << 63)}};
+}
+
+static inline field field_small(uint64_t value)
+{
+    return (field){{value, 0, 0, 0}};
+}
+
+/* The carry or borrow beyond 2^256 folds in twice at most: the second time the number is small or near its top. */
+static inline void add(field *out, const field *a, const field *b)
+{
+    uint64_t r0 = a->word[0], r1 = a->word[1], r2 = a->word[2], r3 = a->word[3], fold;
+    __asm__("xorl %k[fold], %k[fold]\n\t"
+            "addq %[b0], %[r0]\n\t"
+            "adcq %[b1], %[r1]\n\t"
+            "adcq %[b2], %[r2]\n\t"
+            "adcq %[b3], %[r3]\n\t"
+            "cmovcq %[c], %[fold]\n\t"
+            "addq %[fold], %[r0]\n\t"
+            "adcq $0, %[r1]\n\t"
+            "adcq $0, %[r2]\n\t"
+            "adcq $0, %[r3]\n\t"
+            "movl $0, %k[fold]\n\t"
+            "cmovcq %[c], %[fold]\n\t"
+            "addq %[fold], %[r0]\n\t"
+            : [r0] "+&r"(r0), [r1] "+&r"(r1), [r2] "+&r"(r2), [r3] "+&r"(r3), [fold] "=&r"(fold)
+            : [b0] "rm"(b->word[0]), [b1] "rm"(b->word[1]), [b2] "rm"(b->word[2]), [b3] "rm"(b->word[3]),
+              [c] "r"((uint64_t)FOLD)
+            : "cc");
+    out->word[0] = r0;
+    out->word[1] = r1;
+    out->word[2] = r2;
+    out->word[3] = r3;
+}
+
+static inline void subtract(field *out, const field *a, const field *b)
+{
+    uint64_t r0 = a->word[0], r1 = a->word[1], r2 = a->word[2], r3 = a->word[3], fold;
+    __asm__("xorl %k[fold], %k[fold]\n\t"
+            "subq %[b0], %[r0]\n\t"
+            "sbbq %[b1], %[r1]\n\t"
+            "sbbq %[b2], %[r2]\n\t"
+            "sbbq %[b3], %[r3]\n\t"
+            "cmovcq %[c], %[fold]\n\t"
+            "subq %[fold], %[r0]\n\t"
+            "sbbq $0, %[r1]\n\t"
+            "sbbq $0, %[r2]\n\t"
+            "sbbq $0, %[r3]\n\t"
+            "movl $0, %k[fold]\n\t"
+            "cmovcq %[c], %[fold]\n\t"
+            "subq %[fold], %[r0]\n\t"
+            : [r0] "+&r"(r0), [r1] "+&r"(r1), [r2] "+&r"(r2), [r3] "+&r"(r3), [fold] "=&r"(fold)
+            : [b0] "rm"(b->word[0]), [b1] "rm"(b->word[1]), [b2] "rm"(b->word[2]), [b3] "rm"(b->word[3]),
+              [c] "r"((uint64_t)FOLD)
+            : "cc");
+    out->word[0] = r0;
+    out->word[1] = r1;
+    out->word[2] = r2;
+    out->word[3] = r3;
+}
+
+static inline void carry(field *a)
+{
+    (void)a;
+}
+
+/* The product in r8 to r15 becomes four words in r8 to r11. */
+#define REDUCE                                                                                                         \
+    "movl $38, %%edx\n\t"                                                                                              \
+    "xorl %%ecx, %%ecx\n\t"                                                                                            \
+    "mulxq %%r12, %%rax, %%r12\n\t"                                                                                    \
+    "adcxq %%rax, %%r8\n\t"                                                                                            \
+    "adoxq %%r12, %%r9\n\t"                                                                                            \
+    "mulxq %%r13, %%rax, %%r13\n\t"                                                                                    \
+    "adcxq %%rax, %%r9\n\t"                                                                                            \
+    "adoxq %%r13, %%r10\n\t"                                                                                           \
+    "mulxq %%r14, %%rax, %%r14\n\t"                                                                                    \
+    "adcxq %%rax, %%r10\n\t"                                                                                           \
+    "adoxq %%r14, %%r11\n\t"                                                                                           \
+    "mulxq %%r15, %%rax, %%r15\n\t"                                                                                    \
+    "adcxq %%rax, %%r11\n\t"                                                                                           \
+    "adoxq %%rcx, %%r15\n\t"                                                                                           \
+    "adcxq %%rcx, %%r15\n\t"                                                                                           \
+    "imulq %%rdx, %%r15\n\t"                                                                                           \
+    "addq %%r15, %%r8\n\t"                                                                                             \
+    "adcq $0, %%r9\n\t"                                                                                                \
+    "adcq $0, %%r10\n\t"                                                                                               \
+    "adcq $0, %%r11\n\t"                                                                                               \
+    "cmovcq %%rdx, %%rcx\n\t"                                                                                          \
+    "addq %%rcx, %%r8\n\t"                                                                                             \
+    "movq %%r8, %[out0]\n\t"                                                                                         \
+    "movq %%r9, %[out1]\n\t"                                                                                         \
+    "movq %%r10, %[out2]\n\t"                                                                                       \
+    "movq %%r11, %[out3]\n\t"
+
+/* Add `word` times a to the product, whose words from there on are r0 to r4; r4 is new. */
+#define ROW(word, r0, r1, r2, r3, r4)                                                                                    \
+    "movq %[" #word "], %%rdx\n\t"                                                                                    \
+    "xorl %%eax, %%eax\n\t"                                                                                            \
+    "mulxq %[a0], %%rax, %%rcx\n\t"                                                                                  \
+    "adcxq %%rax, %%" #r0 "\n\t"                                                                                       \
+    "adoxq %%rcx, %%" #r1 "\n\t"                                                                                       \
+    "mulxq %[a1], %%rax, %%rcx\n\t"                                                                                  \
+    "adcxq %%rax, %%" #r1 "\n\t"                                                                                       \
+    "adoxq %%rcx, %%" #r2 "\n\t"                                                                                       \
+    "mulxq %[a2], %%rax, %%rcx\n\t"                                                                                 \
+    "adcxq %%rax, %%" #r2 "\n\t"                                                                                       \
+    "adoxq %%rcx, %%" #r3 "\n\t"                                                                                       \
+    "mulxq %[a3], %%rax, %%" #r4 "\n\t"                                                                             \
+    "adcxq %%rax, %%" #r3 "\n\t"                                                                                       \
+    "movl $0, %%eax\n\t"                                                                                               \
+    "adoxq %%rax, %%" #r4 "\n\t"                                                                                       \
+    "adcxq %%rax, %%" #r4 "\n\t"
+
+#define OUT                                                                                                            \
+    [out0] "=m"(out->word[0]), [out1] "=m"(out->word[1]), [out2] "=m"(out->word[2]), [out3] "=m"(out->word[3])
+#define IN_A [a0] "m"(a->word[0]), [a1] "m"(a->word[1]), [a2] "m"(a->word[2]), [a3] "m"(a->word[3])
+#define IN_B [b0] "m"(b->word[0]), [b1] "m"(b->word[1]), [b2] "m"(b->word[2]), [b3] "m"(b->word[3])
+#define CLOBBERS "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc"
+
+static inline void multiply(field *out, const field *a, const field *b)
+{
+    __asm__("movq %[b0], %%rdx\n\t"
+            "mulxq %[a0], %%r8, %%r9\n\t"
+            "mulxq %[a1], %%rax, %%r10\n\t"
+            "addq %%rax, %%r9\n\t"
+            "mulxq %[a2], %%rax, %%r11\n\t"
+            "adcq %%rax, %%r10\n\t"
+            "mulxq %[a3], %%rax, %%r12\n\t"
+            "adcq %%rax, %%r11\n\t"
+            "adcq $0, %%r12\n\t"
+            ROW(b1, r9, r10, r11, r12, r13)
+            ROW(b2, r10, r11, r12, r13, r14)
+            ROW(b3, r11, r12, r13, r14, r15)
+            REDUCE
+            : OUT
+            : IN_A, IN_B
+            : CLOBBERS);
+}
+
+static inline void square(field *out, const field *a)
+{
+    __asm__("movq %[a0], %%rdx\n\t"
+            "xorl %%eax, %%eax\n\t"
+            "mulxq %[a1], %%r9, %%r10\n\t"
+            "mulxq %[a2], %%rax, %%r11\n\t"
+            "adcxq %%rax, %%r10\n\t"
+            "mulxq %[a3], %%rax, %%r12\n\t"
+            "adcxq %%rax, %%r11\n\t"
+            "movq %[a1], %%rdx\n\t"
+            "mulxq %[a2], %%rax, %%rcx\n\t"
+            "adoxq %%rax, %%r11\n\t"
+            "adcxq %%rcx, %%r12\n\t"
+            "mulxq %[a3], %%rax, %%r13\n\t"
+            "adoxq %%rax, %%r12\n\t"
+            "movq %[a2], %%rdx\n\t"
+            "mulxq %[a3], %%rax, %%r14\n\t"
+            "adcxq %%rax, %%r13\n\t"
+            "movl $0, %%eax\n\t"
+            "adoxq %%rax, %%r13\n\t"
+            "adcxq %%rax, %%r14\n\t"
+            "adoxq %%rax, %%r14\n\t"
+            /* The mixed products count twice, the squares once. */
+            "xorl %%r15d, %%r15d\n\t"
+            "movq %[a0], %%rdx\n\t"
+            "mulxq %%rdx, %%r8, %%rcx\n\t"
+            "adcxq %%r9, %%r9\n\t"
+            "adoxq %%rcx, %%r9\n\t"
+            "movq %[a1], %%rdx\n\t"
+            "mulxq %%rdx, %%rax, %%rcx\n\t"
+            "adcxq %%r10, %%r10\n\t"
+            "adoxq %%rax, %%r10\n\t"
+            "adcxq %%r11, %%r11\n\t"
+            "adoxq %%rcx, %%r11\n\t"
+            "movq %[a2], %%rdx\n\t"
+            "mulxq %%rdx, %%rax, %%rcx\n\t"
+            "adcxq %%r12, %%r12\n\t"
+            "adoxq %%rax, %%r12\n\t"
+            "adcxq %%r13, %%r13\n\t"
+            "adoxq %%rcx, %%r13\n\t"
+            "movq %[a3], %%rdx\n\t"
+            "mulxq %%rdx, %%rax, %%rcx\n\t"
+            "adcxq %%r14, %%r14\n\t"
+            "adoxq %%rax, %%r14\n\t"
+            "adcxq %%r15, %%r15\n\t"
+            "adoxq %%rcx, %%r15\n\t"
+            REDUCE
+            : OUT
+            : IN_A
+            : CLOBBERS);
+}
+
+static inline void multiply_small(field *out, const field *a, uint32_t factor)
+{
+    uint64_t rdx = factor;
+    __asm__("mulxq %[a0], %%r8, %%r9\n\t"
+            "mulxq %[a1], %%rax, %%r10\n\t"
+            "addq %%rax, %%r9\n\t"
+            "mulxq %[a2], %%rax, %%r11\n\t"
+            "adcq %%rax, %%r10\n\t"
+            "mulxq %[a3], %%rax, %%rcx\n\t"
+            "adcq %%rax, %%r11\n\t"
+            "adcq $0, %%rcx\n\t"
+            "imulq $38, %%rcx, %%rcx\n\t"
+            "movl $38, %%edx\n\t"
+            "xorl %%eax, %%eax\n\t"
+            "addq %%rcx, %%r8\n\t"
+            "adcq $0, %%r9\n\t"
+            "adcq $0, %%r10\n\t"
+            "adcq $0, %%r11\n\t"
+            "cmovcq %%rdx, %%rax\n\t"
+            "addq %%rax, %%r8\n\t"
+            "movq %%r8, %[out0]\n\t"
+            "movq %%r9, %[out1]\n\t"
+            "movq %%r10, %[out2]\n\t"
+            "movq %%r11, %[out3]\n\t"
+            : OUT, "+d"(rdx)
+            : IN_A
+            : "rax", "rcx", "r8", "r9", "r10", "r11", "cc");
+}
+
+/* `mask` is all ones to swap, zero to leave as they are. */
+static inline void swap(field *a, field *b, uint64_t mask)
+{
+    for (int k = 0; k < WORDS; k++) {
+        uint64_t x = a->word[k], y = b->word[k], x_before = x;
+        __asm__("testq %[mask], %[mask]\n\t"
+                "cmovnzq %[y], %[x]\n\t"
+                "cmovnzq %[x_before], %[y]\n\t"
+                : [x] "+&r"(x), [y] "+&r"(y)
+                : [mask] "r"(mask), [x_before] "r"(x_before)
+                : "cc");
+        a->word[k] = x;
+        b->word[k] = y;
+    }
+}
+
+/* The one representative below the prime. */
+static inline void field_store(uint8_t *bytes, const field *a)
+{
+    const uint64_t top = UINT64_C(1) << 63;
+    field b = *a;
+    unsigned __int128 sum;
+    uint64_t carry;
+    /* Twice: bits from 2^255 on fold in as 19 each; the prime itself, and what lies above, is 19 below that bit. */
+    for (int pass = 0; pass < 2; pass++) {
+        carry = 19 * (b.word[3] >> 63) + 19 * (uint64_t)pass;
+        b.word[3] &= ~top;
+        for (int k = 0; k < WORDS; k++) {
+            sum = (unsigned __int128)b.word[k] + carry;
+            b.word[k] = (uint64_t)sum;
+            carry = (uint64_t)(sum >> 64);
+        }
+    }
+    /* b is now the number plus 19: if that passes 2^255, dropping the bit is subtracting the prime; else take 19 off. */
+    carry = 19 * (1 - (b.word[3] >> 63));
+    b.word[3] &= ~top;
+    for (int k = 0; k < WORDS; k++) {
+        sum = (unsigned __int128)b.word[k] - carry;
+        b.word[k] = (uint64_t)sum;
+        carry = (uint64_t)(sum >> 64) & 1;
+    }
+    for (int k = 0; k < WORDS; k++)
+        kp_store64(bytes + 8 * k, b.word[k]);
+}
+
+#endif

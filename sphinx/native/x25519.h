@@ -1,0 +1,39 @@
+/* X25519 (RFC 7748) as Sphinx needs it: one scalar, multiplied up from hop to hop, times many points.
+ *
+ * Clamped scalars are multiples of eight, so scalars are held as an eighth of themselves, modulo the prime order of
+ * the base point: products of theirs stay exact on the curve, and as short as they were. */
+#ifndef KP_X25519_H
+#define KP_X25519_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KP_POINT 32
+#define KP_SCALAR 32
+#define KP_SCALAR_LIMBS 4
+#define KP_SCALAR_BITS 253
+
+/* An eighth of the scalar; below the base point's order, which is a little above 2^252. */
+typedef struct {
+    uint64_t limb[KP_SCALAR_LIMBS];
+} kp_scalar;
+
+void kp_scalar_clamped(kp_scalar *scalar, const uint8_t bytes[KP_SCALAR]);
+
+/* Multiply `scalar` by `factor`. Of a product and its negative, which lead to the same u-coordinate, keep the one that
+ * clamping would leave as it is. */
+void kp_scalar_multiply(kp_scalar *scalar, const kp_scalar *factor);
+
+/* The u-coordinate of a scalar times a point: all zero where the point's order is low. */
+typedef void kp_multiply(uint8_t out[KP_POINT], const kp_scalar *scalar, const uint8_t point[KP_POINT]);
+
+/* The u-coordinates of `count` scalars times the base point, with one inversion for all. */
+typedef void kp_multiply_base(uint8_t *out, const kp_scalar *scalars, size_t count);
+
+kp_multiply kp_multiply_portable, kp_multiply_adx;
+kp_multiply_base kp_multiply_base_portable, kp_multiply_base_adx;
+
+/* The most points that one call of kp_multiply_base makes. */
+#define KP_MOST_POINTS 20
+
+#endif

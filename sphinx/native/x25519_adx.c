@@ -1,0 +1,15 @@
+/* X25519 for x86 processors with MULX, ADCX and ADOX. */
+#include "cpu.h"
+
+#ifdef KP_ADX
+
+#define KP_TARGET
+#define KP_MULTIPLY kp_multiply_adx
+#define KP_MULTIPLY_BASE kp_multiply_base_adx
+#include "field64.h"
+
+#include "curve_core.h"
+
+#else
+typedef int kp_nothing_here;
+#endif

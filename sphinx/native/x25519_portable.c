@@ -1,0 +1,7 @@
+/* X25519 for any 64-bit processor. */
+#define KP_TARGET
+#define KP_MULTIPLY kp_multiply_portable
+#define KP_MULTIPLY_BASE kp_multiply_base_portable
+#include "field51.h"
+
+#include "curve_core.h"
