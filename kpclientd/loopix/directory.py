@@ -1,0 +1,81 @@
+"""Asks the directory server for the topology.
+
+Source: the Nym 2019 Loopix client, "directory HTTP API". The reference looks at neither status nor length and waits
+for ever; here the status has to be 200, and time and length are bounded.
+"""
+
+import ipaddress
+from typing import Final
+
+import httpx
+import trio
+
+from kpclientd.loopix.errors import DirectoryError
+
+FETCH_SECONDS: Final = 10.0
+MAX_TOPOLOGY: Final = 16 * 1024 * 1024
+"""Bytes; far beyond any network of that time."""
+
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Uncompressed, so that what is read is as long as what was sent."""
+
+
+class Directory:
+    """A directory server's topology.
+
+    Args:
+        url: of the topology itself, `http` or `https`.
+
+    Raises:
+        DirectoryError: if the URL is not one of these.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError) as error:
+            raise DirectoryError(f"{url!r} is not a URL: {error}") from None
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise DirectoryError(f"{url!r} is not the http or https URL of a directory")
+        self._certificates = httpx.create_ssl_context()
+
+    async def fetch(self) -> bytes:
+        """Return the topology as the directory sends it (JSON, not looked at).
+
+        Raises:
+            DirectoryError: if it does not answer, or not with a topology, in time.
+        """
+        try:
+            with trio.fail_after(FETCH_SECONDS):
+                return await self._get()
+        except trio.TooSlowError:
+            raise DirectoryError(f"directory {self._url} did not answer within {FETCH_SECONDS:.0f} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DirectoryError(f"directory {self._url} cannot be asked: {error or type(error).__name__}") from None
+
+    async def _get(self) -> bytes:
+        async with (
+            # As with Go, a proxy of the environment is not for this machine's own servers.
+            httpx.AsyncClient(
+                verify=self._certificates,
+                follow_redirects=True,
+                timeout=FETCH_SECONDS,
+                trust_env=not _is_local(self._url.host),
+            ) as client,
+            client.stream("GET", self._url, headers=_HEADERS) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise DirectoryError(f"directory {self._url} answered with status {response.status_code}, expected 200")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_TOPOLOGY:
+                    raise DirectoryError(f"directory {self._url} answered more than {MAX_TOPOLOGY} bytes")
+            return bytes(body)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
