@@ -2,17 +2,17 @@
 
 import argparse
 import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from kpclientd.localnet.control import CONTROL_SOCKET, send, serve_control
-from kpclientd.localnet.errors import LocalNetworkError
+from kpclientd.localnet.commands import CONTROL_SOCKET
+from kpclientd.localnet.control import serve_control
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, LocalNetwork
+from kpclientd.localnet.options import obey_or_run, port, probability, rate
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
 from pki.errors import EpochError
 
@@ -20,35 +20,12 @@ THIN_PORT: Final = 64331
 """Where the reference's daemon listens for thin clients."""
 
 EPOCH: Final = "30s"
-SUCCESS: Final = 0
-FAILURE: Final = 1
-LARGEST_PORT: Final = 65535
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
     options = _parser().parse_args(argv)
-    faults: list[str] = []
-    try:
-        if options.do is not None:
-            print(send(options.directory, options.do))
-        else:
-            trio.run(_run, options)
-    except* LocalNetworkError as group:  # groups, as they come out of a nursery
-        faults = [str(error) for error in _leaves(group)]
-    except* OSError as group:
-        faults = [str(error) for error in _leaves(group)]
-    for fault in faults:
-        print(f"kpclientd localnet: {fault}", file=sys.stderr)
-    return FAILURE if faults else SUCCESS
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    return obey_or_run(options, _run)
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -65,9 +42,9 @@ async def _run(options: argparse.Namespace) -> None:
             await nursery.start(network.run)
             thin = network.write_files(options.directory, options.thin_port, options.epoch)
             await nursery.start(serve_control, network, options.directory)
-            host, port = network.gateway_address
+            host, gateway_port = network.gateway_address
             print(
-                f"ready: gateway {host}:{port}, epochs of {options.epoch}; start the daemon (it will listen at "
+                f"ready: gateway {host}:{gateway_port}, epochs of {options.epoch}; start the daemon (it will listen at "
                 f"{thin.address}) with {PERIOD_VARIABLE}={options.epoch} kpclientd --config "
                 f"{options.directory / CLIENT_FILE}",
                 flush=True,
@@ -89,16 +66,16 @@ def _parser() -> argparse.ArgumentParser:
         "--epoch", type=_duration, default=EPOCH, help="epoch period, such as 30s (default %(default)s)"
     )
     parser.add_argument("--seed", type=int, help="the same number gives the same keys again")
-    parser.add_argument("--loss", type=_probability, default=0.0, help="probability that a packet or a reply is lost")
+    parser.add_argument("--loss", type=probability, default=0.0, help="probability that a packet or a reply is lost")
     parser.add_argument(
-        "--thin-port", type=_port, default=THIN_PORT, help="the daemon's port, 0 for a free one (default %(default)s)"
+        "--thin-port", type=port, default=THIN_PORT, help="the daemon's port, 0 for a free one (default %(default)s)"
     )
-    parser.add_argument("--mu", type=_rate, default=MU, help="rate of the hops' delays per ms (default %(default)s)")
+    parser.add_argument("--mu", type=rate, default=MU, help="rate of the hops' delays per ms (default %(default)s)")
     parser.add_argument(
-        "--lambda-p", type=_rate, default=LAMBDA_P, help="clients' messages per ms (default %(default)s)"
+        "--lambda-p", type=rate, default=LAMBDA_P, help="clients' messages per ms (default %(default)s)"
     )
     parser.add_argument(
-        "--lambda-l", type=_rate, default=LAMBDA_L, help="clients' loop decoys per ms (default %(default)s)"
+        "--lambda-l", type=rate, default=LAMBDA_L, help="clients' loop decoys per ms (default %(default)s)"
     )
     parser.add_argument(
         "--do",
@@ -114,25 +91,3 @@ def _duration(text: str) -> str:
     except EpochError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _probability(text: str) -> float:
-    return _between(text, 0.0, 1.0, "a probability from 0 to 1")
-
-
-def _rate(text: str) -> float:
-    return _between(text, sys.float_info.min, sys.float_info.max, "a positive rate")
-
-
-def _port(text: str) -> int:
-    return int(_between(text, 0, LARGEST_PORT, f"a port from 0 to {LARGEST_PORT}"))
-
-
-def _between(text: str, least: float, most: float, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from kpclientd.localnet import DocumentFault, LocalNetwork
-from kpclientd.localnet.control import CONTROL_SOCKET, LONGEST_LINE, obey, send, serve_control
+from kpclientd.localnet.commands import CONTROL_SOCKET, LONGEST_LINE, send
+from kpclientd.localnet.control import obey, serve_control
 from kpclientd.localnet.errors import ControlError
 from tests.localnet.conftest import make_network
 

@@ -1,0 +1,205 @@
+"""Commands to a running network: one text line each, by a Unix socket, and one line in answer.
+
+What the commands are is each network's own affair; here is how they travel, and the forms that most of them have.
+"""
+
+import shlex
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+
+import trio
+
+from kpclientd.localnet.errors import ControlError
+from kpclientd.localnet.files import socket_path
+
+CONTROL_SOCKET: Final = "control.sock"
+LONGEST_LINE: Final = 1024
+ANSWER_SECONDS: Final = 5.0
+BACKLOG: Final = 16
+OK: Final = "ok"
+
+NO_FAULT: Final = "genuine"
+"""In the place of a fault's name: do it right."""
+
+_ERROR: Final = "error: "
+
+Network = TypeVar("Network")
+Obey: TypeAlias = Callable[[str], str]
+"""Does what a line says and returns the one-line answer; raises ControlError."""
+
+
+class Fallible(Protocol):
+    """A network with switches for what it does wrong."""
+
+    @property
+    def faults(self) -> object:
+        """The switches, as attributes."""
+
+
+Act: TypeAlias = Callable[[Fallible, list[str]], str]
+"""Does one command with its arguments; returns the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb(Generic[Network]):
+    """A command: how it is used, what it does, and the doing."""
+
+    usage: str
+    help: str
+    act: Callable[[Network, list[str]], str]
+
+
+def obey_verb(verbs: Mapping[str, Verb[Network]], network: Network, line: str) -> str:
+    """Do what `line` says and return the one-line answer.
+
+    Raises:
+        ControlError: if the line is no command, or its argument is missing or wrong.
+    """
+    try:
+        name, *arguments = shlex.split(line)
+    except ValueError as error:
+        raise ControlError(f"not a command: {error}; try help") from None
+    verb = verbs.get(name)
+    if verb is None:
+        raise ControlError(f"no command is called {name!r}; there are {', '.join(verbs)}")
+    return verb.act(network, arguments)
+
+
+def help_on(verbs: Mapping[str, Verb[Network]]) -> str:
+    """Return all commands in one line."""
+    return "; ".join(f"{verb.usage}: {verb.help}" for verb in verbs.values())
+
+
+async def serve_commands(
+    obey: Obey, directory: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Obey commands that come in through the control socket in `directory`, until cancelled; then remove it."""
+    path = socket_path(directory, CONTROL_SOCKET)
+    path.unlink(missing_ok=True)  # one network per directory: what is there was left by one that was killed
+    with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as listening:
+        await listening.bind(str(path))
+        try:
+            listening.listen(BACKLOG)
+            listener = trio.SocketListener(listening)
+            task_status.started()
+
+            async def serve(stream: trio.SocketStream) -> None:
+                await _serve_lines(obey, stream)
+
+            await trio.serve_listeners(serve, [listener])
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def send(directory: Path, line: str) -> str:
+    """Give one command to the network that runs in `directory` and return its answer.
+
+    Raises:
+        ControlError: if no network runs there, it does not answer, or the command failed.
+    """
+    path = socket_path(directory, CONTROL_SOCKET)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(ANSWER_SECONDS)
+            client.connect(str(path))
+            client.sendall(line.encode() + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            with client.makefile("r", encoding="utf-8") as answers:
+                answer = answers.readline().rstrip("\n")
+    except OSError as error:
+        raise ControlError(f"no local network answers at {path}: {error.strerror or error}") from None
+    if answer.startswith(_ERROR):
+        raise ControlError(answer.removeprefix(_ERROR))
+    return answer
+
+
+async def _serve_lines(obey: Obey, stream: trio.SocketStream) -> None:
+    buffer = bytearray()
+    async with stream:
+        try:
+            while data := await stream.receive_some():
+                buffer += data
+                *lines, rest = buffer.split(b"\n")
+                for line in lines:
+                    await stream.send_all(_answer(obey, bytes(line)))
+                if len(rest) > LONGEST_LINE:
+                    await stream.send_all(f"{_ERROR}a line may have {LONGEST_LINE} bytes\n".encode())
+                    return
+                buffer = bytearray(rest)
+        except trio.BrokenResourceError:
+            pass  # the one who asked has gone
+
+
+def _answer(obey: Obey, line: bytes) -> bytes:
+    try:
+        answer = obey(line.decode())
+    except (ControlError, UnicodeDecodeError) as error:
+        answer = f"{_ERROR}{error}"
+    return answer.encode() + b"\n"
+
+
+def number(arguments: list[str], most: float, what: str) -> float:
+    """Return the one number that `arguments` are.
+
+    Raises:
+        ControlError: if they are something else, or it is not from 0 to `most`.
+    """
+    try:
+        (text,) = arguments
+        value = float(text)
+    except ValueError:
+        raise ControlError(f"expected one number, {what}; got {' '.join(arguments) or 'nothing'}") from None
+    if not 0 <= value <= most:
+        raise ControlError(f"{value:g} is not {what}")
+    return value
+
+
+def set_number(attribute: str, most: float, what: str) -> Act:
+    """Return what sets a fault's number, from 0 to `most`."""
+
+    def act(network: Fallible, arguments: list[str]) -> str:
+        setattr(network.faults, attribute, number(arguments, most, what))
+        return OK
+
+    return act
+
+
+def set_switch(attribute: str) -> Act:
+    """Return what switches a fault on or off."""
+
+    def act(network: Fallible, arguments: list[str]) -> str:
+        if arguments not in (["on"], ["off"]):
+            raise ControlError(f"expected on or off; got {' '.join(arguments) or 'nothing'}")
+        setattr(network.faults, attribute, arguments == ["on"])
+        return OK
+
+    return act
+
+
+def set_choice(attribute: str, kind: type[StrEnum]) -> Act:
+    """Return what sets a fault that has several forms, or none."""
+    names = [*kind, NO_FAULT]
+
+    def act(network: Fallible, arguments: list[str]) -> str:
+        if len(arguments) != 1 or arguments[0] not in names:
+            raise ControlError(f"expected one of {', '.join(names)}; got {' '.join(arguments) or 'nothing'}")
+        setattr(network.faults, attribute, None if arguments[0] == NO_FAULT else kind(arguments[0]))
+        return OK
+
+    return act
+
+
+def simply(method: str) -> Act:
+    """Return what calls a method of the faults."""
+
+    def act(network: Fallible, arguments: list[str]) -> str:
+        if arguments:
+            raise ControlError(f"expected no argument; got {' '.join(arguments)}")
+        getattr(network.faults, method)()
+        return OK
+
+    return act
