@@ -24,6 +24,7 @@ from kpclientd.localnet.keys import KeyTree
 from kpclientd.loopix.double.carrier import Carrier
 from kpclientd.loopix.double.counters import Counters
 from kpclientd.loopix.double.directory import OK, TOPOLOGY_PATH, Directory, HttpReply, HttpRequest
+from kpclientd.loopix.double.errors import DoubleError
 from kpclientd.loopix.double.faults import Faults
 from kpclientd.loopix.double.http import serve_http
 from kpclientd.loopix.double.member import ANNOUNCE_SECONDS, Member
@@ -111,7 +112,11 @@ class LoopixNetwork:
             member.node.restart()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the network until cancelled; started once all nodes are listed and can be reached."""
+        """Run the network until cancelled; started once all nodes are listed and can be reached.
+
+        Raises:
+            DoubleError: if the directory's port is taken.
+        """
         async with trio.open_nursery() as nursery:
             await nursery.start(self.carrier.run)
             if self._tcp:
@@ -199,7 +204,11 @@ class LoopixNetwork:
     async def _listen(self, nursery: trio.Nursery) -> None:
         for member in self.members:
             member.port = await self._listen_at(nursery, member.server.serve, 0)
-        self._directory_port = await self._listen_at(nursery, self._serve_directory, self._wanted_port)
+        try:
+            self._directory_port = await self._listen_at(nursery, self._serve_directory, self._wanted_port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else error
+            raise DoubleError(f"port {self._wanted_port} is not to be had for the directory: {reason}") from None
 
     async def _listen_at(self, nursery: trio.Nursery, serve: Serve, port: int) -> int:
         listeners = await trio.open_tcp_listeners(port, host=LOOPBACK)
