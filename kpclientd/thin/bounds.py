@@ -11,8 +11,9 @@ from kpclientd.thin.errors import FrameError
 MAX_NESTING: Final = 32
 """Arrays and maps within each other."""
 
-MAX_ITEMS: Final = 131_072
-"""Data items of one frame; the reference allows as many elements in each of its arrays and maps."""
+MAX_ITEMS: Final = 32_768
+"""Data items of one frame. The reference allows four times as many elements in each array and map; no client of any
+generation sends more than some dozens, and walking through so many keeps other applications waiting."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _MAJOR_SHIFT: Final = 5

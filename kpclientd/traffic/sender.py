@@ -33,6 +33,9 @@ log = logging.getLogger("client/sender")
 LEAD_SECONDS: Final = 0.025
 """Composing a packet with its SURB takes a tenth of this."""
 
+TOKENS_AT_EASE: Final = 3.0
+"""With so many tokens no slot of the other process can leave this one without."""
+
 LAG_SECONDS: Final = 1.0
 """A process that is this late (the machine was suspended) starts afresh instead of catching up in a burst."""
 
@@ -194,16 +197,17 @@ class Sender:
             self.statistics.slots_without_packet += self._decoys
             await trio.sleep_until(tick)
             return
+        # Where tokens are few, the other process may take the last one before the tick: cover stands by.
+        is_tight = not prepared.is_decoy and not outlet.tokens.is_sure(tick, TOKENS_AT_EASE)
+        spare = self._decoy(outlet) if is_tight and self._decoys else None
         try:
             await trio.sleep_until(tick)
             if not prepared.is_decoy and not outlet.tokens.is_sure(trio.current_time()):
-                # A slot of the other process came in between and took the token: cover goes in this one.
                 self._put_back(prepared)
                 self.statistics.held_for_token += 1
-                decoy = self._decoy(outlet) if self._decoys else None
-                if decoy is None:
+                if spare is None:
                     return
-                prepared = decoy
+                prepared = spare
             await self._emit(outlet, stream, prepared)
         except LinkLost as error:
             log.debug("a packet did not leave: %s", error)

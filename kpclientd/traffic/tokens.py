@@ -71,11 +71,11 @@ class TokenBucket:
         if not self._in_step and interval is not None:
             self._level, self._since = -self._uncertainty / interval, now
 
-    def is_sure(self, now: float) -> bool:
-        """Whether a packet that leaves at `now` surely finds a token."""
+    def is_sure(self, now: float, tokens: float = 1.0) -> bool:
+        """Whether a packet that leaves at `now` surely finds a token, or as many as `tokens`."""
         if self._interval is None:
             return True
-        return self._level_at(now, self._interval) >= 1.0
+        return self._level_at(now, self._interval) >= tokens
 
     def spend(self, now: float) -> None:
         """A packet leaves at `now`, whatever it is."""

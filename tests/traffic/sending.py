@@ -32,8 +32,8 @@ class Tokens(TokenBucket):
 
     withheld = False
 
-    def is_sure(self, now: float) -> bool:
-        return not self.withheld and super().is_sure(now)
+    def is_sure(self, now: float, tokens: float = 1.0) -> bool:
+        return not self.withheld and super().is_sure(now, tokens)
 
 
 @dataclass
