@@ -2,6 +2,7 @@
 # make test     all checks and all tests, in an environment of their own
 # make check    format, lint, types and floors only
 # make bench    measures, each beside the floor of its primitives
+# make proto    generates code from the schema of the Loopix family
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
 
@@ -18,7 +19,7 @@ CHECKED := $(PACKAGES) tests benchmarks
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check bench lock clean
+.PHONY: run test check bench proto lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -46,6 +47,9 @@ $(TEST)/.installed: configs/locks/test.txt
 	$(@D)/$(PIP) install --require-hashes --requirement $(filter %.txt,$^)
 	$(@D)/$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
+
+proto: $(TEST)/.installed
+	$(TEST)/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. kpclientd/loopix/messages.proto
 
 lock: $(TEST)/.installed
 	$(TEST)/$(PIP) install uv

@@ -12,8 +12,9 @@ FAILED: Final = 1
 _EPILOG: Final = """\
 commands:
   ping        send echo messages through a running daemon and time the answers
-  localnet    run a whole mixnet on this machine
+  localnet    run a whole mixnet on this machine (--family loopix: one of 2019)
   demo        run a local mixnet with a daemon on it, and ping through both
+  loopix      the client of the Loopix family of 2019, as loopix-client
 
 `kpclientd COMMAND --help` tells more.
 """
@@ -37,7 +38,20 @@ def _ping(arguments: Sequence[str]) -> int:
 
 
 def _localnet(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--family", choices=("katzenpost", "loopix"), default="katzenpost")
+    options, rest = parser.parse_known_args(arguments)
+    if options.family == "loopix":
+        from kpclientd.loopix.double.cli import main as loopix_main
+
+        return loopix_main(rest)
     from kpclientd.localnet.cli import main
+
+    return main(rest)
+
+
+def _loopix(arguments: Sequence[str]) -> int:
+    from kpclientd.loopix.commands import main
 
     return main(arguments)
 
@@ -52,6 +66,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "ping": _ping,
     "localnet": _localnet,
     "demo": _demo,
+    "loopix": _loopix,
 }
 
 
