@@ -18,7 +18,7 @@ class KeyLengthError(SphinxError):
 
 
 class PrivateKeyError(SphinxError):
-    """A private key of the right length is none of its scheme's: its numbers are out of range."""
+    """A private key of the right length is none of its scheme's: a number out of range, halves of different keys."""
 
 
 class WeakPublicKeyError(SphinxError):

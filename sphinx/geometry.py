@@ -31,6 +31,12 @@ HOP_COMMANDS_LENGTH: Final = NEXT_NODE_HOP_LENGTH + COMMAND_TAG_LENGTH + SURB_ID
 
 DIGEST_LENGTH: Final = 32
 
+MAX_HOPS: Final = 20
+"""Of a path; the reference has no bound, and real networks have five."""
+
+MAX_PACKET_LENGTH: Final = 500_000_000
+"""Longer than the reference's longest wire message, a packet could not be sent."""
+
 _FIELD_NAMES: Final[Mapping[str, str]] = {
     "packet_length": "PacketLength",
     "nr_hops": "NrHops",
@@ -135,10 +141,10 @@ class Geometry:
         if bool(nike_name) == bool(kem_name):
             fault = "both are set" if nike_name else "both are empty"
             raise GeometryError(f"exactly one of NIKEName and KEMName must be set: {fault}")
-        if hops < 1:
-            raise GeometryError(f"NrHops is {hops}, expected at least 1")
-        if user_length < 0:
-            raise GeometryError(f"UserForwardPayloadLength is {user_length}, expected at least 0")
+        if not 1 <= hops <= MAX_HOPS:
+            raise GeometryError(f"NrHops is {hops}, expected 1 to {MAX_HOPS}")
+        if not 0 <= user_length <= MAX_PACKET_LENGTH:
+            raise GeometryError(f"UserForwardPayloadLength is {user_length}, expected 0 to {MAX_PACKET_LENGTH}")
         try:
             element = nike_element_length(nike_name) if nike_name else kem_element_length(kem_name)
         except UnsupportedSchemeError as error:
@@ -148,8 +154,14 @@ class Geometry:
         header = len(VERSION) + element + routing_info + MAC_LENGTH
         surb = header + NODE_ID_LENGTH + SPRP_KEY_MATERIAL_LENGTH
         forward_payload = user_length + (PLAINTEXT_HEADER_LENGTH + surb if with_surb else 0)
+        packet = header + PAYLOAD_TAG_LENGTH + forward_payload
+        if packet > MAX_PACKET_LENGTH:
+            raise GeometryError(
+                f"UserForwardPayloadLength is {user_length}, which makes packets of {packet} bytes, "
+                f"expected at most {MAX_PACKET_LENGTH}"
+            )
         return cls(
-            packet_length=header + PAYLOAD_TAG_LENGTH + forward_payload,
+            packet_length=packet,
             nr_hops=hops,
             header_length=header,
             routing_info_length=routing_info,

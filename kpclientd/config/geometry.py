@@ -3,10 +3,9 @@
 from typing import Final
 
 from kpclientd.config.table import Table
-from sphinx.crypto.nike import nike_scheme
 from sphinx.errors import SphinxError
 from sphinx.geometry import Geometry
-from sphinx.schemes import KEM_CIPHERTEXT_LENGTHS, NIKE_PUBLIC_KEY_LENGTHS
+from sphinx.schemes import KEM_CIPHERTEXT_LENGTHS, NIKE_PUBLIC_KEY_LENGTHS, supported
 
 _GEOMETRY_LENGTHS: Final = (
     "PacketLength",
@@ -61,6 +60,10 @@ def _check_geometry_scheme(table: Table, nike_name: str, kem_name: str) -> None:
         known = ", ".join(sorted(NIKE_PUBLIC_KEY_LENGTHS))
         raise table.fault("NIKEName", f"geometry has invalid NIKE Scheme {nike_name}", f"known are {known}")
     try:
-        nike_scheme(nike_name)
+        scheme = supported("NIKE", nike_name)
     except SphinxError as error:
         raise table.fault("NIKEName", f"{nike_name} is not supported by this version", str(error)) from error
+    if scheme.slow:
+        raise table.fault(
+            "NIKEName", f"{nike_name} is not supported by this version", "it would hold up the daemon for every packet"
+        )

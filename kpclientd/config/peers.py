@@ -17,6 +17,7 @@ from pki.pem import decode_pem, encode_pem
 from pki.signatures import SignatureScheme, signature_scheme
 from sphinx.crypto.kem import Kem, kem_scheme
 from sphinx.errors import SphinxError
+from sphinx.schemes import supported
 
 _DIALLED: Final = frozenset(TCP_NETWORKS)
 
@@ -31,9 +32,12 @@ def read_kem(table: Table, key: str = "WireKEMScheme") -> Kem:
     if not name:
         raise table.fault("", f"{key} is empty string", "name the network's KEM, such as xwing")
     try:
-        return kem_scheme(name)
+        scheme = supported("KEM", name)
     except SphinxError as error:
         raise table.fault("", f"{key} is nil", str(error)) from error
+    if scheme.slow:
+        raise table.fault(key, f"{name} is not supported by this version", "it would hold up the daemon for seconds")
+    return kem_scheme(name)
 
 
 def read_gateways(pinned: Table) -> tuple[PinnedGateway, ...]:

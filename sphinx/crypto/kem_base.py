@@ -91,13 +91,13 @@ class Kem(ABC):
 
         Raises:
             KeyLengthError: if it has a wrong length.
-            KemError: if it contradicts itself.
+            PrivateKeyError: if its numbers are out of range, or its parts do not belong together.
         """
         _require_length(f"a private {self.name} key", private_key, self.private_key_length)
         try:
             return self._load(private_key)
-        except (ValueError, PrivateKeyError) as error:
-            raise KemError(f"an unusable private {self.name} key: {error}") from None
+        except ValueError as error:
+            raise PrivateKeyError(f"an unusable private {self.name} key: {error}") from None
 
     def encapsulate(self, public_key: bytes, randomness: Randomness) -> tuple[bytes, bytes]:
         """Make a shared secret for the owner of `public_key`.

@@ -111,6 +111,7 @@ def test_the_first_broken_rule_is_the_one_that_is_told(tmp_path: Path, first: in
         ("top", 'PreferedTransports = "tcp"', "PreferedTransports: is a string; expected an array"),
         ("top", "CachedDocument = {}", "[CachedDocument] is not supported"),
         ("top", "PigeonholeGeometry = {}", "config: [PigeonholeGeometry] must not be set; it is derived from"),
+        ("WireKEMScheme", 'WireKEMScheme = "ctidh1024"', "WireKEMScheme: ctidh1024 is not supported by this version"),
         ("WireKEMScheme", "WireKEMScheme = 1979-05-27", "WireKEMScheme: is a date; expected a string"),
         ("SessionGracePeriod", 'SessionGracePeriod = "30x"', 'SessionGracePeriod: invalid duration: "30x"; write'),
         ("SessionGracePeriod", "SessionGracePeriod = 1.5", "is a float; expected a string or an integer"),

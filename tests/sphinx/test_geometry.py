@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx.errors import GeometryError, UnsupportedSchemeError
-from sphinx.geometry import Geometry
+from sphinx.geometry import MAX_HOPS, MAX_PACKET_LENGTH, Geometry
 from sphinx.packet import Sphinx
 from sphinx.schemes import KEM_CIPHERTEXT_LENGTHS, NIKE_PUBLIC_KEY_LENGTHS, kem_element_length, nike_element_length
 from tests.support.vectors import recorded
@@ -82,15 +82,24 @@ def test_exactly_one_scheme_must_be_named(nike: str, kem: str) -> None:
         Geometry.from_fields({**DEFAULT.fields(), "NIKEName": nike, "KEMName": kem})
 
 
-@pytest.mark.parametrize("hops", [0, -1])
-def test_a_path_without_hops_makes_no_geometry(hops: int) -> None:
-    with pytest.raises(GeometryError, match="NrHops"):
+@pytest.mark.parametrize("hops", [0, -1, MAX_HOPS + 1])
+def test_paths_without_hops_or_with_too_many_make_no_geometry(hops: int) -> None:
+    with pytest.raises(GeometryError, match=f"NrHops is {hops}, expected 1 to {MAX_HOPS}"):
         Geometry.nike("x25519", hops, 2000)
 
 
-def test_a_negative_payload_makes_no_geometry() -> None:
-    with pytest.raises(GeometryError, match="UserForwardPayloadLength"):
-        Geometry.nike("x25519", 5, -1)
+@pytest.mark.parametrize("payload", [-1, MAX_PACKET_LENGTH + 1])
+def test_a_payload_out_of_range_makes_no_geometry(payload: int) -> None:
+    with pytest.raises(GeometryError, match=f"UserForwardPayloadLength is {payload}, expected 0 to"):
+        Geometry.nike("x25519", 5, payload)
+
+
+def test_a_packet_may_be_as_long_as_a_wire_message_and_no_longer() -> None:
+    around = DEFAULT.packet_length - DEFAULT.user_forward_payload_length
+    longest = MAX_PACKET_LENGTH - around
+    assert Geometry.nike("x25519", 5, longest).packet_length == MAX_PACKET_LENGTH
+    with pytest.raises(GeometryError, match=f"makes packets of {MAX_PACKET_LENGTH + 1} bytes"):
+        Geometry.nike("x25519", 5, longest + 1)
 
 
 def test_an_unknown_scheme_makes_no_geometry() -> None:
