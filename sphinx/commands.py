@@ -74,6 +74,11 @@ class NodeDelay:
 
 RoutingCommand: TypeAlias = NextNodeHop | Recipient | SurbReply | NodeDelay
 
+_DELAY_COMMAND: Final = struct.Struct(">BI")
+_NEXT_NODE_HOP_TAG: Final = bytes([CommandId.NEXT_NODE_HOP])
+_RECIPIENT_TAG: Final = bytes([CommandId.RECIPIENT])
+_SURB_REPLY_TAG: Final = bytes([CommandId.SURB_REPLY])
+
 _BODY_LENGTHS: Final = {
     CommandId.NEXT_NODE_HOP: NODE_ID_LENGTH + MAC_LENGTH,
     CommandId.RECIPIENT: RECIPIENT_ID_LENGTH,
@@ -117,14 +122,29 @@ def decode_commands(fragment: bytes) -> tuple[RoutingCommand, ...]:
 
 def _encode(command: RoutingCommand) -> bytes:
     match command:
-        case NextNodeHop(node_id, mac):
-            return bytes([CommandId.NEXT_NODE_HOP]) + node_id + mac
-        case Recipient(recipient_id):
-            return bytes([CommandId.RECIPIENT]) + recipient_id
-        case SurbReply(surb_id):
-            return bytes([CommandId.SURB_REPLY]) + surb_id
-        case NodeDelay(milliseconds):
-            return bytes([CommandId.NODE_DELAY]) + _DELAY.pack(milliseconds)
+        case NodeDelay():  # the first, since nearly every hop has one
+            return _DELAY_COMMAND.pack(CommandId.NODE_DELAY, command.milliseconds)
+        case Recipient():
+            return _RECIPIENT_TAG + command.recipient_id
+        case SurbReply():
+            return _SURB_REPLY_TAG + command.surb_id
+        case NextNodeHop():
+            return encode_next_hop(command.node_id, command.mac)
+
+
+def encode_next_hop(node_id: NodeId, mac: bytes) -> bytes:
+    """Return the bytes of a `NextNodeHop`.
+
+    Args:
+        node_id: 32 bytes.
+        mac: 32 bytes.
+
+    Raises:
+        CommandError: if one has another length.
+    """
+    _check_length("NextNodeHop's node id", node_id, NODE_ID_LENGTH)
+    _check_length("NextNodeHop's MAC", mac, MAC_LENGTH)
+    return _NEXT_NODE_HOP_TAG + node_id + mac
 
 
 def _decode(command_id: CommandId, body: bytes) -> RoutingCommand:

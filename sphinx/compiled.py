@@ -5,8 +5,9 @@ is done; other threads of the interpreter run meanwhile.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from sphinx.commands import NextNodeHop, encode_commands
+from sphinx.commands import encode_next_hop
 from sphinx.crypto.mac import replay_tag
 from sphinx.crypto.nike import X25519
 from sphinx.crypto.nike_base import Nike, weak
@@ -20,11 +21,13 @@ from sphinx.geometry import (
     Geometry,
 )
 from sphinx.header import encoded_commands
-from sphinx.native.library import Library, Plan, Status
+from sphinx.native.library import EncodedPath, Library, Status
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
 from sphinx.surb import NewSurb
 from sphinx.unwrap import Unwrapped, at_last_hop, check_form, read_commands
+
+_MAC_TO_COME: Final = bytes(MAC_LENGTH)
 
 
 class CompiledX25519:
@@ -45,16 +48,18 @@ class CompiledX25519:
 
     def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
         """See `sphinx.packet.Sphinx.new_packet`; the payload has its length."""
-        plan = self._plan(path, randomness)
+        encoded = self._encoded(path, randomness)
         packet = bytearray(self._geometry.packet_length)
         packet[self._geometry.header_length + PAYLOAD_TAG_LENGTH :] = payload
-        _check_keys(self._nike, self._library.new_packet(plan, packet, self._geometry.header_length))
+        _check_keys(self._nike, self._library.new_packet(encoded, packet, self._geometry.header_length))
         return bytes(packet)
 
     def new_surb(self, path: Sequence[PathHop], randomness: Randomness) -> NewSurb:
         """See `sphinx.surb.new_surb`."""
         answer_keys = randomness.bytes(SPRP_KEY_MATERIAL_LENGTH)
-        status, header, material = self._library.new_header(self._plan(path, randomness), self._geometry.header_length)
+        status, header, material = self._library.new_header(
+            self._encoded(path, randomness), self._geometry.header_length
+        )
         _check_keys(self._nike, status)
         return NewSurb(surb=header + path[0].node_id + answer_keys, keys=material + answer_keys)
 
@@ -75,22 +80,21 @@ class CompiledX25519:
             return at_last_hop(commands, tag, bytes(memoryview(unwrapped)[self._geometry.header_length :]))
         return Unwrapped(commands, tag, bytes(unwrapped), None)
 
-    def _plan(self, path: Sequence[PathHop], randomness: Randomness) -> Plan:
-        commands = encoded_commands(self._geometry, path)
+    def _encoded(self, path: Sequence[PathHop], randomness: Randomness) -> EncodedPath:
+        fragments = encoded_commands(self._geometry, path)
         ephemeral = self._nike.generate(randomness.bytes)
         for hop in path:
             self._nike.check(ephemeral, hop.public_key)
-        fragments = [
-            encoded + encode_commands([NextNodeHop(following.node_id, bytes(MAC_LENGTH))])
-            for encoded, following in zip(commands, path[1:], strict=False)
-        ]
-        macs_at = [len(fragment) - MAC_LENGTH for fragment in fragments]
-        fragments.append(commands[-1])
-        return Plan(
-            nr_hops=self._geometry.nr_hops,
+        macs_at = bytearray()
+        for number, following in enumerate(path[1:]):
+            fragments[number] += encode_next_hop(following.node_id, _MAC_TO_COME)
+            macs_at.append(len(fragments[number]) - MAC_LENGTH)
+        return self._library.path(
+            self._geometry.nr_hops,
+            len(path),
             ephemeral=ephemeral,
-            keys=[hop.public_key for hop in path],
-            fragments=[fragment.ljust(HOP_COMMANDS_LENGTH, b"\0") for fragment in fragments],
+            keys=b"".join([hop.public_key for hop in path]),
+            fragments=b"".join([fragment.ljust(HOP_COMMANDS_LENGTH, b"\0") for fragment in fragments]),
             macs_at=macs_at,
             filler=randomness.bytes((self._geometry.nr_hops - len(path)) * HOP_COMMANDS_LENGTH),
         )

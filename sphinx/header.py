@@ -78,12 +78,14 @@ def encoded_commands(geometry: Geometry, path: Sequence[PathHop]) -> list[bytes]
     """
     if not 1 <= len(path) <= geometry.nr_hops:
         raise PathError(f"a path has {len(path)} hops, expected 1 to {geometry.nr_hops}")
-    return [_encoded(hop, number, last=number == len(path) - 1) for number, hop in enumerate(path)]
+    last = len(path) - 1
+    return [_encoded(hop, number, last=number == last) for number, hop in enumerate(path)]
 
 
 def _encoded(hop: PathHop, number: int, *, last: bool) -> bytes:
-    if any(isinstance(command, NextNodeHop) for command in hop.commands):
-        raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")
+    for command in hop.commands:
+        if isinstance(command, NextNodeHop):
+            raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")
     encoded = encode_commands(hop.commands)
     room = HOP_COMMANDS_LENGTH - (0 if last else NEXT_NODE_HOP_LENGTH)
     if len(encoded) > room:
