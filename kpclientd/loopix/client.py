@@ -100,7 +100,7 @@ class LoopixClient:
         self._account: Account | None = None
         self._state = _State.NEW
         self._refresh_now = trio.Event()
-        self._stopping = trio.Event()
+        self._scope = trio.CancelScope()
         self._stopped = trio.Event()
 
     @property
@@ -141,38 +141,41 @@ class LoopixClient:
         Raises:
             LoopixError: if it cannot start.
         """
-        async with trio.open_nursery(strict_exception_groups=False) as nursery:
-            await nursery.start(self.run)
-            try:
-                yield self
-            finally:
-                self.close()
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.run)
+                try:
+                    yield self
+                finally:
+                    self.close()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            raise group.exceptions[0] from None  # the block's own error, as it was raised there
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start, report so once traffic runs, and run until stopped or cancelled.
 
         Raises:
-            NotRunning: if it was started before.
+            NotRunning: if it was started before, or is stopped before it has started.
             LoopixError: if it cannot start.
         """
         if self._state is not _State.NEW:
             raise NotRunning("a client runs only once; make another one")
         self._state = _State.STARTING
         try:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                nursery.start_soon(self._cancel_when_stopping, nursery.cancel_scope)
-                await self._start(nursery)
-                self._state = _State.RUNNING
-                log.info("started, with provider %s", self.provider and self.provider.address)
-                task_status.started()
-                await trio.sleep_forever()
+            with self._scope:
+                await self._start()
+                await self._run_traffic(task_status)
+            if self._state is _State.STARTING:
+                raise NotRunning("the client was stopped before it had started")
         finally:
             self._state = _State.STOPPED
             self._stopped.set()
 
     def close(self) -> None:
         """Stop; harmless if it has stopped or never ran."""
-        self._stopping.set()
+        self._scope.cancel()
         if self._state is _State.NEW:
             self._state = _State.STOPPED
             self._stopped.set()
@@ -238,17 +241,19 @@ class LoopixClient:
         """
         self._view.load(topology)
 
-    async def _start(self, nursery: trio.Nursery) -> None:
+    async def _start(self) -> None:
         log.warning("This mode is %s.", WARNING)
         topology = await self._view.refresh()
         if self.provider is None:
             self.provider = topology.provider(self.config.provider_id).node
-        own = self.own_details()
-        self._account = account = Account(own, self.provider, self._dial)
-        await account.register()
+        self._account = Account(self.own_details(), self.provider, self._dial)
+        await self._account.register()
         while not (await self._view.refresh()).clients:
             await trio.sleep(WAIT_SECONDS)
-        config = self.config
+
+    async def _run_traffic(self, task_status: trio.TaskStatus[None]) -> None:
+        assert self.provider is not None and self._account is not None
+        config, own = self.config, self.own_details()
         rates = Rates(
             stream_rate(config.message_sending_rate),
             stream_rate(config.loop_cover_traffic_rate),
@@ -256,18 +261,18 @@ class LoopixClient:
         )
         composer = Composer(self.provider, config.profile, self._randomness.fork())
         self._sender = Sender(composer, own, self._view, self._hand_over, rates, self._randomness)
-        self._fetcher = Fetcher(account, self._received, self._on_covers, self._randomness)
-        nursery.start_soon(self._sender.run)
+        self._fetcher = Fetcher(self._account, self._received, self._on_covers, self._randomness)
         fetch_rate = stream_rate(config.fetch_message_rate)
-        if fetch_rate is not None:
-            nursery.start_soon(self._fetcher.run, fetch_rate)
-            nursery.start_soon(self._watch_loops)
-        nursery.start_soon(account.keep_registered)
-        nursery.start_soon(self._keep_view, account, own, self.provider)
-
-    async def _cancel_when_stopping(self, scope: trio.CancelScope) -> None:
-        await self._stopping.wait()
-        scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._sender.run)
+            if fetch_rate is not None:
+                nursery.start_soon(self._fetcher.run, fetch_rate)
+                nursery.start_soon(self._watch_loops)
+            nursery.start_soon(self._account.keep_registered)
+            nursery.start_soon(self._keep_view, self._account, own, self.provider)
+            self._state = _State.RUNNING
+            log.info("started, with provider %s", self.provider.address)
+            task_status.started()
 
     async def _hand_over(self, packet: bytes) -> None:
         assert self.provider is not None

@@ -13,6 +13,7 @@ from typing import Final
 import h11
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 from kpclientd.loopix.desk import Desk
 from kpclientd.loopix.errors import RequestError
@@ -42,6 +43,14 @@ INVALID_PAYLOAD: Final = 1007
 
 _READ_SIZE: Final = 4096
 
+_ENDINGS: Final = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.TooSlowError,
+    trio_websocket.ConnectionClosed,
+    LocalProtocolError,  # by the library's reader: the peer pings while the connection is being closed
+)
+
 
 class WebSocketServer:
     """Serves applications over WebSockets.
@@ -61,9 +70,9 @@ class WebSocketServer:
             head = await self._receive_head(stream)
             if head is not None:
                 await self._serve_upgraded(_Replayed(stream, head))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            log.debug("a connection broke or stalled")
-        except Exception:
+        except* _ENDINGS as endings:
+            log.debug("a connection broke or stalled: %r", endings.exceptions[0])
+        except* Exception:
             log.exception("a connection ended by a fault of the client")
         finally:
             await trio.aclose_forcefully(stream)
@@ -158,7 +167,7 @@ class _Connection:
         with self.alive:
             while True:
                 await trio.sleep(PING_SECONDS)
-                async with trio.open_nursery(strict_exception_groups=False) as nursery:
+                async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._cut_if_silent)
                     with contextlib.suppress(trio_websocket.ConnectionClosed):
                         await self._socket.ping(b"")
