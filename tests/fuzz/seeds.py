@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
 from kpclientd.wire.consensus import consensus_commands
@@ -21,7 +22,7 @@ from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import seeded
 from tests.config.samples import client_toml, literal_toml
 from tests.fuzz import sphinx_targets, wire_targets
-from tests.fuzz.targets import C_TARGET, CORPUS
+from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
 
@@ -135,20 +136,50 @@ def thin_seeds() -> Iterator[Seed]:
 
 
 def c_seeds() -> Iterator[Seed]:
-    """For fuzz_aez.c: layers and how many encipher, keys, payload, with every branch of the cipher in one of them."""
+    """For the targets in C, with every branch of the ciphers in one of them."""
+    aez, packet = C_TARGETS
     for length in (0, 1, 2, 15, 16, 31, 32, 33, 48, 63, 64, 80, 96, 256, 288, 300, 350):
         for enciphers in (0, 1):
             start = bytes([1 + 4 * enciphers, *range(64)])
-            yield (
-                C_TARGET,
-                f"{length}-bytes-{'encipher' if enciphers else 'decipher'}",
-                start + (bytes(range(256)) * 2)[:length],
-            )
-    yield C_TARGET, "three-layers", bytes([3 + 4 * 2, *range(192)]) + bytes(300)
+            name = f"{length}-bytes-{'encipher' if enciphers else 'decipher'}"
+            yield aez, name, start + (bytes(range(256)) * 2)[:length]
+    yield aez, "three-layers", bytes([3 + 4 * 2, *range(192)]) + bytes(300)
+
+    for hops in (1, 2, 20):
+        yield packet, f"unwrap-{hops}", bytes([0, hops]) + bytes(range(250)) * (1 + hops // 2)
+        shape = bytes([hops, 40, *range(64)])
+        yield packet, f"build-{hops}", bytes([1, hops]) + shape + bytes([38] * hops) + bytes(range(1, 250)) * 10
+        yield packet, f"build-short-{hops}", bytes([1, 20]) + shape + bytes([0] * hops) + bytes(range(1, 250)) * 10
+    yield packet, "build-too-long", bytes([1, 2, 3, 0]) + bytes(300)
+    yield packet, "reply", bytes([2, 3]) + bytes(range(250)) * 2
+    yield packet, "multiply", bytes([3, 0, *range(64)])
+    sphinx = Sphinx(NIKE)
+    path = [PathHop(sphinx_targets.NODE, sphinx.nike.public_key(sphinx_targets.PRIVATE_KEY), (NodeDelay(1),))] * 2
+    whole = sphinx.new_packet(path, bytes(NIKE.forward_payload_length), seeded(b"seeds"))
+    yield packet, "unwrap-genuine", bytes([0, NIKE.nr_hops]) + sphinx_targets.PRIVATE_KEY + whole
+
+
+def multiplication_seeds() -> Iterator[Seed]:
+    """The points that are hard for X25519: RFC 7748 and the encodings at and above the prime."""
+    prime = 2**255 - 19
+    scalar = bytes(range(32))
+    points = {"zero": 0, "one": 1, "base": 9, "minus-one": prime - 1, "prime": prime, "above": prime + 1, "twist": 2}
+    for name, point in {**points, "all-ones": 2**256 - 1, "top-bit": 2**255 + 9}.items():
+        yield "sphinx-x25519", name, scalar + point.to_bytes(32, "little")
+    yield "sphinx-x25519", "zero-scalar", bytes(32) + (9).to_bytes(32, "little")
+    yield "sphinx-x25519", "full-scalar", b"\xff" * 64
 
 
 def main() -> None:
-    for target, name, data in (*sphinx_seeds(), *wire_seeds(), *document_seeds(), *thin_seeds(), *c_seeds()):
+    groups = (
+        sphinx_seeds(),
+        multiplication_seeds(),
+        wire_seeds(),
+        document_seeds(),
+        thin_seeds(),
+        c_seeds(),
+    )
+    for target, name, data in chain.from_iterable(groups):
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

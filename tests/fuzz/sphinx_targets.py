@@ -3,6 +3,9 @@
 import json
 from functools import lru_cache
 
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
+from nacl.exceptions import RuntimeError as SodiumError
+
 from sphinx import Geometry, NodeDelay, NodeId, PathHop, Recipient, RecipientId, Sphinx, SurbId, SurbReply
 from sphinx.agreement import PrivateKey
 from sphinx.commands import decode_commands, encode_commands
@@ -20,7 +23,7 @@ from sphinx.errors import (
     SurbError,
 )
 from sphinx.geometry import MAC_LENGTH, VERSION
-from sphinx.native import engine_names
+from sphinx.native import engine, engine_names
 from sphinx.plaintext import parse_plaintext
 from sphinx.randomness import seeded
 from sphinx.unwrap import Unwrapped
@@ -147,3 +150,17 @@ def geometry(data: bytes) -> None:
     assert Geometry.from_fields(accepted.fields()) == accepted
     assert accepted.header_length + accepted.payload_tag_length < accepted.packet_length + 1
     assert accepted.header_length > len(VERSION) + MAC_LENGTH
+
+
+def multiplication(data: bytes) -> None:
+    """Any scalar times any point, on the curve, its twist or of low order: as libsodium says, in every engine."""
+    scalar, point = data[:32].ljust(32, b"\0"), data[32:64].ljust(32, b"\0")
+    try:
+        expected = crypto_scalarmult(scalar, point)
+    except SodiumError:
+        expected = bytes(32)
+    for name in ENGINES:
+        library = engine(name).library
+        if library is not None:
+            assert library.multiply(scalar, point) == expected
+            assert library.multiply_base(scalar) == crypto_scalarmult_base(scalar)

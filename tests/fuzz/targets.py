@@ -9,8 +9,8 @@ from tests.fuzz import document_targets, sphinx_targets, thin_targets, wire_targ
 Target: TypeAlias = Callable[[bytes], None]
 
 CORPUS = Path(__file__).parent / "corpus"
-C_TARGET = "c-aez"
-"""fuzz_aez.c, for libFuzzer; it has a corpus, and no function here."""
+C_TARGETS = ("c-aez", "c-packet")
+"""fuzz_aez.c and fuzz_packet.c, for libFuzzer; they have a corpus, and no function here."""
 
 TARGETS: Mapping[str, Target] = {
     "sphinx-packet": sphinx_targets.packet,
@@ -20,6 +20,7 @@ TARGETS: Mapping[str, Target] = {
     "sphinx-reply": sphinx_targets.reply,
     "sphinx-plaintext": sphinx_targets.plaintext,
     "sphinx-geometry": sphinx_targets.geometry,
+    "sphinx-x25519": sphinx_targets.multiplication,
     "wire-commands": wire_targets.commands,
     "wire-handshake": wire_targets.handshake,
     "wire-session": wire_targets.session,
