@@ -4,7 +4,6 @@ Neither padded nor safe: header and payload of a hop share one key stream. Sourc
 variant"; the names are its own.
 """
 
-import hashlib
 import hmac
 import math
 from collections.abc import Sequence
@@ -15,11 +14,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from kpclientd.loopix.agreement import agree, agree_as_node
 from kpclientd.loopix.errors import NoPath, PacketError, UnknownRecipient
 from kpclientd.loopix.messages_pb2 import Commands, GeneralPacket, Header, Hop, RoutingInfo, SphinxPacket
 from kpclientd.loopix.nodes import KEY_LENGTH, ClientConfig, MixConfig
 from kpclientd.loopix.protobuf import decode
-from sphinx.crypto.nike import nike_scheme
 from sphinx.errors import SphinxError
 
 SECRET_LENGTH: Final = 32
@@ -39,11 +38,7 @@ PULL: Final = b"\xff"
 RELAY: Final = b"\xf1"
 LAST_HOP: Final = b"\xf0"
 
-_X25519: Final = nike_scheme("x25519")
-_HASH_LENGTH: Final = 16
 _LAYER_COUNTER: Final = b"0" * 16
-_BLINDING_COUNTER: Final = b"initialvector000"
-_BLINDING_TEXT: Final = b"0" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def wrap(
     """
     if not path or len(delays) < len(path):
         raise NoPath(f"a path of {len(path)} nodes with {len(delays)} delays; expected a delay for each of 1 or more")
-    alpha, keys = _agree(path, secret)
+    alpha, keys = agree(secret, [node.public_key for node in path])
     try:
         hops = [Hop(Id=node.id, Address=node.address, PubKey=node.public_key) for node in path[1:]]
         hops.append(Hop(Id=recipient.id, Address=recipient.address))
@@ -97,9 +92,8 @@ def wrap(
     for hop, flag, delay, key in reversed(list(zip(hops, flags, delays, keys, strict=False))):
         commands = Commands(Delay=delay, Flag=flag)
         routing = RoutingInfo(NextHop=hop, RoutingCommands=commands, NextHopMetaData=beta, Mac=mac)
-        beta = _crypt(key, routing.SerializeToString())
+        beta, message = _crypt(key, routing.SerializeToString(), message)
         mac = _mac(key, beta)
-        message = _crypt(key, message)
     return SphinxPacket(Hdr=Header(Alpha=alpha, Beta=beta, Mac=mac), Pld=message).SerializeToString()
 
 
@@ -116,21 +110,20 @@ def process(private_key: bytes, packet: bytes) -> Processed:
     parsed = decode(SphinxPacket, packet, PacketError)
     alpha = _alpha(parsed)
     try:
-        secret_hash = _hash(_X25519.shared_secret(private_key, alpha))
-        next_alpha = _X25519.blind(alpha, _blinding_factor(secret_hash))
+        key, next_alpha = agree_as_node(private_key, alpha)
     except SphinxError as error:
         raise PacketError(f"the packet's group element is of no use: {error}") from None
-    key = _hash(secret_hash)
     if not hmac.compare_digest(_mac(key, parsed.Hdr.Beta), parsed.Hdr.Mac):
         raise PacketError("packet processing error: MACs are not matching")
-    routing = decode(RoutingInfo, _crypt(key, parsed.Hdr.Beta), PacketError)
+    header, payload = _crypt(key, parsed.Hdr.Beta, parsed.Pld)
+    routing = decode(RoutingInfo, header, PacketError)
     commands = routing.RoutingCommands
     if not routing.HasField("NextHop") or commands.Flag not in (RELAY, LAST_HOP):
         raise PacketError("the packet's header names no next hop, or has neither flag that a hop can have")
     if not (math.isfinite(commands.Delay) and commands.Delay >= 0):
         raise PacketError(f"the packet's header asks for a delay of {commands.Delay} s")
-    header = Header(Alpha=next_alpha, Beta=routing.NextHopMetaData, Mac=routing.Mac)
-    onward = SphinxPacket(Hdr=header, Pld=_crypt(key, parsed.Pld)).SerializeToString()
+    next_header = Header(Alpha=next_alpha, Beta=routing.NextHopMetaData, Mac=routing.Mac)
+    onward = SphinxPacket(Hdr=next_header, Pld=payload).SerializeToString()
     return Processed(routing.NextHop.Id, routing.NextHop.Address, commands.Flag, commands.Delay, onward)
 
 
@@ -162,50 +155,18 @@ def parse_general(data: bytes) -> tuple[bytes, bytes]:
     return packet.Flag, packet.Data
 
 
-def _agree(path: Sequence[MixConfig], secret: bytes) -> tuple[bytes, list[bytes]]:
-    """The element that the first node sees, and the key of each node."""
-    for index, node in enumerate(path):
-        if len(node.public_key) != KEY_LENGTH:
-            raise _invalid_key(index)
-    hashes: list[bytes] = []
-
-    def factor_of(shared: bytes) -> bytes:
-        hashes.append(_hash(shared))
-        return _blinding_factor(hashes[-1])
-
-    try:
-        elements = _X25519.blinded_elements(secret, [node.public_key for node in path], factor_of)
-    except SphinxError:
-        raise _invalid_key(len(hashes)) from None
-    return elements[0], [_hash(secret_hash) for secret_hash in hashes]
-
-
-def _invalid_key(index: int) -> NoPath:
-    """In the reference's words, which its applications may know."""
-    return NoPath(
-        "error in PackForwardMessage - createHeader failed: error in createHeader - getSharedSecrets failed: "
-        f"invalid public key provided for node {index}"
-    )
-
-
 def _alpha(packet: SphinxPacket) -> bytes:
     if len(packet.Hdr.Alpha) != KEY_LENGTH:
         raise PacketError(f"a packet's group element has {len(packet.Hdr.Alpha)} bytes, expected {KEY_LENGTH}")
     return packet.Hdr.Alpha
 
 
-def _hash(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()[:_HASH_LENGTH]
-
-
-def _blinding_factor(secret_hash: bytes) -> bytes:
-    """A scalar of which only the first half is not zero."""
-    stream = Cipher(AES(secret_hash), CTR(_BLINDING_COUNTER)).encryptor()
-    return stream.update(_BLINDING_TEXT).ljust(SECRET_LENGTH, b"\0")
-
-
-def _crypt(key: bytes, data: bytes) -> bytes:
-    return Cipher(AES(key), CTR(_LAYER_COUNTER)).encryptor().update(data)
+def _crypt(key: bytes, header: bytes, payload: bytes) -> tuple[bytes, bytes]:
+    """Both under the same key stream, which is the format's gravest fault; encrypting is decrypting."""
+    stream = Cipher(AES(key), CTR(_LAYER_COUNTER)).encryptor()
+    crypted = stream.update(header)
+    stream.reset_nonce(_LAYER_COUNTER)
+    return crypted, stream.update(payload)
 
 
 def _mac(key: bytes, data: bytes) -> bytes:
