@@ -82,8 +82,8 @@ class Directory:
         randomness: Randomness,
         unix: Callable[[], float],
     ) -> None:
-        self._faults = faults
-        self._counters = counters
+        self.faults = faults
+        self.counters = counters
         self._presences = Presences(version, randomness, unix)
 
     def answer(self, request: HttpRequest, now: float) -> HttpReply | Ending:
@@ -102,11 +102,11 @@ class Directory:
                 reply = _json(BAD_REQUEST, {"error": str(error)})
         if path == TOPOLOGY_PATH:
             served = isinstance(reply, HttpReply) and reply.status == OK
-            self._counters.add(Event.TOPOLOGIES_SERVED if served else Event.TOPOLOGIES_REFUSED)
+            self.counters.add(Event.TOPOLOGIES_SERVED if served else Event.TOPOLOGIES_REFUSED)
         return reply
 
     def _failure(self) -> HttpReply | Ending | None:
-        match self._faults.directory:
+        match self.faults.directory:
             case DirectoryFault.OUTAGE:
                 return Ending.RESET
             case DirectoryFault.SILENCE:
@@ -128,13 +128,13 @@ class Directory:
                 return _json(CREATED, _DONE)
             case "POST", _ if (kind := _KINDS.get(path)) is not None:
                 self._presences.announce(kind, request.body, request.source, now)
-                self._counters.add(Event.PRESENCES)
+                self.counters.add(Event.PRESENCES)
                 return _json(CREATED, _DONE)
         return HttpReply(NOT_FOUND, b"404 page not found", _TEXT)
 
     def _topology(self, now: float) -> HttpReply:
         topology = self._presences.topology(now)
-        fault = self._faults.directory
+        fault = self.faults.directory
         if fault is DirectoryFault.GARBAGE:
             return HttpReply(OK, _NOT_JSON)
         return _json(OK, topology if fault is None else _SPOILT[fault](topology))

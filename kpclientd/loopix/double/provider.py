@@ -48,8 +48,8 @@ class Provider:
     ) -> None:
         self.keys = keys
         self._mix = Mix(keys, honour_delays=honour_delays)
-        self._faults = faults
-        self._counters = counters
+        self.faults = faults
+        self.counters = counters
         self._randomness = randomness
         self._tokens: dict[str, bytes] = {}
         self._inboxes: dict[str, list[bytes]] = {}
@@ -66,7 +66,7 @@ class Provider:
     def restart(self) -> None:
         """Forget who is registered; what was stored stays, and more is stored into known inboxes."""
         self._tokens.clear()
-        self._counters.add(Event.RESTARTS)
+        self.counters.add(Event.RESTARTS)
 
     def take(self, data: bytes) -> Outcome:
         """Say what to do about what a connection brought; see `Mix.take`."""
@@ -104,12 +104,12 @@ class Provider:
             return Drop(DropReason.TOO_MANY_CLIENTS)
         self._tokens[client] = token_for(client)
         self._inboxes.setdefault(client, [])
-        self._counters.add(Event.REGISTRATIONS)
+        self.counters.add(Event.REGISTRATIONS)
         packets = [general(TOKEN, self._tokens[client])]
-        if self._faults.registration is None:
+        if self.faults.registration is None:
             return Answer(response(packets))
-        self._counters.add(Event.FAULT_REPLIES)
-        return spoil(packets, self._faults.registration)
+        self.counters.add(Event.FAULT_REPLIES)
+        return spoil(packets, self.faults.registration)
 
     def _pull(self, body: bytes) -> Answer | Drop:
         try:
@@ -122,16 +122,16 @@ class Provider:
             return Drop(DropReason.UNKNOWN_CLIENT)
         if not hmac.compare_digest(token, request.Token):
             return Drop(DropReason.WRONG_TOKEN)
-        self._counters.add(Event.PULLS)
+        self.counters.add(Event.PULLS)
         stored = self._inboxes[client]
         packets = [general(COMM, stored.pop(self._randomness.below(len(stored)))) for _ in range(len(stored))]
-        if self._faults.pull is None:
-            self._counters.add(Event.PACKETS_PULLED, len(packets))
+        if self.faults.pull is None:
+            self.counters.add(Event.PACKETS_PULLED, len(packets))
             return Answer(response(packets))
-        self._counters.add(Event.FAULT_REPLIES)
-        answer = spoil(packets, self._faults.pull)
-        if self._faults.pull.loses_the_reply:
-            self._counters.add(DropReason.FAULT_REPLY_LOST, len(packets))
+        self.counters.add(Event.FAULT_REPLIES)
+        answer = spoil(packets, self.faults.pull)
+        if self.faults.pull.loses_the_reply:
+            self.counters.add(DropReason.FAULT_REPLY_LOST, len(packets))
         else:
-            self._counters.add(Event.PACKETS_PULLED, len(packets))
+            self.counters.add(Event.PACKETS_PULLED, len(packets))
         return answer
