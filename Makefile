@@ -1,6 +1,7 @@
 # make run      a local mixnet, a daemon on it, pings; stays up until Ctrl-C (ONCE=1: ends by itself)
 # make test     all checks and all tests, in an environment of their own
 # make check    format, lint, types and floors only
+# make sanitize tests the engine under gcc's sanitizers, and as clang builds it
 # make bench    measures, each beside the floor of its primitives
 # make proto    generates code from the schema of the Loopix family
 # make lock     pins the dependencies anew
@@ -19,7 +20,7 @@ CHECKED := $(PACKAGES) tests benchmarks
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check bench proto lock clean
+.PHONY: run test check sanitize bench proto lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -33,6 +34,10 @@ check: $(TEST)/.installed
 	$(TEST)/bin/ruff check $(CHECKED)
 	$(TEST)/bin/mypy $(CHECKED)
 	$(TEST)/bin/lint-imports
+
+sanitize: $(TEST)/.installed
+	tests/sphinx/sanitize.sh $(TEST)/bin/python gcc -fsanitize=address,undefined
+	tests/sphinx/sanitize.sh $(TEST)/bin/python clang
 
 bench: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks

@@ -29,6 +29,8 @@ int kp_new_packet(const kp_engine *, const kp_path *, uint8_t *, size_t);
 int kp_new_header(const kp_engine *, const kp_path *, uint8_t *, uint8_t *);
 int kp_unwrap(const kp_engine *, size_t, const uint8_t *, uint8_t *, size_t, uint8_t *);
 int kp_open_reply(const kp_engine *, const uint8_t *, size_t, uint8_t *, size_t);
+void kp_authenticate(const kp_engine *, const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *);
+void kp_key_stream(const kp_engine *, const uint8_t *, const uint8_t *, uint8_t *, size_t);
 int kp_x25519(const kp_engine *, uint8_t *, const uint8_t *, const uint8_t *);
 void kp_x25519_base(const kp_engine *, uint8_t *, const uint8_t *);
 """

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final
 
-from sphinx.geometry import PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LENGTH
+from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LENGTH
 
 _BYTES: Final = "uint8_t[]"
 
@@ -137,3 +137,16 @@ class Library:
         product = bytearray(len(scalar))
         self._lib.kp_x25519_base(self._primitives, self._from_buffer(_BYTES, product), scalar)
         return bytes(product)
+
+    def authenticate(self, key: bytes, data: bytes) -> bytes:
+        """HMAC-SHA-256 under a key of at most 64 bytes."""
+        mac = bytearray(MAC_LENGTH)
+        view = self._from_buffer(_BYTES, mac)
+        self._lib.kp_authenticate(self._primitives, key, len(key), data, len(data), view)
+        return bytes(mac)
+
+    def key_stream(self, key: bytes, counter: bytes, length: int) -> bytes:
+        """`length` bytes of the key stream of AES-256-CTR from `counter` (16 bytes) on."""
+        stream = bytearray(length)
+        self._lib.kp_key_stream(self._primitives, key, counter, self._from_buffer(_BYTES, stream), length)
+        return bytes(stream)

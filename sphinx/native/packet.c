@@ -44,13 +44,7 @@ static const uint8_t *next_hop_mac(const uint8_t *fragment)
 static int right_mac(const kp_engine *engine, const kp_hop_keys *keys, const uint8_t *packet, size_t length)
 {
     uint8_t mac[KP_MAC];
-    kp_hmac_key key;
-    kp_hmac hmac;
-    kp_hmac_prepare(&key, engine->sha256, keys->mac_key, sizeof keys->mac_key);
-    kp_hmac_start(&hmac, &key);
-    kp_hmac_update(&hmac, packet, length);
-    kp_hmac_finish(&hmac, mac);
-    kp_wipe(&key, sizeof key);
+    kp_authenticate(engine, keys->mac_key, sizeof keys->mac_key, packet, length, mac);
     return kp_same(mac, packet + length, sizeof mac);
 }
 
@@ -97,12 +91,6 @@ int kp_unwrap(
     return status;
 }
 
-void kp_apply_layers(
-    const kp_engine *engine, const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length)
-{
-    engine->layers(material, count, encipher, buffer, length);
-}
-
 int kp_open_reply(
     const kp_engine *engine, const uint8_t *material, size_t count, uint8_t *payload, size_t length)
 {
@@ -110,21 +98,4 @@ int kp_open_reply(
         return KP_WRONG_SHAPE;
     engine->layers(material, count, count - 1, payload, length);
     return kp_is_zero(payload, KP_PAYLOAD_TAG) ? KP_DONE : KP_WRONG_TAG;
-}
-
-int kp_x25519(const kp_engine *engine, uint8_t *out, const uint8_t *scalar, const uint8_t *point)
-{
-    kp_scalar eighth;
-    kp_scalar_clamped(&eighth, scalar);
-    engine->multiply(out, &eighth, point);
-    kp_wipe(&eighth, sizeof eighth);
-    return kp_is_zero(out, KP_POINT) ? KP_WEAK_KEY : KP_DONE;
-}
-
-void kp_x25519_base(const kp_engine *engine, uint8_t *out, const uint8_t *scalar)
-{
-    kp_scalar eighth;
-    kp_scalar_clamped(&eighth, scalar);
-    engine->multiply_base(out, &eighth, 1);
-    kp_wipe(&eighth, sizeof eighth);
 }

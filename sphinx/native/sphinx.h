@@ -55,6 +55,12 @@ int kp_open_reply(
 void kp_apply_layers(
     const kp_engine *engine, const uint8_t *material, size_t count, size_t encipher, uint8_t *buffer, size_t length);
 
+/* HMAC-SHA-256, under a key of a block at most, and the key stream of AES-256-CTR, by themselves. */
+void kp_authenticate(
+    const kp_engine *engine, const uint8_t *key, size_t key_length, const uint8_t *data, size_t length, uint8_t *mac);
+void kp_key_stream(
+    const kp_engine *engine, const uint8_t *key, const uint8_t *counter, uint8_t *stream, size_t length);
+
 /* X25519 itself, scalars as RFC 7748 has them, and the same for the base point. */
 int kp_x25519(const kp_engine *engine, uint8_t *out, const uint8_t *scalar, const uint8_t *point);
 void kp_x25519_base(const kp_engine *engine, uint8_t *out, const uint8_t *scalar);

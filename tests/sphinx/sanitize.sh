@@ -1,0 +1,31 @@
+#!/bin/sh
+# Tests the engine as another compiler builds it, warnings being errors, in a copy of the packages.
+#
+# usage: sanitize.sh PYTHON COMPILER [SANITIZER OPTION]
+set -eu
+python=$(realpath -s "$1") compiler=$2 sanitize=${3:-}
+tree=build/sanitize/$compiler
+
+if ! command -v "$compiler" >/dev/null; then
+  echo "$compiler is not installed; on Debian: apt-get install $compiler" >&2
+  exit 1
+fi
+rm -rf "$tree"
+mkdir -p "$tree"
+cp -r sphinx pki arq kpclientd tests pyproject.toml README.md LICENSE "$tree"
+cd "$tree"
+rm -f sphinx/native/*.so
+
+CC=$compiler CFLAGS="-Werror -g ${sanitize:+$sanitize -fno-sanitize-recover=all}" LDSHARED="$compiler -shared $sanitize" \
+  "$python" -c 'import setuptools; setuptools.setup()' --quiet build_ext --inplace
+test -f sphinx/native/_engine.abi3.so # which is optional for the build, but not here
+
+# The interpreter itself is built without, and keeps memory until it ends.
+if [ -n "$sanitize" ]; then
+  LD_PRELOAD=$("$compiler" -print-file-name=libasan.so)
+  ASAN_OPTIONS=detect_leaks=0
+  export LD_PRELOAD ASAN_OPTIONS
+fi
+cd tests/sphinx
+exec "$python" -m pytest --quiet -p no:cacheprovider --numprocesses=0 \
+  test_native_*.py test_aez.py test_engines.py test_packet_properties.py test_packet_rejects.py test_packet_vectors.py

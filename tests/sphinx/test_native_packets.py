@@ -1,0 +1,187 @@
+"""Packets over X25519 by the compiled engines: the bytes and verdicts of the steps in Python, at every edge."""
+
+import sys
+import threading
+
+import pytest
+
+from sphinx import Geometry, NodeDelay, NodeId, PathHop, Recipient, RecipientId, Sphinx, SurbId, SurbReply
+from sphinx.errors import KeyLengthError, PacketError, SphinxError, WeakPublicKeyError
+from sphinx.native import engine, engine_names
+from sphinx.native.library import Library, Status
+from sphinx.randomness import Randomness, seeded
+
+COMPILED = [name for name in ("portable", "aes-ni") if name in engine_names()]
+HOPS = 5
+GEOMETRY = Geometry.nike("x25519", HOPS, 300)
+PAYLOAD = bytes(GEOMETRY.forward_payload_length)
+PRIVATE_KEYS = [bytes([number + 1]) * 32 for number in range(20)]
+PUBLIC_KEYS = [Sphinx(GEOMETRY, engine="python").nike.public_key(key) for key in PRIVATE_KEYS]
+LAST = (Recipient(RecipientId(b"echo".ljust(32, b"\0"))), SurbReply(SurbId(bytes(16))))
+P = 2**255 - 19
+LARGE = 20_000_000
+MANY = 50
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="there is no compiled engine here")
+
+
+def path(keys: list[bytes]) -> list[PathHop]:
+    hops = [PathHop(NodeId(bytes([number]) * 32), key, (NodeDelay(number),)) for number, key in enumerate(keys)]
+    return [*hops[:-1], PathHop(hops[-1].node_id, hops[-1].public_key, LAST)]
+
+
+def both_ways(name: str, geometry: Geometry, keys: list[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+    """Packet, SURB and SURB keys of the steps in Python, and of a compiled engine."""
+    made = []
+    for each in ("python", name):
+        sphinx = Sphinx(geometry, engine=each)
+        surb = sphinx.new_surb(path(keys), seeded(b"surb"))
+        payload = bytes(geometry.forward_payload_length)
+        made.append((sphinx.new_packet(path(keys), payload, seeded(b"packet")), surb.surb, surb.keys))
+    return made
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("nr_hops", [1, 2, 3, 5, 8, 20])
+def test_paths_of_every_length_give_the_same_bytes(name: str, nr_hops: int) -> None:
+    geometry = Geometry.nike("x25519", nr_hops, 10, with_surb=False)
+    for hops in range(1, nr_hops + 1):
+        steps, compiled = both_ways(name, geometry, PUBLIC_KEYS[:hops])
+        assert steps == compiled
+
+
+def on_twist(u: int) -> bool:
+    return pow(u * u * u + 486662 * u * u + u, (P - 1) // 2, P) == P - 1
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_keys_on_the_twist_or_beyond_the_prime_give_the_same_bytes(name: str) -> None:
+    """No honest node has such a key: its packets are lost with any engine, but no bytes may tell engines apart."""
+    twisted = [u for u in range(2, 60) if on_twist(u)]
+    assert len(twisted) > 20
+    for u in [*twisted[:6], P + 3, P + 9, 2**256 - 1, 2**255 + twisted[0]]:
+        keys = [*PUBLIC_KEYS[:2], u.to_bytes(32, "little"), PUBLIC_KEYS[3], u.to_bytes(32, "little")]
+        steps, compiled = both_ways(name, GEOMETRY, keys)
+        assert steps == compiled
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("hop", range(HOPS))
+@pytest.mark.parametrize("weak", [bytes(32), b"\1" + bytes(31), P.to_bytes(32, "little")], ids=["0", "1", "p"])
+def test_a_degenerate_key_is_refused_at_any_hop(name: str, hop: int, weak: bytes) -> None:
+    sphinx = Sphinx(GEOMETRY, engine=name)
+    keys = [*PUBLIC_KEYS[:hop], weak, *PUBLIC_KEYS[hop + 1 : HOPS]]
+    with pytest.raises(WeakPublicKeyError, match="all-zero"):
+        sphinx.new_packet(path(keys), PAYLOAD, seeded(b"weak"))
+    with pytest.raises(WeakPublicKeyError, match="all-zero"):
+        sphinx.new_surb(path(keys), seeded(b"weak"))
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_two_keys_of_wrong_lengths_do_not_make_up_for_each_other(name: str) -> None:
+    keys = [PUBLIC_KEYS[0][1:], PUBLIC_KEYS[1] + b"\0", PUBLIC_KEYS[2]]
+    with pytest.raises(KeyLengthError, match="31 bytes, expected 32"):
+        Sphinx(GEOMETRY, engine=name).new_packet(path(keys), PAYLOAD, seeded(b"lengths"))
+
+
+def verdict(sphinx: Sphinx, private_key: bytes, packet: bytes) -> object:
+    try:
+        unwrapped = sphinx.unwrap(private_key, packet)
+    except SphinxError as error:
+        return type(error), str(error), getattr(error, "replay_tag", None)
+    return unwrapped.commands, unwrapped.replay_tag, unwrapped.packet, unwrapped.payload
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_packets_of_any_length_and_fault_get_the_verdict_of_the_steps(name: str) -> None:
+    steps, compiled = Sphinx(GEOMETRY, engine="python"), Sphinx(GEOMETRY, engine=name)
+    packet = compiled.new_packet(path(PUBLIC_KEYS[:2]), PAYLOAD, seeded(b"verdict"))
+    cases = [packet, packet + b"more", bytes(len(packet)), b"\xff" * len(packet), b""]
+    lengths = [1, GEOMETRY.header_length - 1, GEOMETRY.header_length, GEOMETRY.header_length + 31, len(packet) - 1]
+    cases += [packet[:length] for length in lengths]
+    for at in (0, 1, 2, 33, 34, 200, GEOMETRY.header_length - 1, GEOMETRY.header_length, len(packet) - 1):
+        changed = bytearray(packet)
+        changed[at] ^= 0x80
+        cases.append(bytes(changed))
+    onward = steps.unwrap(PRIVATE_KEYS[0], packet).packet
+    assert onward is not None
+    cases += [onward, onward[: GEOMETRY.header_length + 16], onward[: GEOMETRY.header_length]]
+    for case in cases:
+        for private_key in (*PRIVATE_KEYS[:3], b"short"):
+            assert verdict(compiled, private_key, case) == verdict(steps, private_key, case)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_packet_is_left_alone_where_it_can_not_be_unwrapped(name: str) -> None:
+    sphinx = Sphinx(GEOMETRY, engine=name)
+    packet = sphinx.new_packet(path(PUBLIC_KEYS[:2]), PAYLOAD, seeded(b"alone"))
+    kept = bytearray(packet)
+    library = engine(name).library
+    assert library is not None
+    status, fragment = library.unwrap(HOPS, PRIVATE_KEYS[1], kept)
+    assert (status, fragment) == (Status.WRONG_MAC, bytes(82))
+    assert kept == packet
+    with pytest.raises(PacketError):
+        sphinx.unwrap(PRIVATE_KEYS[1], packet)
+    assert sphinx.unwrap(PRIVATE_KEYS[0], packet).packet is not None
+
+
+def compiled(name: str) -> Library:
+    library = engine(name).library
+    assert library is not None
+    return library
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize(("nr_hops", "hops", "mac_at"), [(21, 1, 0), (5, 6, 0), (5, 0, 0), (5, 2, 51)])
+def test_shapes_beyond_the_bounds_are_refused_in_c_too(name: str, nr_hops: int, hops: int, mac_at: int) -> None:
+    library = compiled(name)
+    room = 32 * 82
+    path = library.path(
+        nr_hops,
+        hops,
+        ephemeral=bytes(32),
+        keys=bytes(room),
+        fragments=bytes(room),
+        macs_at=bytes([mac_at] * 32),
+        filler=bytes(room),
+    )
+    packet = bytearray(room)
+    assert library.new_packet(path, packet, room) == Status.WRONG_SHAPE
+    assert packet == bytes(room)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_packet_shorter_than_a_header_is_refused_in_c_too(name: str) -> None:
+    library = compiled(name)
+    short = bytearray(GEOMETRY.header_length - 1)
+    assert library.unwrap(HOPS, PRIVATE_KEYS[0], short)[0] == Status.WRONG_SHAPE
+    assert library.unwrap(21, PRIVATE_KEYS[0], bytearray(5000))[0] == Status.WRONG_SHAPE
+    assert library.open_reply(b"", 0, bytes(64)) is None
+    assert library.open_reply(bytes(64), 1, bytes(31)) is None
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_other_threads_run_while_a_packet_is_made(name: str) -> None:
+    """With threads that take turns only where one lets go, the call is the only place to do so."""
+    geometry = Geometry.nike("x25519", 1, LARGE, with_surb=False)
+    sphinx, payload = Sphinx(geometry, engine=name), bytes(LARGE)
+    ran, seen = threading.Event(), []
+
+    def work() -> None:
+        for _ in range(MANY):
+            sphinx.new_packet(path(PUBLIC_KEYS[:1]), payload, Randomness(bytes))
+            seen.append(ran.is_set())
+            if seen[-1]:
+                return
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e6)
+    try:
+        worker = threading.Thread(target=work)
+        worker.start()
+        ran.set()
+        worker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen[-1]
