@@ -19,12 +19,15 @@ def decode(kind: type[Kind], data: bytes, fault: type[LoopixError]) -> Kind:
     Raises:
         LoopixError: of the class `fault`, if the bytes are not well-formed or a known field has another wire type.
     """
-    message = kind()
     try:
-        message.ParseFromString(data)
+        message = kind.FromString(data)
     except DecodeError:
         raise fault(f"{len(data)} bytes are not a protobuf {kind.DESCRIPTOR.name}") from None
-    _check_types(message, fault)
+    length = message.ByteSize()
+    message.DiscardUnknownFields()
+    if message.ByteSize() != length:
+        # What is known by number and not by type is kept as unknown; looking for it is slow, and seldom needed.
+        _check_types(kind.FromString(data), fault)
     return message
 
 
