@@ -33,6 +33,10 @@ class Agreement(ABC):
     element_length: int
 
     @abstractmethod
+    def new_key_pair(self, randomness: Randomness) -> tuple[PrivateKey, bytes]:
+        """Make a node's mix key: the private key, and the public key to publish (public_key_length bytes)."""
+
+    @abstractmethod
     def with_hops(self, publics: Sequence[bytes], randomness: Randomness) -> tuple[list[bytes], list[HopKeys]]:
         """Agree on keys with each hop of a path.
 
@@ -78,6 +82,11 @@ class NikeAgreement(Agreement):
         self.nike = nike
         self.public_key_length = self.element_length = nike.public_key_length
 
+    def new_key_pair(self, randomness: Randomness) -> tuple[PrivateKey, bytes]:
+        """See `Agreement`."""
+        private = self.nike.generate(randomness.bytes)
+        return private, self.nike.public_key(private)
+
     def with_hops(self, publics: Sequence[bytes], randomness: Randomness) -> tuple[list[bytes], list[HopKeys]]:
         """See `Agreement.with_hops`; one ephemeral key serves all hops."""
         keys: list[HopKeys] = []
@@ -115,6 +124,11 @@ class KemAgreement(Agreement):
         self.kem = kem
         self.public_key_length = kem.public_key_length
         self.element_length = kem.ciphertext_length
+
+    def new_key_pair(self, randomness: Randomness) -> tuple[PrivateKey, bytes]:
+        """See `Agreement`."""
+        private = self.kem.generate(randomness)
+        return private, private.public_key
 
     def with_hops(self, publics: Sequence[bytes], randomness: Randomness) -> tuple[list[bytes], list[HopKeys]]:
         """See `Agreement.with_hops`; the hops' secrets have nothing to do with each other."""

@@ -60,6 +60,10 @@ class Sphinx:
         """Bytes of a node's mix key, in either form of Sphinx."""
         return self._agreement.public_key_length
 
+    def new_key_pair(self, randomness: Randomness) -> tuple[PrivateKey, bytes]:
+        """Make a node's mix key: what `unwrap` takes, and the public key to publish (public_key_length bytes)."""
+        return self._agreement.new_key_pair(randomness)
+
     def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
         """Wrap a payload for the hops of a path.
 

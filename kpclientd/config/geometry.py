@@ -52,18 +52,16 @@ def _check_geometry_scheme(table: Table, nike_name: str, kem_name: str) -> None:
         raise table.fault("", "geometry NIKEName or KEMName must be set", 'most networks have NIKEName = "x25519"')
     if nike_name and kem_name:
         raise table.fault("", "geometry NIKEName and KEMName must not both be set", "empty one of them")
-    if kem_name:
-        if kem_name.lower() not in KEM_CIPHERTEXT_LENGTHS:
-            raise table.fault("KEMName", f"geometry has invalid KEM Scheme {kem_name}")
-        raise table.fault("KEMName", "KEM Sphinx is not supported by this version")
-    if nike_name.lower() not in NIKE_PUBLIC_KEY_LENGTHS:
-        known = ", ".join(sorted(NIKE_PUBLIC_KEY_LENGTHS))
-        raise table.fault("NIKEName", f"geometry has invalid NIKE Scheme {nike_name}", f"known are {known}")
-    try:
-        scheme = supported("NIKE", nike_name)
-    except SphinxError as error:
-        raise table.fault("NIKEName", f"{nike_name} is not supported by this version", str(error)) from error
-    if scheme.slow:
+    kind, key, name = ("KEM", "KEMName", kem_name) if kem_name else ("NIKE", "NIKEName", nike_name)
+    registered = KEM_CIPHERTEXT_LENGTHS if kem_name else NIKE_PUBLIC_KEY_LENGTHS
+    if name.lower() not in registered:
         raise table.fault(
-            "NIKEName", f"{nike_name} is not supported by this version", "it would hold up the daemon for every packet"
+            key, f"geometry has invalid {kind} Scheme {name}", f"known are {', '.join(sorted(registered))}"
         )
+    try:
+        scheme = supported(kind, name)
+    except SphinxError as error:
+        raise table.fault(key, f"{name} is not supported by this version", str(error)) from error
+    if scheme.slow:
+        fix = "it would hold up the daemon for every packet"
+        raise table.fault(key, f"{name} is not supported by this version", fix)

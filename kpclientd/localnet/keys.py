@@ -11,8 +11,9 @@ from typing import Final
 
 from pki.certificate import key_hash
 from pki.signatures import SignatureScheme, SigningKey
+from sphinx.agreement import PrivateKey
 from sphinx.crypto.kem import Kem, KemPrivateKey
-from sphinx.crypto.nike import Nike
+from sphinx.packet import Sphinx
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import NodeId
 
@@ -45,30 +46,25 @@ class MixKeyring:
     """The Sphinx keys of one node, by epoch, and the packets each has already opened.
 
     Args:
-        nike: the scheme of the geometry.
+        sphinx: makes the keys, by the scheme of its geometry.
         randomness: returns the stream from which an epoch's private key is made.
     """
 
-    __slots__ = ("_nike", "_private", "_public", "_randomness", "_tags")
+    __slots__ = ("_pairs", "_randomness", "_sphinx", "_tags")
 
-    def __init__(self, nike: Nike, randomness: Callable[[int], Randomness]) -> None:
-        self._nike = nike
+    def __init__(self, sphinx: Sphinx, randomness: Callable[[int], Randomness]) -> None:
+        self._sphinx = sphinx
         self._randomness = randomness
-        self._private: dict[int, bytes] = {}
-        self._public: dict[int, bytes] = {}
+        self._pairs: dict[int, tuple[PrivateKey, bytes]] = {}
         self._tags: dict[int, set[bytes]] = {}
 
-    def private_key(self, epoch: int) -> bytes:
+    def private_key(self, epoch: int) -> PrivateKey:
         """Return the private key of `epoch`."""
-        if epoch not in self._private:
-            self._private[epoch] = self._nike.generate(self._randomness(epoch).bytes)
-        return self._private[epoch]
+        return self._pair(epoch)[0]
 
     def public_key(self, epoch: int) -> bytes:
         """Return the public key of `epoch`."""
-        if epoch not in self._public:
-            self._public[epoch] = self._nike.public_key(self.private_key(epoch))
-        return self._public[epoch]
+        return self._pair(epoch)[1]
 
     def published(self, epoch: int) -> dict[int, bytes]:
         """Return the public keys that a descriptor of `epoch` carries, by epoch."""
@@ -84,9 +80,13 @@ class MixKeyring:
 
     def forget_before(self, epoch: int) -> None:
         """Drop keys and tags of the epochs before `epoch`."""
-        for by_epoch in (self._private, self._public, self._tags):
-            for old in [known for known in by_epoch if known < epoch]:
-                del by_epoch[old]
+        self._pairs = {known: pair for known, pair in self._pairs.items() if known >= epoch}
+        self._tags = {known: tags for known, tags in self._tags.items() if known >= epoch}
+
+    def _pair(self, epoch: int) -> tuple[PrivateKey, bytes]:
+        if epoch not in self._pairs:
+            self._pairs[epoch] = self._sphinx.new_key_pair(self._randomness(epoch))
+        return self._pairs[epoch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,13 @@ class AuthorityKeys:
     link: KemPrivateKey = field(repr=False)
 
 
-def node_keys(tree: KeyTree, name: str, nike: Nike, kem: Kem, signatures: SignatureScheme) -> NodeKeys:
+def node_keys(tree: KeyTree, name: str, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme) -> NodeKeys:
     """Make the keys of the node called `name`."""
     return NodeKeys(
         name=name,
         identity_key=signatures.generate(tree.randomness(name, "identity")).public_key,
         link=kem.generate(tree.randomness(name, "link")),
-        mix=MixKeyring(nike, lambda epoch: tree.randomness(name, "mix", epoch)),
+        mix=MixKeyring(sphinx, lambda epoch: tree.randomness(name, "mix", epoch)),
     )
 
 

@@ -46,7 +46,7 @@ def build(tree: KeyTree, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme, 
     """Make a network of one gateway, one service node, three authorities and as many layers as the geometry has."""
 
     def make(name: str) -> NodeKeys:
-        return node_keys(tree, name, sphinx.nike, kem, signatures)
+        return node_keys(tree, name, sphinx, kem, signatures)
 
     layers = sphinx.geometry.nr_hops - _ENDS
     return Topology(

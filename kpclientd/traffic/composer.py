@@ -103,7 +103,7 @@ class Composer:
         payload: bytes,
         surb_id: SurbId | None,
     ) -> Parcel | None:
-        geometry, key_length = self._sphinx.geometry, self._sphinx.nike.public_key_length
+        geometry, key_length = self._sphinx.geometry, self._sphinx.public_key_length
         now = self._unix()
         there = forward_route(
             document,

@@ -87,8 +87,8 @@ def test_the_first_broken_rule_is_the_one_that_is_told(tmp_path: Path, first: in
         ),
         (
             "SphinxGeometry",
-            Geometry.kem("xwing", 5, 2000).toml(),
-            "[SphinxGeometry] KEMName: KEM Sphinx is not supported by this version",
+            Geometry.kem("ctidh1024", 5, 2000).toml(),
+            "[SphinxGeometry] KEMName: ctidh1024 is not supported by this version",
         ),
         (
             "SphinxGeometry",
