@@ -133,3 +133,10 @@ def test_a_new_identity_has_an_id_of_its_public_key_and_hides_its_private_one() 
 
 def test_the_id_of_the_reference_s_benchmark_key() -> None:
     assert client_id(PUBLIC) == "EaoPlptL8EI2ZIN_wQqFID6bCS7INzx930yqp2QisHU="
+
+
+def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path) -> None:
+    private, public = files(tmp_path)
+    public.write_text(PRIVATE_PEM)
+    with pytest.raises(KeyFault, match=r"public_key\.pem: invalid PEM Type"):
+        load_identity(private, public)
