@@ -4,12 +4,12 @@ There are two for each of five nodes; the client does without four of them.
 """
 
 import statistics
-import timeit
 from collections.abc import Callable
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
 from benchmarks.sphinx_core import Row
+from benchmarks.timing import median_seconds
 from kpclientd.loopix.nodes import ClientConfig, MixConfig, key_text
 from kpclientd.loopix.packet import COMM, general, process, wrap
 from kpclientd.loopix.profile import DEFAULT
@@ -20,8 +20,7 @@ from sphinx.randomness import seeded
 NODES = 5
 DELAY = 0.2
 SECRET_LENGTH = 32
-REPETITIONS = 81
-CALLS = 10
+REPETITIONS = 1001
 
 
 def rows() -> list[Row]:
@@ -58,9 +57,9 @@ def rows() -> list[Row]:
 
 
 def paired_medians(work: Callable[[], None], floor: Callable[[], None]) -> tuple[float, float]:
-    """Median seconds of a call of each, taken in turns, so that a machine that is busy for a while is so for both."""
-    pairs = [(timeit.timeit(work, number=CALLS), timeit.timeit(floor, number=CALLS)) for _ in range(REPETITIONS)]
-    return statistics.median(pair[0] for pair in pairs) / CALLS, statistics.median(pair[1] for pair in pairs) / CALLS
+    """Median seconds of both, taken in turns, so that a machine that is busy for a while is so for both."""
+    pairs = [(median_seconds(work, 1), median_seconds(floor, 1)) for _ in range(REPETITIONS)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
 if __name__ == "__main__":
