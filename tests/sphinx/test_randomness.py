@@ -1,0 +1,78 @@
+"""Draws of every kind are unbiased, within their bounds, and follow from the source alone."""
+
+import hashlib
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sphinx.randomness import Randomness, seeded
+
+
+def counting_source(*draws: bytes) -> Randomness:
+    waiting = list(draws)
+
+    def source(length: int) -> bytes:
+        draw = waiting.pop(0)
+        assert len(draw) == length
+        return draw
+
+    return Randomness(source)
+
+
+@given(st.integers(1, 1 << 70), st.binary(min_size=4, max_size=4))
+def test_a_draw_is_below_its_bound(bound: int, seed: bytes) -> None:
+    assert 0 <= seeded(seed).below(bound) < bound
+
+
+@pytest.mark.parametrize("bound", [0, -1])
+def test_nothing_is_below_zero(bound: int) -> None:
+    with pytest.raises(ValueError, match=f"below {bound} is impossible"):
+        seeded(b"").below(bound)
+
+
+def test_every_value_below_a_bound_comes_from_equally_many_bytes() -> None:
+    # Six values need three bits; two of eight are drawn again.
+    drawn = Counter(counting_source(bytes([byte]), b"\x00").below(6) for byte in range(256))
+    assert drawn == {0: 32 + 64, **dict.fromkeys(range(1, 6), 32)}
+
+
+def test_a_draw_takes_the_bytes_it_needs_and_uses_the_highest_bits() -> None:
+    assert counting_source(b"\xff").below(256) == 255
+    assert counting_source(b"\x80\x00").below(257 * 2) == 0x8000 >> 6
+    assert counting_source(b"").below(1) == 0
+
+
+def test_each_item_can_be_chosen() -> None:
+    randomness = seeded(b"choice")
+    assert {randomness.choice("abc") for _ in range(60)} == set("abc")
+
+
+def test_a_uniform_draw_is_never_zero_and_reaches_one() -> None:
+    assert counting_source(bytes(7)).uniform() == 2.0**-53
+    assert counting_source(b"\xff" * 7).uniform() == 1.0
+
+
+def test_an_exponential_draw_is_the_logarithm_of_a_uniform_one_in_the_unit_of_the_mean() -> None:
+    assert seeded(b"x").exponential(250.0) == -math.log(seeded(b"x").uniform()) * 250.0
+    assert counting_source(b"\xff" * 7).exponential(7.0) == 0.0
+    randomness = seeded(b"exponential")
+    assert math.fsum(randomness.exponential(3.0) for _ in range(4000)) / 4000 == pytest.approx(3.0, rel=0.1)
+
+
+def test_a_seeded_stream_is_the_hash_of_its_seed_however_it_is_cut() -> None:
+    blocks = [hashlib.shake_256(b"seed" + number.to_bytes(8)).digest(4096) for number in range(2)]
+    randomness = seeded(b"seed")
+    assert randomness.bytes(1) + randomness.bytes(5000) + randomness.bytes(0) + randomness.bytes(3191) == b"".join(
+        blocks
+    )
+
+
+def test_what_a_fork_draws_changes_nothing_in_its_parent() -> None:
+    one, other = seeded(b"parent"), seeded(b"parent")
+    first, second = one.fork(), other.fork()
+    assert first.bytes(1000) == second.bytes(1000) == seeded(seeded(b"parent").bytes(32)).bytes(1000)
+    first.bytes(100)
+    assert one.bytes(64) == other.bytes(64)
