@@ -4,7 +4,7 @@ The floor is what the work's own primitives (scalar multiplications, ciphers, si
 the same run, on the same machine: compare the two, not either with another machine's.
 """
 
-from benchmarks import daemon_process, pki_document, sphinx_core, sphinx_schemes, wire_session
+from benchmarks import daemon_process, loopix_packet, pki_document, sphinx_core, sphinx_schemes, wire_session
 from sphinx.native import engine_name
 
 MICROSECONDS = 1e6
@@ -22,7 +22,7 @@ def duration(seconds: float | None) -> str:
 def main() -> None:
     print(f"packet engine: {engine_name()}\n")
     print(f"{'work':<58} {'median':>12} {'floor':>12} {'ratio':>7}")
-    for module in (sphinx_core, sphinx_schemes, wire_session, pki_document, daemon_process):
+    for module in (sphinx_core, sphinx_schemes, loopix_packet, wire_session, pki_document, daemon_process):
         for name, median, floor in module.rows():
             ratio = f"{median / floor:.2f}" if floor else "-"
             print(f"{name:<58} {duration(median):>12} {duration(floor):>12} {ratio:>7}", flush=True)
