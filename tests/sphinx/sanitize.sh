@@ -20,6 +20,14 @@ CC=$compiler CFLAGS="-Werror -g ${sanitize:+$sanitize -fno-sanitize-recover=all}
   "$python" -c 'import setuptools; setuptools.setup()' --quiet build_ext --inplace
 test -f sphinx/native/_engine.abi3.so # which is optional for the build, but not here
 
+# What this processor may be unable to run is tested by a model of its instructions.
+if [ "$(uname -m)" = x86_64 ]; then
+  # shellcheck disable=SC2086 # no option is no argument
+  "$compiler" -O1 -Wall -Wextra -Werror -msse4.1 -msha $sanitize -I sphinx/native \
+    tests/sphinx/sha256_ni_model.c sphinx/native/sha256_portable.c -o sha256_ni_model
+  ./sha256_ni_model
+fi
+
 # The interpreter itself is built without, and keeps memory until it ends.
 if [ -n "$sanitize" ]; then
   LD_PRELOAD=$("$compiler" -print-file-name=libasan.so)
