@@ -1,9 +1,16 @@
 """Writes the first inputs of each target: `python -m tests.fuzz.seeds`. What fuzzing finds is kept beside them."""
 
+import base64
 import json
 from collections.abc import Iterator
 from itertools import chain
 
+from kpclientd.loopix import messages_pb2 as pb
+from kpclientd.loopix.framing import encode_frame
+from kpclientd.loopix.nodes import PROVIDER_LAYER, ClientConfig, MixConfig
+from kpclientd.loopix.packet import COMM, general
+from kpclientd.loopix.profile import PROFILES
+from kpclientd.loopix.requests import Fetch, Flush, GetClients, Request, Send, encode_json_request, encode_request
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
 from kpclientd.wire.consensus import consensus_commands
 from sphinx import (
@@ -170,6 +177,43 @@ def multiplication_seeds() -> Iterator[Seed]:
     yield "sphinx-x25519", "full-scalar", b"\xff" * 64
 
 
+def loopix_seeds() -> Iterator[Seed]:
+    provider = MixConfig("localhost:9997", "localhost", "9997", bytes(range(32)), PROVIDER_LAYER)
+    recipient = ClientConfig("", "0.0.0.0", "42", bytes(range(1, 33)), provider)
+    requests: dict[str, Request] = {
+        "send": Send(b"hello", recipient),
+        "fetch": Fetch(),
+        "clients": GetClients(),
+        "flush": Flush(),
+    }
+    for name, request in requests.items():
+        body = encode_request(request)
+        yield "loopix-request", name, body
+        yield "loopix-json", name, encode_json_request(request).encode()
+        for profile in PROFILES.values():
+            yield "loopix-framing", f"{name}-{profile.framing}", encode_frame(profile, body)
+    key = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    mix = {"host": "localhost:9980", "pubKey": key, "layer": 1, "lastSeen": 1}
+    node = {"host": "localhost:9997", "pubKey": key, "registeredClients": [{"pubKey": key}], "lastSeen": 1}
+    yield "loopix-topology", "old", json.dumps({"MixNodes": [mix], "MixProviderNodes": [node]}).encode()
+    yield "loopix-topology", "new", json.dumps({"mixNodes": [], "mixProviderNodes": None}).encode()
+    for number, case in enumerate(recorded("loopix_sphinx.json")[:2]):
+        packet = bytes.fromhex(case["General"])
+        yield "loopix-packet", f"recorded-{number}", packet
+        stored = general(COMM, bytes.fromhex(case["Hops"][-1]["Out"]))
+        yield (
+            "loopix-pulled",
+            f"recorded-{number}",
+            pb.ProviderResponse(NumberOfPackets=1, Packets=[stored]).SerializeToString(),
+        )
+    head = b"Host: localhost:9001\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    start = b"GET /mix HTTP/1.1\r\n"
+    key_line = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    yield "loopix-upgrade", "good", start + head + key_line + b"\r\n"
+    yield "loopix-upgrade", "foreign", start + head + key_line + b"Origin: https://elsewhere.example\r\n\r\n"
+    yield "loopix-upgrade", "root", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
 def main() -> None:
     groups = (
         sphinx_seeds(),
@@ -178,6 +222,7 @@ def main() -> None:
         document_seeds(),
         thin_seeds(),
         c_seeds(),
+        loopix_seeds(),
     )
     for target, name, data in chain.from_iterable(groups):
         folder = CORPUS / target

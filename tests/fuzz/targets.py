@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.fuzz import document_targets, sphinx_targets, thin_targets, wire_targets
+from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, wire_targets
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -33,6 +33,13 @@ TARGETS: Mapping[str, Target] = {
     "thin-framing": thin_targets.framing,
     "thin-request": thin_targets.request,
     "config-client": thin_targets.config,
+    "loopix-framing": loopix_targets.framing,
+    "loopix-request": loopix_targets.request,
+    "loopix-json": loopix_targets.json_request,
+    "loopix-topology": loopix_targets.topology,
+    "loopix-pulled": loopix_targets.pulled,
+    "loopix-packet": loopix_targets.packet,
+    "loopix-upgrade": loopix_targets.upgrade,
 }
 
 
