@@ -37,6 +37,7 @@ async def _run(options: argparse.Namespace) -> None:
                 mu=options.mu,
                 lambda_p=options.lambda_p,
                 lambda_l=options.lambda_l,
+                rate_limit=options.rate_limit,
             )
             network.faults.loss = options.loss
             await nursery.start(network.run)
@@ -76,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--lambda-l", type=rate, default=LAMBDA_L, help="clients' loop decoys per ms (default %(default)s)"
+    )
+    parser.add_argument(
+        "--no-rate-limit",
+        action="store_false",
+        dest="rate_limit",
+        help="let the gateway take whatever comes; with its limiter, as the reference has it, clients that do not count "
+        "its tokens lose some packets",
     )
     parser.add_argument(
         "--do",
