@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-rate-limit",
         action="store_false",
         dest="rate_limit",
-        help="let the gateway take whatever comes; with its limiter, as the reference has it, clients that do not count "
+        help="let the gateway take whatever comes; with its limiter, the reference's, clients that do not count "
         "its tokens lose some packets",
     )
     parser.add_argument(
