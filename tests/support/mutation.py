@@ -1,0 +1,168 @@
+"""Changes the code and expects the tests to notice: `python -m tests.support.mutation [--sample N] [--seed S]`.
+
+A sample of all mutants of `sphinx` is tested, each in a process of its own in a copy of the tree, until the first test
+fails. The score is the share of mutants that were noticed; the others are printed, to be judged: some change nothing.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.sphinx.test_differential import AT_ONCE, CASES
+from tests.support.mutants import Mutant, Site, mutant, sites
+
+TOP = Path(__file__).parents[2]
+COPIED = ("sphinx", "pki", "kpclientd", "arq", "tests", "docs", "benchmarks", "configs")
+MUTATED = "sphinx"
+OMITTED = ("native/build.py", "drawing.py", "scheme_table.py")
+"""What runs when the package is built, and what draws for the documentation."""
+
+SUITE = ("tests/sphinx", "tests/wire/test_kems.py", "tests/wire/test_blake2xb.py", "tests/fuzz")
+LEFT_OUT = ("tests/sphinx/test_timing_statistics.py",)
+LATE = ("test_aez.py", "test_differential.py")
+"""Run last, since they take long; and of the engines' many cases only the first ones are."""
+MANY_CASES = "tests/sphinx/test_differential.py::test_all_engines_agree_on_random_packets_replies_and_corruptions"
+
+SAMPLE = 200
+WANTED_SCORE = 0.8
+SECONDS = 150
+MEMORY = 3 << 30
+LOADED_ONCE = ("pytest", "hypothesis", "cryptography.hazmat.primitives.asymmetric.mlkem", "nacl.bindings", "cbor2")
+"""By the process that forks one for each mutant."""
+
+NOTICED, UNNOTICED = "noticed", "not noticed"
+
+
+def modules() -> Iterator[Path]:
+    for path in sorted((TOP / MUTATED).rglob("*.py")):
+        name = path.relative_to(TOP / MUTATED).as_posix()
+        if name not in OMITTED:
+            yield path
+
+
+def every_site(only: str) -> list[tuple[str, Site]]:
+    """Path and site of every possible change."""
+    found: list[tuple[str, Site]] = []
+    for path in modules():
+        name = path.relative_to(TOP).as_posix()
+        if only in name:
+            found.extend((name, site) for site in sites(path.read_text()))
+    return found
+
+
+def test_files(path: str) -> list[str]:
+    """The suite's files, those named after the module first, the slow ones last."""
+    words = set(Path(path).stem.split("_"))
+
+    def order(file: Path) -> tuple[bool, bool, str]:
+        return file.name in LATE, not words & set(file.stem.split("_")), file.name
+
+    files = [
+        file for name in SUITE for file in ([TOP / name] if name.endswith(".py") else (TOP / name).glob("test_*.py"))
+    ]
+    kept = [file for file in files if file.relative_to(TOP).as_posix() not in LEFT_OUT]
+    return [file.relative_to(TOP).as_posix() for file in sorted(kept, key=order)]
+
+
+def copied_tree() -> Path:
+    copy = Path(tempfile.mkdtemp(prefix="kpclientd-mutation-"))
+    for name in COPIED:
+        shutil.copytree(TOP / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOP / "pyproject.toml", copy)
+    return copy
+
+
+def is_noticed(tree: Path, path: str, source: str | None) -> bool:
+    """Whether a test fails in `tree` with `source` in the place of the module at `path`."""
+    original = (tree / path).read_text()
+    if source is not None:
+        (tree / path).write_text(source)
+    child = os.fork()
+    if child == 0:
+        try:
+            _test(tree, path)
+        finally:
+            os._exit(70)
+    _, status = os.waitpid(child, 0)
+    (tree / path).write_text(original)
+    return status != 0
+
+
+def _test(tree: Path, path: str) -> None:
+    os.chdir(tree)
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(SECONDS)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    sys.dont_write_bytecode = True
+    sys.path[:] = [str(tree), *(entry for entry in sys.path if entry not in ("", str(TOP)))]
+    for name in [name for name in sys.modules if name.split(".")[0] in COPIED]:
+        del sys.modules[name]
+    pytest = importlib.import_module("pytest")
+    arguments = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-seed=1", *test_files(path)]
+    arguments += [f"--deselect={MANY_CASES}[{start}]" for start in range(AT_ONCE, CASES, AT_ONCE)]
+    os._exit(int(pytest.main(arguments)))
+
+
+def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, bool, float]]:
+    """Test some mutants in a tree of their own."""
+    for name in LOADED_ONCE:
+        importlib.import_module(name)
+    tree = copied_tree()
+    results = []
+    try:
+        for changed in batch:
+            began = time.monotonic()
+            results.append((changed, is_noticed(tree, changed.path, changed.source), time.monotonic() - began))
+    finally:
+        shutil.rmtree(tree)
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.mutation", description="do the tests notice?")
+    parser.add_argument("--sample", type=int, default=SAMPLE, help="how many mutants; 0 for all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="a part of the paths of modules to change")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    found = every_site(options.only)
+    chosen = random.Random(options.seed).sample(found, min(len(found), options.sample or len(found)))
+    sample = [mutant(path, (TOP / path).read_text(), site) for path, site in chosen]
+    tree = copied_tree()
+    unchanged_fails = is_noticed(tree, f"{MUTATED}/__init__.py", None)
+    shutil.rmtree(tree)
+    if unchanged_fails:
+        print("the tests fail without any change", file=sys.stderr)
+        return 2
+    print(f"{len(sample)} of {len(found)} mutants, seed {options.seed}", flush=True)
+    began = time.monotonic()
+    batches = [sample[at : at + 5] for at in range(0, len(sample), 5)]
+    verdicts: Counter[str] = Counter()
+    with get_context("spawn").Pool(options.processes) as pool:
+        for results in pool.imap_unordered(work, batches):
+            for changed, noticed, seconds in results:
+                verdicts[NOTICED if noticed else UNNOTICED] += 1
+                if not noticed:
+                    print(f"{changed.path}:{changed.line}: {changed.what}  ({seconds:.0f} s)", flush=True)
+    score = verdicts[NOTICED] / max(1, len(sample))
+    print(f"{verdicts[NOTICED]} of {len(sample)} noticed: {100 * score:.1f} %, {time.monotonic() - began:.0f} s")
+    return 0 if score >= WANTED_SCORE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
