@@ -2,6 +2,10 @@
 # make test     all checks and all tests, in an environment of their own
 # make check    format, lint, types and floors only
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
+# make coverage measures how much of the packet core the tests reach
+# make soak     sets the engines against each other, a million times (CASES=n)
+# make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C
+# make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
 # make bench    measures, each beside the floor of its primitives
 # make proto    generates code from the schema of the Loopix family
 # make lock     pins the dependencies anew
@@ -16,11 +20,13 @@ SOURCES := $(wildcard sphinx/native/*.c sphinx/native/*.h sphinx/native/*.py)
 PIP := bin/python -m pip --quiet --disable-pip-version-check --require-virtualenv
 PACKAGES := sphinx pki arq kpclientd
 CHECKED := $(PACKAGES) tests benchmarks
+ATHERIS := 3.0.0
+FUZZ_SECONDS ?= 60
 
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check sanitize bench proto lock clean
+.PHONY: run test check sanitize coverage soak fuzz mutate bench proto lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -38,6 +44,30 @@ check: $(TEST)/.installed
 sanitize: $(TEST)/.installed
 	tests/sphinx/sanitize.sh $(TEST)/bin/python gcc -fsanitize=address,undefined
 	tests/sphinx/sanitize.sh $(TEST)/bin/python clang
+
+# The differential cases reach nothing that others do not, and take long. build.py runs when the package is built.
+coverage: $(TEST)/.installed
+	$(TEST)/bin/python -m coverage run --branch --source=sphinx --omit=sphinx/native/build.py -m pytest -n0 -q \
+	  --ignore=tests/sphinx/test_differential.py tests/sphinx tests/wire tests/fuzz
+	$(TEST)/bin/python -m coverage report --show-missing --fail-under=95
+
+soak: $(TEST)/.installed
+	$(TEST)/bin/python -m tests.support.soak --cases $(or $(CASES),1000000)
+
+mutate: $(TEST)/.installed
+	$(TEST)/bin/python -m tests.support.mutation $(ARGS)
+
+fuzz: $(TEST)/.installed
+	$(TEST)/$(PIP) install atheris==$(ATHERIS)
+	$(TEST)/bin/python -m tests.fuzz all -max_total_time=$(FUZZ_SECONDS)
+	@command -v clang >/dev/null || { echo "the targets in C need clang; on Debian: apt-get install clang" >&2; exit 1; }
+	$(TEST)/bin/python sphinx/native/base_table.py > build/fuzz/base_table.h
+	for name in aez packet; do \
+	  clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Isphinx/native -Ibuild/fuzz \
+	    -o build/fuzz/run-$$name tests/fuzz/fuzz_$$name.c sphinx/native/*.c && mkdir -p build/fuzz/c-$$name && \
+	  build/fuzz/run-$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -artifact_prefix=build/fuzz/c-$$name/crash- \
+	    build/fuzz/c-$$name tests/fuzz/corpus/c-$$name || exit 1; \
+	done
 
 bench: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks
