@@ -55,7 +55,7 @@ KP_TARGET static inline number number_xor(number a, number b)
 
 KP_TARGET static inline number doubled(number value)
 {
-    uint64_t carry = (uint64_t)0 - (value.high >> 63);
+    uint64_t carry = kp_mask((uint64_t)0 - (value.high >> 63));
     return (number){value.high << 1 | value.low >> 63, value.low << 1 ^ (carry & 0x87)};
 }
 

@@ -66,6 +66,13 @@ static inline int kp_same(const uint8_t *a, const uint8_t *b, size_t length)
     return (int)((sum - 1) >> 31);
 }
 
+/* The same mask, of which the compiler no longer knows that it is all zeros or all ones: else it may branch on it. */
+static inline uint64_t kp_mask(uint64_t mask)
+{
+    __asm__("" : "+r"(mask));
+    return mask;
+}
+
 /* Overwrite secrets; the barrier keeps the compiler from leaving it out because nobody reads them again. */
 static inline void kp_wipe(void *memory, size_t length)
 {

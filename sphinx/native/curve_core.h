@@ -165,13 +165,13 @@ KP_TARGET static inline void edwards_double(edwards *p)
 /* All ones if a is b, which are below 2^63. */
 KP_TARGET static inline uint64_t mask_of_equal(uint64_t a, uint64_t b)
 {
-    return 0 - (((a ^ b) - 1) >> 63);
+    return kp_mask(0 - (((a ^ b) - 1) >> 63));
 }
 
 /* Add `digit` times the point that a column of the table holds the multiples of; looks at all of them. */
 KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_BASE_MULTIPLES][3 * FIELD_WORDS], int8_t digit)
 {
-    uint64_t word[3 * FIELD_WORDS] = {0}, negative = 0 - (uint64_t)((uint8_t)digit >> 7);
+    uint64_t word[3 * FIELD_WORDS] = {0}, negative = kp_mask(0 - (uint64_t)((uint8_t)digit >> 7));
     uint64_t magnitude = ((uint64_t)(int64_t)digit ^ negative) - negative, none = mask_of_equal(magnitude, 0);
     field y_plus_x, y_minus_x, xy2d, minus, zero = field_small(0);
     for (uint64_t k = 0; k < KP_BASE_MULTIPLES; k++) {

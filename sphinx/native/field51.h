@@ -111,6 +111,7 @@ static inline void multiply_small(field *out, const field *a, uint32_t factor)
 /* `mask` is all ones to swap, zero to leave as they are. */
 static inline void swap(field *a, field *b, uint64_t mask)
 {
+    mask = kp_mask(mask);
     for (int k = 0; k < LIMBS; k++) {
         uint64_t difference = mask & (a->limb[k] ^ b->limb[k]);
         a->limb[k] ^= difference;

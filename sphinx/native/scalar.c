@@ -46,6 +46,7 @@ static void split(uint64_t *number, int limbs, uint64_t *above)
 static uint64_t add(uint64_t *a, const uint64_t *b, uint64_t mask)
 {
     uint64_t carry = 0;
+    mask = kp_mask(mask);
     for (int k = 0; k < LIMBS; k++) {
         wide sum = (wide)a[k] + (b[k] & mask) + carry;
         a[k] = (uint64_t)sum;
@@ -112,7 +113,7 @@ void kp_scalar_multiply(kp_scalar *scalar, const kp_scalar *factor)
     subtract(negative, scalar->limb);
     /* Below 2^251, the scalar itself has not the bit 2^254 that clamping sets. */
     small = (scalar->limb[LIMBS - 1] >> (TOP_SHIFT - 1)) - 1;
-    small = 0 - (small >> 63);
+    small = kp_mask(0 - (small >> 63));
     for (int k = 0; k < LIMBS; k++)
         scalar->limb[k] ^= small & (scalar->limb[k] ^ negative[k]);
     kp_wipe(product, sizeof product);

@@ -28,6 +28,18 @@ if [ "$(uname -m)" = x86_64 ]; then
   ./sha256_ni_model
 fi
 
+# Secrets must steer nothing: neither branches nor addresses.
+if command -v valgrind >/dev/null; then
+  # valgrind's reader wants DWARF 4 of clang.
+  "$compiler" -O3 -gdwarf-4 -Wall -Wextra -Werror -I sphinx/native -I "$(dirname "$(find build -name base_table.h)")" \
+    tests/sphinx/secrets_flow.c sphinx/native/*.c -o secrets_flow
+  for engine in portable aes-ni; do
+    valgrind --quiet --error-exitcode=1 --suppressions=tests/sphinx/secrets_flow.supp ./secrets_flow $engine
+  done
+else
+  echo "valgrind is not installed: the flow of secrets is not tested" >&2
+fi
+
 # The interpreter itself is built without, and keeps memory until it ends.
 if [ -n "$sanitize" ]; then
   LD_PRELOAD=$("$compiler" -print-file-name=libasan.so)
