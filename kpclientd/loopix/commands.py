@@ -142,7 +142,7 @@ def _init(given: Given) -> int:
 
     from kpclientd.loopix.directory import Directory
     from kpclientd.loopix.setup import choose_provider, planned_config, random_id, refuse_existing, write_client
-    from kpclientd.loopix.topology import Topology
+    from kpclientd.loopix.view import NetworkView
     from sphinx.randomness import Randomness
 
     randomness = Randomness(os.urandom)
@@ -159,7 +159,7 @@ def _init(given: Given) -> int:
         if not given.has("--force"):
             refuse_existing(config)
         try:
-            topology = Topology.parse(trio.run(Directory(url).fetch))
+            topology = trio.run(NetworkView(Directory(url).fetch).refresh)
             provider, is_listed = choose_provider(topology, given.last("--provider"), randomness)
         except DirectoryError as error:
             _complain(f"failed to obtain network topology: {error}")

@@ -1,18 +1,19 @@
 """Asks the directory server for the topology.
 
 Source: the Nym 2019 Loopix client, "directory HTTP API". The reference looks at neither status nor length and waits
-for ever; here the status has to be 200, and time and length are bounded.
+for ever; here the status has to be 200, and length and time are bounded.
 """
 
 import ipaddress
 from typing import Final
 
 import httpx
-import trio
 
 from kpclientd.loopix.errors import DirectoryError
 
-FETCH_SECONDS: Final = 10.0
+STEP_SECONDS: Final = 10.0
+"""For each step, such as connecting; what the whole may take is for the caller to say."""
+
 MAX_TOPOLOGY: Final = 16 * 1024 * 1024
 """Bytes; far beyond any network of that time."""
 
@@ -43,13 +44,10 @@ class Directory:
         """Return the topology as the directory sends it (JSON, not looked at).
 
         Raises:
-            DirectoryError: if it does not answer, or not with a topology, in time.
+            DirectoryError: if it does not answer, or not with status 200.
         """
         try:
-            with trio.fail_after(FETCH_SECONDS):
-                return await self._get()
-        except trio.TooSlowError:
-            raise DirectoryError(f"directory {self._url} did not answer within {FETCH_SECONDS:.0f} s") from None
+            return await self._get()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DirectoryError(f"directory {self._url} cannot be asked: {error or type(error).__name__}") from None
 
@@ -59,7 +57,7 @@ class Directory:
             httpx.AsyncClient(
                 verify=self._certificates,
                 follow_redirects=True,
-                timeout=FETCH_SECONDS,
+                timeout=STEP_SECONDS,
                 trust_env=not _is_local(self._url.host),
             ) as client,
             client.stream("GET", self._url, headers=_HEADERS) as response,

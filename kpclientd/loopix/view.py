@@ -10,12 +10,15 @@ from typing import Final
 
 import trio
 
-from kpclientd.loopix.errors import NotRunning, TopologyError
+from kpclientd.loopix.errors import DirectoryError, NotRunning, TopologyError
 from kpclientd.loopix.logs import CLIENT
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.topology import MIX_LAYERS, Topology
 
 log = logging.getLogger(CLIENT)
+
+FETCH_SECONDS: Final = 10.0
+"""For the directory's whole answer."""
 
 LARGE_TOPOLOGY: Final = 256 * 1024
 """Bytes from which on reading one would hold up the traffic, and is left to a thread."""
@@ -55,7 +58,11 @@ class NetworkView:
                 if there is no path in it although there was one before. The view stays as it was.
         """
         async with self._fetching:
-            data = await self._fetch()
+            try:
+                with trio.fail_after(FETCH_SECONDS):
+                    data = await self._fetch()
+            except trio.TooSlowError:
+                raise DirectoryError(f"the directory did not answer within {FETCH_SECONDS:.0f} s") from None
             if len(data) < LARGE_TOPOLOGY:
                 topology = Topology.parse(data)
             else:
