@@ -23,10 +23,10 @@ from kpclientd.loopix.nodes import ClientConfig, key_text
 from kpclientd.loopix.topology import Topology
 from tests.loopix.world import World, until, world
 
-QUIET = {"message_sending_rate": 1.0, "loop_cover_traffic_rate": 0.2, "fetch_message_rate": 1.0}
+QUIET: dict[str, Any] = {"message_sending_rate": 1.0, "loop_cover_traffic_rate": 0.2, "fetch_message_rate": 1.0}
 """Rates that leave the virtual clock some pace."""
 
-BRISK = {"message_sending_rate": 1.0, "loop_cover_traffic_rate": 4.0, "fetch_message_rate": 2.0}
+BRISK: dict[str, Any] = {"message_sending_rate": 1.0, "loop_cover_traffic_rate": 4.0, "fetch_message_rate": 2.0}
 """Enough loops for their loss to be noticed."""
 
 
@@ -138,7 +138,7 @@ async def test_a_send_that_waits_when_the_client_stops_fails(autojump_clock: tri
 
 
 async def test_streams_that_are_off_do_nothing(autojump_clock: trio.abc.Clock) -> None:
-    off = {"message_sending_rate": -1.0, "loop_cover_traffic_rate": -1.0, "fetch_message_rate": -1.0}
+    off: dict[str, Any] = {"message_sending_rate": -1.0, "loop_cover_traffic_rate": -1.0, "fetch_message_rate": -1.0}
     async with world() as here:
         alice = await here.client("alice", **off)
         with pytest.raises(SendError, match="switched off"):
@@ -235,7 +235,7 @@ async def test_a_dead_mix_is_noticed_said_and_left_out(
 ) -> None:
     async with world(mixes_per_layer=2) as here:
         alice = await here.client("alice", **BRISK)
-        await trio.sleep(15)
+        await trio.sleep(11)
         here.network.faults.dead |= {"mix2-1", "mix3-2"}
         await trio.sleep(60)
         assert sum(text.startswith("mix ") and text.endswith(" is gone") for text in caplog.messages) == 2

@@ -1,6 +1,7 @@
 """Applications with real sockets: what they send arrives once, at whom it was sent to, while covers run."""
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 import trio
 
@@ -16,7 +17,7 @@ PATIENCE_SECONDS = 120
 
 async def applications(here: World, stack: AsyncExitStack) -> list[Application]:
     """Two clients, one with a TCP socket, one with a WebSocket on which JSON and protobuf are spoken."""
-    rates = {"message_sending_rate": 400.0, "loop_cover_traffic_rate": 2.0, "covers_disabled": True}
+    rates: dict[str, Any] = {"message_sending_rate": 400.0, "loop_cover_traffic_rate": 2.0, "covers_disabled": True}
     alice, bob = await here.client("alice", **rates), await here.client("bob", provider=1, **rates)
     tcp = await stack.enter_async_context(served(alice, SocketType.TCP))
     websocket = await stack.enter_async_context(served(bob, SocketType.WEBSOCKET))
