@@ -7,7 +7,7 @@ client that sends at its two Poisson rates fills nine tenths of it on average.
 
 from typing import Final
 
-from kpclientd.traffic.tokens import BUCKET_CAP as CAPACITY
+from kpclientd.traffic.tokens import BUCKET_CAP
 from kpclientd.traffic.tokens import refill_interval as client_refill_interval
 
 FIRST_TOKENS: Final = 1
@@ -44,7 +44,7 @@ class TokenBucket:
         """Spend one token at `now` (monotonic seconds); False when there is none and the packet must be dropped."""
         gained = max(0, _nanoseconds(now) - self._counted_until) // self._interval
         self._counted_until += gained * self._interval  # whole intervals only: the rest counts towards the next
-        self._tokens = min(CAPACITY, self._tokens + gained)
+        self._tokens = min(BUCKET_CAP, self._tokens + gained)
         if self._tokens == 0:
             return False
         self._tokens -= 1

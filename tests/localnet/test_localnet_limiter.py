@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpclientd.localnet.limiter import CAPACITY, TokenBucket, refill_interval
+from kpclientd.localnet.limiter import TokenBucket, refill_interval
+from kpclientd.traffic.tokens import BUCKET_CAP
 
 LAMBDA_P = 0.001
 LAMBDA_L = 0.0005
@@ -32,7 +33,7 @@ def test_a_burst_after_some_seconds_passes_as_measured_on_the_reference(after: f
 
 def test_a_bucket_holds_no_more_than_its_capacity() -> None:
     bucket = TokenBucket(INTERVAL, now=0.0)
-    assert _passed(bucket, 2 * CAPACITY, now=1e6) == CAPACITY
+    assert _passed(bucket, 2 * BUCKET_CAP, now=1e6) == BUCKET_CAP
 
 
 def test_the_rest_of_an_interval_counts_towards_the_next_token() -> None:
