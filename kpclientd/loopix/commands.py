@@ -28,7 +28,15 @@ FAILED: Final = 1
 PANICKED: Final = 2
 NOT_STARTED: Final = 255
 
-DEFAULT_ID: Final = Option("--id", f"Id of the client to run (default {DEFAULT_ID})", "ID")
+DEFAULT_ID: Final = "Client"
+PROFILE_VARIABLE: Final = "LOOPIX_PROFILE"
+DIRECTORY_VARIABLE: Final = "LOOPIX_DIRECTORY"
+
+_GENERATIONS: Final = ", ".join(PROFILES)
+_PROFILE: Final = Option(
+    "--profile", f"Generation of the network: {_GENERATIONS} (default ${PROFILE_VARIABLE} or {DEFAULT.name})", "P"
+)
+_ID: Final = Option("--id", f"Id of the client to run (default {DEFAULT_ID})", "ID")
 _CUSTOM_CONFIG: Final = Option("--customCfg", "Path to the client's configuration file, wherever it is", "CUSTOMCFG")
 
 INIT: Final = Command(
