@@ -8,8 +8,10 @@ import ipaddress
 from typing import Final
 
 import httpx
+import trio
 
 from kpclientd.loopix.errors import DirectoryError
+from kpclientd.loopix.nodes import MAX_PORT
 
 STEP_SECONDS: Final = 10.0
 """For each step, such as connecting; what the whole may take is for the caller to say."""
@@ -36,7 +38,8 @@ class Directory:
             self._url = httpx.URL(url)
         except (httpx.InvalidURL, TypeError) as error:
             raise DirectoryError(f"{url!r} is not a URL: {error}") from None
-        if self._url.scheme not in ("http", "https") or not self._url.host:
+        is_web = self._url.scheme in ("http", "https") and self._url.host
+        if not is_web or (self._url.port or 0) > MAX_PORT:
             raise DirectoryError(f"{url!r} is not the http or https URL of a directory")
         self._certificates = httpx.create_ssl_context()
 
@@ -65,10 +68,14 @@ class Directory:
             if response.status_code != httpx.codes.OK:
                 raise DirectoryError(f"directory {self._url} answered with status {response.status_code}, expected 200")
             body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > MAX_TOPOLOGY:
-                    raise DirectoryError(f"directory {self._url} answered more than {MAX_TOPOLOGY} bytes")
+            # Cancelled rather than left, as generators within httpx are not closed otherwise.
+            with trio.CancelScope() as reading:
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > MAX_TOPOLOGY:
+                        reading.cancel()
+            if len(body) > MAX_TOPOLOGY:
+                raise DirectoryError(f"directory {self._url} answered more than {MAX_TOPOLOGY} bytes")
             return bytes(body)
 
 

@@ -10,11 +10,11 @@ import trio
 from kpclientd.loopix.client import LoopixClient
 from kpclientd.loopix.desk import Desk
 from kpclientd.loopix.errors import SocketFault
+from kpclientd.loopix.nodes import MAX_PORT
 from kpclientd.loopix.tcp_socket import TcpServer
 from kpclientd.loopix.websocket import WebSocketServer
 
 LOOPBACK: Final = "127.0.0.1"
-MAX_PORT: Final = 65535
 
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 

@@ -93,8 +93,10 @@ async def tcp_application(port: int, profile: Profile = DEFAULT) -> AsyncIterato
 
 @asynccontextmanager
 async def websocket_application(port: int, *, json: bool) -> AsyncIterator[WebSocketApplication]:
-    async with trio_websocket.open_websocket("127.0.0.1", port, "/mix", use_ssl=False) as socket:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+        socket = await trio_websocket.wrap_client_stream(nursery, stream, f"localhost:{port}", "/mix")
         yield WebSocketApplication(socket, json)
+        await socket.aclose()
 
 
 async def fetch_until(application: Application, count: int, seconds: float) -> list[bytes]:
