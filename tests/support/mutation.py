@@ -6,6 +6,7 @@ fails. The score is the share of mutants that were noticed; the others are print
 
 import argparse
 import importlib
+import itertools
 import os
 import random
 import resource
@@ -32,14 +33,25 @@ SUITE = ("tests/sphinx", "tests/wire/test_kems.py", "tests/wire/test_blake2xb.py
 LEFT_OUT = ("tests/sphinx/test_timing_statistics.py",)
 LATE = ("test_aez.py", "test_differential.py")
 """Run last, since they take long; and of the engines' many cases only the first ones are."""
+BROAD = ("test_packet_vectors.py", "test_packet_rejects.py", "test_kems.py", "test_geometry.py")
+"""Run early, since they notice most."""
+
 MANY_CASES = "tests/sphinx/test_differential.py::test_all_engines_agree_on_random_packets_replies_and_corruptions"
 
 SAMPLE = 200
+AT_A_TIME = 20
 WANTED_SCORE = 0.8
 SECONDS = 150
 MEMORY = 3 << 30
-LOADED_ONCE = ("pytest", "hypothesis", "cryptography.hazmat.primitives.asymmetric.mlkem", "nacl.bindings", "cbor2")
+LOADED_ONCE = ("pytest", "hypothesis.strategies", "cryptography.hazmat.primitives.asymmetric.mlkem", "nacl.bindings")
 """By the process that forks one for each mutant."""
+
+UNCHANGED = f"{MUTATED}/__init__.py"
+PASSED, FAILED, BROKEN = 0, (1, 2, 3), 70
+"""What pytest ends with: tests failed, could not be imported, or broke pytest itself."""
+
+HYPOTHESIS_PLUGIN = "_hypothesis_pytestplugin"
+_MOMENTS = itertools.count(1_000_000_000)
 
 NOTICED, UNNOTICED = "noticed", "not noticed"
 
@@ -61,42 +73,60 @@ def every_site(only: str) -> list[tuple[str, Site]]:
     return found
 
 
-def test_files(path: str) -> list[str]:
-    """The suite's files, those named after the module first, the slow ones last."""
+def test_files(path: str) -> tuple[list[str], list[str]]:
+    """The suite's files for a module: those that notice most or are named after it, then all others."""
     words = set(Path(path).stem.split("_"))
-
-    def order(file: Path) -> tuple[bool, bool, str]:
-        return file.name in LATE, not words & set(file.stem.split("_")), file.name
-
-    files = [
+    found = [
         file for name in SUITE for file in ([TOP / name] if name.endswith(".py") else (TOP / name).glob("test_*.py"))
     ]
-    kept = [file for file in files if file.relative_to(TOP).as_posix() not in LEFT_OUT]
-    return [file.relative_to(TOP).as_posix() for file in sorted(kept, key=order)]
+    first: list[str] = []
+    others: list[str] = []
+    for file in sorted(found, key=lambda file: (file.name in LATE, file.name)):
+        name = file.relative_to(TOP).as_posix()
+        if name not in LEFT_OUT:
+            named_alike = file.name not in LATE and words & set(file.stem.split("_"))
+            (first if named_alike or file.name in BROAD else others).append(name)
+    return first, others
 
 
 def copied_tree() -> Path:
     copy = Path(tempfile.mkdtemp(prefix="kpclientd-mutation-"))
     for name in COPIED:
         shutil.copytree(TOP / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(TOP / "pyproject.toml", copy)
+    (copy / "pytest.ini").write_text("[pytest]\npythonpath = .\nfilterwarnings = error\n")
     return copy
 
 
-def is_noticed(tree: Path, path: str, source: str | None) -> bool:
-    """Whether a test fails in `tree` with `source` in the place of the module at `path`."""
-    original = (tree / path).read_text()
-    if source is not None:
-        (tree / path).write_text(source)
+def is_noticed(tree: Path, changed: Mutant) -> bool:
+    """Whether a test fails in `tree` with the mutant in its module's place.
+
+    Raises:
+        RuntimeError: if the tests could not be run at all.
+    """
+    module = tree / changed.path
+    original = module.read_text()
+    _write(module, changed.source)
     child = os.fork()
     if child == 0:
         try:
-            _test(tree, path)
+            _test(tree, changed.path)
         finally:
-            os._exit(70)
+            os._exit(BROKEN)
     _, status = os.waitpid(child, 0)
-    (tree / path).write_text(original)
-    return status != 0
+    _write(module, original)
+    if os.WIFSIGNALED(status):  # no end, or too much memory
+        return True
+    code = os.WEXITSTATUS(status)
+    if code not in (PASSED, *FAILED):
+        raise RuntimeError(f"pytest ended with status {code} on {changed.path}:{changed.line}: {changed.what}")
+    return code != PASSED
+
+
+def _write(module: Path, source: str) -> None:
+    """Write a source with a time of its own, so that nobody takes the bytecode of another."""
+    module.write_text(source)
+    moment = next(_MOMENTS)
+    os.utime(module, (moment, moment))
 
 
 def _test(tree: Path, path: str) -> None:
@@ -108,14 +138,19 @@ def _test(tree: Path, path: str) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    sys.dont_write_bytecode = True
     sys.path[:] = [str(tree), *(entry for entry in sys.path if entry not in ("", str(TOP)))]
     for name in [name for name in sys.modules if name.split(".")[0] in COPIED]:
         del sys.modules[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # others take more time than many a test
     pytest = importlib.import_module("pytest")
-    arguments = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-seed=1", *test_files(path)]
+    arguments = ["-x", "-q", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    arguments += ["-p", HYPOTHESIS_PLUGIN, "--hypothesis-seed=1"]
     arguments += [f"--deselect={MANY_CASES}[{start}]" for start in range(AT_ONCE, CASES, AT_ONCE)]
-    os._exit(int(pytest.main(arguments)))
+    for files in test_files(path):
+        code = int(pytest.main([*arguments, *files]))
+        if code != PASSED:
+            break
+    os._exit(code)
 
 
 def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, bool, float]]:
@@ -127,7 +162,7 @@ def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, bool, float]]:
     try:
         for changed in batch:
             began = time.monotonic()
-            results.append((changed, is_noticed(tree, changed.path, changed.source), time.monotonic() - began))
+            results.append((changed, is_noticed(tree, changed), time.monotonic() - began))
     finally:
         shutil.rmtree(tree)
     return results
@@ -143,17 +178,15 @@ def main() -> int:
     found = every_site(options.only)
     chosen = random.Random(options.seed).sample(found, min(len(found), options.sample or len(found)))
     sample = [mutant(path, (TOP / path).read_text(), site) for path, site in chosen]
-    tree = copied_tree()
-    unchanged_fails = is_noticed(tree, f"{MUTATED}/__init__.py", None)
-    shutil.rmtree(tree)
-    if unchanged_fails:
-        print("the tests fail without any change", file=sys.stderr)
-        return 2
     print(f"{len(sample)} of {len(found)} mutants, seed {options.seed}", flush=True)
     began = time.monotonic()
-    batches = [sample[at : at + 5] for at in range(0, len(sample), 5)]
+    batches = [sample[at : at + AT_A_TIME] for at in range(0, len(sample), AT_A_TIME)]
     verdicts: Counter[str] = Counter()
+    unchanged = Mutant(UNCHANGED, 0, "nothing", (TOP / UNCHANGED).read_text())
     with get_context("spawn").Pool(options.processes) as pool:
+        if pool.apply(work, ([unchanged],))[0][1]:
+            print("the tests fail without any change", file=sys.stderr)
+            return 2
         for results in pool.imap_unordered(work, batches):
             for changed, noticed, seconds in results:
                 verdicts[NOTICED if noticed else UNNOTICED] += 1
