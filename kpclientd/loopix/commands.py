@@ -241,3 +241,7 @@ def _complain(text: str) -> None:
 _COMMANDS: Final[Mapping[str, tuple[Command, Callable[[Given], int]]]] = MappingProxyType(
     {command.name: (command, run) for command, run in ((INIT, _init), (RUN, _run), (SOCKET, _socket))}
 )
+
+
+if __name__ == "__main__":
+    sys.exit(console())
