@@ -32,8 +32,9 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 run: $(RUN)/.installed
 	@$(RUN)/bin/kpclientd demo $(if $(ONCE),--once)
 
+# One test waits for real epochs to pass: a process more than there are cores keeps them all busy meanwhile.
 test: check
-	$(TEST)/bin/python -m pytest $(ARGS)
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(expr $$(nproc) + 1) $(TEST)/bin/python -m pytest $(ARGS)
 
 check: $(TEST)/.installed
 	$(TEST)/bin/ruff format --check $(CHECKED)
