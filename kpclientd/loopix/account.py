@@ -14,6 +14,7 @@ from kpclientd.loopix.errors import LoopixError, NotRunning
 from kpclientd.loopix.exchange import Dial, exchange
 from kpclientd.loopix.inbox import Pulled, read_pulled
 from kpclientd.loopix.logs import CLIENT
+from kpclientd.loopix.loops import PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.registration import pull_packet, registration_packet, token_of
@@ -32,12 +33,14 @@ class Account:
     Args:
         own: the client, with its provider.
         provider: the provider.
-        dial: connects to it.
+        loops: tells them from messages.
+        dial: connects to the provider.
     """
 
-    def __init__(self, own: ClientConfig, provider: MixConfig, dial: Dial) -> None:
+    def __init__(self, own: ClientConfig, provider: MixConfig, loops: PlainLoops, dial: Dial) -> None:
         self._own = own
         self._provider = provider
+        self._loops = loops
         self._dial = dial
         self._token: bytes | None = None
         self._registered_at = -RENEW_SECONDS
@@ -84,4 +87,5 @@ class Account:
         """
         if self._token is None:
             raise NotRunning("the client is not registered yet")
-        return read_pulled(await exchange(self._dial, self._provider, pull_packet(self._token, self._own.public_key)))
+        answer = await exchange(self._dial, self._provider, pull_packet(self._token, self._own.public_key))
+        return read_pulled(answer, self._loops.is_cover)

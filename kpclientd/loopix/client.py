@@ -27,10 +27,11 @@ from kpclientd.loopix.fetcher import Fetcher, FetchStatistics
 from kpclientd.loopix.identity import Identity, load_identity
 from kpclientd.loopix.inbox import ReceiveBuffer
 from kpclientd.loopix.logs import CLIENT
-from kpclientd.loopix.loops import WANTED_SHARE, LoopWatch
+from kpclientd.loopix.loops import WANTED_SHARE, HardenedLoops, LoopWatch, PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.schedule import stream_rate
+from kpclientd.loopix.sealed import open_box
 from kpclientd.loopix.sender import Rates, Sender, SendStatistics
 from kpclientd.loopix.topology import Topology
 from kpclientd.loopix.view import Fetch, NetworkView
@@ -93,6 +94,7 @@ class LoopixClient:
         self._randomness = randomness or Randomness(os.urandom)
         self._view = NetworkView(fetch or Directory(config.topology_url).fetch)
         self._refreshing = Outage(log, "asking the directory")
+        self._loops = HardenedLoops(self._randomness.fork()) if config.hardened_loops else PlainLoops()
         self._watch = LoopWatch()
         self._received = ReceiveBuffer(config.receive_buffer)
         self._sender: Sender | None = None
@@ -197,6 +199,14 @@ class LoopixClient:
         """
         await self._running_sender().send(message, recipient)
 
+    def open_sealed(self, box: bytes) -> bytes:
+        """Return the message in a sealed box for this client; see `kpclientd.loopix.sealed`.
+
+        Raises:
+            SealedBoxError: if it is none, or was changed on its way.
+        """
+        return open_box(self._identity, box)
+
     def get_received_messages(self) -> list[bytes]:
         """Return what was received since the last time, in order, without waiting."""
         return self._received.take_all()
@@ -246,7 +256,7 @@ class LoopixClient:
         topology = await self._view.refresh()
         if self.provider is None:
             self.provider = topology.provider(self.config.provider_id).node
-        self._account = Account(self.own_details(), self.provider, self._dial)
+        self._account = Account(self.own_details(), self.provider, self._loops, self._dial)
         await self._account.register()
         while not (await self._view.refresh()).clients:
             await trio.sleep(WAIT_SECONDS)
@@ -260,7 +270,7 @@ class LoopixClient:
             covers=not config.covers_disabled,
         )
         composer = Composer(self.provider, config.profile, self._randomness.fork())
-        self._sender = Sender(composer, own, self._view, self._hand_over, rates, self._randomness)
+        self._sender = Sender(composer, own, self._loops, self._view, self._hand_over, rates, self._randomness)
         self._fetcher = Fetcher(self._account, self._received, self._on_covers, self._randomness)
         fetch_rate = stream_rate(config.fetch_message_rate)
         async with trio.open_nursery() as nursery:

@@ -68,6 +68,7 @@ class LoopixConfig:
         covers_disabled: whether the out queue is silent when nothing waits.
         allowed_origins: web origins, beside this machine's own, that may use the WebSocket. Not the reference's.
         receive_buffer: bytes of messages that wait for applications. Not the reference's.
+        hardened_loops: whether loops are made as long as messages, each with a content of its own. Not the reference's.
     """
 
     id: str
@@ -85,6 +86,7 @@ class LoopixConfig:
     covers_disabled: bool = False
     allowed_origins: tuple[str, ...] = ()
     receive_buffer: int = BUFFER_LIMIT
+    hardened_loops: bool = False
 
     @property
     def directory(self) -> Path:
@@ -197,6 +199,7 @@ def load_config(path: Path, profile: Profile = DEFAULT, *, home: Path | None = N
         covers_disabled=debug.boolean("rate_compliant_cover_messages_disabled"),
         allowed_origins=extensions.strings("allowed_origins"),
         receive_buffer=extensions.positive("receive_buffer", BUFFER_LIMIT),
+        hardened_loops=extensions.boolean("hardened_loops"),
     )
 
 
@@ -256,6 +259,8 @@ def _extensions(config: LoopixConfig) -> list[str]:
         lines += ["# web origins that may use the WebSocket", f"allowed_origins = [{origins}]"]
     if config.receive_buffer != BUFFER_LIMIT:
         lines += ["# bytes of messages that wait for applications", f"receive_buffer = {config.receive_buffer}"]
+    if config.hardened_loops:
+        lines += ["# make loops as long as messages, each with a content of its own", "hardened_loops = true"]
     return ["", "[extensions]", *lines] if lines else []
 
 

@@ -93,3 +93,7 @@ class NotRunning(LoopixError):
 
 class SocketFault(LoopixError):
     """The local socket cannot be opened."""
+
+
+class SealedBoxError(LoopixError):
+    """Bytes are no sealed box for this client."""

@@ -18,6 +18,7 @@ from kpclientd.loopix.errors import LoopixError, NotRunning
 from kpclientd.loopix.identity import Identity
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.profile import DEFAULT, Profile
+from kpclientd.loopix.sealed import seal
 from kpclientd.loopix.topology import Topology
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Topology",
     "client_config",
     "load_config",
+    "seal",
 ]
 
 Result = TypeVar("Result")
@@ -118,6 +120,10 @@ class BlockingLoopixClient:
             return self._call(self._client.get_received_messages)
         except NotRunning:
             return self._client.get_received_messages()
+
+    def open_sealed(self, box: bytes) -> bytes:
+        """Return the message in a sealed box for this client; see `LoopixClient.open_sealed`."""
+        return self._client.open_sealed(box)
 
     def own_details(self) -> ClientConfig:
         """Return what others need to know to send messages here.

@@ -16,8 +16,9 @@ from typing import Final
 import trio
 
 from kpclientd.loopix.composer import Composer
-from kpclientd.loopix.errors import ExchangeBroken, LoopixError, NotRunning, SendError, Unreachable
+from kpclientd.loopix.errors import ExchangeBroken, LoopixError, MessageTooLong, NotRunning, SendError, Unreachable
 from kpclientd.loopix.logs import CLIENT
+from kpclientd.loopix.loops import PlainLoops
 from kpclientd.loopix.nodes import ClientConfig
 from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.schedule import pause
@@ -78,6 +79,7 @@ class Sender:
     Args:
         composer: makes them.
         own: the client itself, to whom loops go.
+        loops: what they carry.
         view: the network.
         hand_over: gives a packet to the provider; raises Unreachable or ExchangeBroken.
         rates: of the streams.
@@ -88,6 +90,7 @@ class Sender:
         self,
         composer: Composer,
         own: ClientConfig,
+        loops: PlainLoops,
         view: NetworkView,
         hand_over: Callable[[bytes], Awaitable[object]],
         rates: Rates,
@@ -95,7 +98,8 @@ class Sender:
     ) -> None:
         self.statistics = SendStatistics()
         self._composer = composer
-        self._own = own
+        self._own = loops.recipient(own)
+        self._contents = loops
         self._view = view
         self._hand_over = hand_over
         self._rates = rates
@@ -115,6 +119,7 @@ class Sender:
         if self._rates.sending is None:
             raise SendError(_SENDING_IS_OFF)
         outgoing = self._pack(message, recipient)
+        self._contents.note_message(len(message))
         try:
             await self._entry.send(outgoing)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -193,12 +198,20 @@ class Sender:
 
     def _cover(self) -> bytes | None:
         try:
-            cover = self._composer.loop(self._view.topology, self._own)
+            cover = self._loop()
         except LoopixError as error:
             self._composing.failed(error)
             return None
         self._composing.worked()
         return cover
+
+    def _loop(self) -> bytes:
+        topology, contents = self._view.topology, self._contents
+        try:
+            return self._composer.loop(topology, self._own, contents.content())
+        except MessageTooLong as error:
+            # As long as a message that fits, as its recipient was described with fewer bytes
+            return self._composer.loop(topology, self._own, contents.content(error.limit))
 
     def _pack(self, message: bytes, recipient: ClientConfig) -> _Outgoing:
         topology = self._view.topology

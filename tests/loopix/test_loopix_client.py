@@ -16,10 +16,12 @@ from kpclientd.loopix.errors import (
     NoPath,
     NotRunning,
     ReservedMessage,
+    SealedBoxError,
     SendError,
     UnknownRecipient,
 )
 from kpclientd.loopix.nodes import ClientConfig, key_text
+from kpclientd.loopix.sealed import seal
 from kpclientd.loopix.topology import Topology
 from tests.loopix.world import World, until, world
 
@@ -314,3 +316,28 @@ async def test_a_block_s_own_error_leaves_it_as_it_was_raised(autojump_clock: tr
         with pytest.raises(ZeroDivisionError):
             async with here.make("alice", **QUIET).running():
                 raise ZeroDivisionError
+
+
+async def test_hardened_loops_do_not_show(autojump_clock: trio.abc.Clock) -> None:
+    async with world() as here:
+        alice, bob = await pair(here, hardened_loops=True)
+        for _ in range(20):
+            await alice.send_message(bytes(100), bob.own_details())
+        assert await receive(bob, 20) == [bytes(100)] * 20
+        await until(lambda: alice.fetch_statistics.covers > 20, 120)
+        assert alice.get_received_messages() == bob.get_received_messages() == []
+
+
+async def test_sealed_boxes_are_opened_by_their_recipient_alone(autojump_clock: trio.abc.Clock) -> None:
+    async with world() as here:
+        alice, bob = await pair(here)
+        await alice.send_message(seal(b"for bob", bob.own_details()), bob.own_details())
+        (box,) = await receive(bob, 1)
+        assert bob.open_sealed(box) == b"for bob" and b"for bob" not in box
+        for damaged in (box[:-1] + bytes([box[-1] ^ 1]), box[:10], b""):
+            with pytest.raises(SealedBoxError):
+                bob.open_sealed(damaged)
+        with pytest.raises(SealedBoxError):
+            alice.open_sealed(box)
+        with pytest.raises(UnknownRecipient):
+            seal(b"x", replace(bob.own_details(), public_key=b""))

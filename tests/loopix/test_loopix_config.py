@@ -169,8 +169,10 @@ def test_the_other_generation_s_key_for_the_home_directory_is_unknown(tmp_path: 
 
 
 def test_what_the_reference_does_not_know_stands_in_a_section_of_its_own(tmp_path: Path) -> None:
-    config = loaded(tmp_path, CLIENT + '[extensions]\nallowed_origins = ["https://a.example"]\nreceive_buffer = 5\n')
+    text = '[extensions]\nallowed_origins = ["https://a.example"]\nreceive_buffer = 5\nhardened_loops = true\n'
+    config = loaded(tmp_path, CLIENT + text)
     assert (config.allowed_origins, config.receive_buffer) == (("https://a.example",), 5)
+    assert config.hardened_loops and not loaded(tmp_path, CLIENT).hardened_loops
     assert loaded(tmp_path, CLIENT).receive_buffer == BUFFER_LIMIT
 
 

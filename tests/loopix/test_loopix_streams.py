@@ -14,7 +14,7 @@ from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.errors import Unreachable
 from kpclientd.loopix.fetcher import Fetcher
 from kpclientd.loopix.inbox import ReceiveBuffer
-from kpclientd.loopix.loops import LoopWatch
+from kpclientd.loopix.loops import HardenedLoops, LoopWatch, PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.profile import DEFAULT
@@ -50,9 +50,8 @@ async def no_directory() -> bytes:
 def sender(hand_over: Callable[[bytes], Awaitable[object]], rates: Rates) -> Sender:
     view = NetworkView(no_directory)
     view.load(Topology({}, (), ()))
-    return Sender(
-        Cheap(PROVIDER, DEFAULT, seeded(b"composer")), ALICE, view, hand_over, rates, seeded(b"pauses of streams")
-    )
+    composer = Cheap(PROVIDER, DEFAULT, seeded(b"composer"))
+    return Sender(composer, ALICE, PlainLoops(), view, hand_over, rates, seeded(b"pauses of streams"))
 
 
 async def record(rates: Rates, load: float, fail_each: int = 0) -> tuple[list[tuple[float, bytes]], Sender]:
@@ -129,7 +128,7 @@ async def test_pulls_are_exponential_and_rarer_while_the_provider_is_away(autoju
         await theirs.send_eof()  # no mail
         return ours
 
-    account = Account(ALICE, PROVIDER, dial)
+    account = Account(ALICE, PROVIDER, PlainLoops(), dial)
     account._token = b"token"  # as after a registration
     fetcher = Fetcher(account, ReceiveBuffer(), lambda covers: None, seeded(b"pulls"))
     async with trio.open_nursery() as nursery:
@@ -167,3 +166,17 @@ def test_an_outage_is_said_at_its_begin_each_hundred_failures_and_its_end(caplog
         "it failed (201 times in a row): no",
         "it works again after 250 failures",
     ]
+
+
+def test_hardened_loops_look_like_messages_and_are_known_again() -> None:
+    loops = HardenedLoops(seeded(b"loops"))
+    loops.note_message(100)
+    loops.note_message(3)
+    contents = [loops.content() for _ in range(200)]
+    assert len(set(contents)) == 200
+    assert {len(content) for content in contents} == {16, 100}
+    assert all(map(loops.is_cover, contents)) and loops.is_cover(b"LoopCoverMessage")
+    assert not loops.is_cover(bytes(100))
+    assert len(loops.content(longest=50)) <= 50
+    described = loops.recipient(ALICE)
+    assert (described.id, described.address) == (ALICE.id, "0.0.0.0:42")
