@@ -52,6 +52,7 @@ SKEW_TOLERATED: Final = 1 / 16
 """Of an epoch; a clock that is further off the gateway's is worth a warning."""
 
 SKEW_RESOLUTION_SECONDS: Final = 2.0
+"""The gateway tells whole seconds: a difference of less than two may be none."""
 
 TIMER_RESOLUTION_SECONDS: Final = 1.0
 """How late a timer may be noticed that was set after the timer task went to sleep; all are of tens of seconds."""
@@ -219,10 +220,9 @@ class Daemon:
         self._broadcast(self._status())
 
     def _mind_clock_skew(self, skew: float) -> None:
-        if abs(skew) > SKEW_TOLERATED * self.clock.period:
+        if abs(skew) > max(SKEW_TOLERATED * self.clock.period, SKEW_RESOLUTION_SECONDS):
             log.warning("This machine's clock is %+.0f s off the gateway's; epochs and routes go wrong by that.", skew)
         if self.config.debug.enable_time_sync:
-            # The gateway tells whole seconds: a difference of less than two may be none.
             self._clock_correction = skew if abs(skew) >= SKEW_RESOLUTION_SECONDS else 0.0
 
     def _on_document(self, verified: VerifiedDocument) -> None:
