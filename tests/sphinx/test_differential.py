@@ -16,6 +16,11 @@ def test_all_engines_agree_on_random_packets_replies_and_corruptions(start: int)
         check(SEED, number)
 
 
+def test_where_there_is_a_compiled_engine_there_is_the_portable_one() -> None:
+    pytest.importorskip("sphinx.native._engine")
+    assert "portable" in engine_names()
+
+
 def test_engines_that_differ_are_told_apart() -> None:
     if len(engine_names()) < 2:
         pytest.skip("only one engine works here")

@@ -47,8 +47,8 @@ LOADED_ONCE = ("pytest", "hypothesis.strategies", "cryptography.hazmat.primitive
 """By the process that forks one for each mutant."""
 
 UNCHANGED = f"{MUTATED}/__init__.py"
-PASSED, FAILED, BROKEN = 0, (1, 2, 3), 70
-"""What pytest ends with: tests failed, could not be imported, or broke pytest itself."""
+PASSED, FAILED, BROKEN = 0, (1, 2, 3, 4), 70
+"""What pytest ends with: tests failed, could not be imported, broke pytest itself, or could not even be set up."""
 
 HYPOTHESIS_PLUGIN = "_hypothesis_pytestplugin"
 _MOMENTS = itertools.count(1_000_000_000)
