@@ -3,7 +3,8 @@
 import logging
 from typing import Final
 
-REMINDER_FAILURES: Final = 100
+REMINDER_FACTOR: Final = 10
+"""After the first failure the tenth is said aloud, then the hundredth, and so on."""
 
 
 class Outage:
@@ -16,13 +17,17 @@ class Outage:
 
     def __init__(self, log: logging.Logger, what: str) -> None:
         self.failures = 0
+        self._reminder = 1
         self._log = log
         self._what = what
 
     def failed(self, fault: Exception) -> None:
-        """Count a failure; the first, and then every hundredth, is said aloud."""
-        level = logging.DEBUG if self.failures % REMINDER_FAILURES else logging.WARNING
+        """Count a failure; few of many are said aloud."""
         self.failures += 1
+        level = logging.DEBUG
+        if self.failures == self._reminder:
+            level = logging.WARNING
+            self._reminder *= REMINDER_FACTOR
         again = f" ({self.failures} times in a row)" if self.failures > 1 else ""
         self._log.log(level, "%s failed%s: %s", self._what, again, fault)
 
@@ -31,5 +36,5 @@ class Outage:
         if not self.failures:
             return False
         self._log.info("%s works again after %d failures", self._what, self.failures)
-        self.failures = 0
+        self.failures, self._reminder = 0, 1
         return True

@@ -152,7 +152,7 @@ def test_the_watch_tells_the_share_of_loops_that_come_back() -> None:
     assert watch.end_period() is None
 
 
-def test_an_outage_is_said_at_its_begin_each_hundred_failures_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_said_at_its_begin_ever_more_rarely_and_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("loopix.test")
     caplog.set_level(logging.INFO)
     outage = Outage(log, "it")
@@ -162,8 +162,8 @@ def test_an_outage_is_said_at_its_begin_each_hundred_failures_and_its_end(caplog
     assert outage.worked() and not outage.worked()
     assert caplog.messages == [
         "it failed: no",
-        "it failed (101 times in a row): no",
-        "it failed (201 times in a row): no",
+        "it failed (10 times in a row): no",
+        "it failed (100 times in a row): no",
         "it works again after 250 failures",
     ]
 
