@@ -40,6 +40,7 @@ def test_each_kind_of_code_has_its_changes(source: str, expected: list[str]) -> 
         "@dataclass(frozen=True)\nclass C: ...",
         "from a import b",
         "__all__ = [1]",
+        "x = zip(a, b, strict=True)",
         "Item = TypeVar('Item', bound=f(1 + 1))",
         "if __name__ == '__main__':\n    main(1 + 1)",
     ],

@@ -33,6 +33,14 @@ def test_an_endless_output_is_the_same_in_whatever_pieces_it_is_read() -> None:
     assert b"".join(read(length) for length in (0, 1, 63, 64, 72)) == blake2xb_reader(b"m")(200)
 
 
+def test_an_endless_output_goes_on_in_blocks_that_differ() -> None:
+    # Pinned where the keys of CTIDH, which take more than two blocks of it, were those of the reference.
+    digest = hashlib.sha256(blake2xb_reader(b"m")(300))
+    assert digest.hexdigest() == "1ff6a4ecdd8c8b26b6e64a9df2a46f6750f963fada5b3760e0ccc8a26b3ca17d"
+    read = blake2xb_reader(b"m")
+    assert len({read(64) for _ in range(5)}) == 5
+
+
 def test_a_long_key_and_an_empty_output_are_refused() -> None:
     with pytest.raises(KeyLengthError, match="65 bytes"):
         blake2xb(b"", key=bytes(65), length=1)
