@@ -4,13 +4,14 @@ Each packet is a task that sleeps out the delays; what the nodes do with it is t
 gateway and first mix, and again where a reply reaches its gateway, the faults have their say.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVarTuple, Unpack
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVarTuple
 
 import trio
 
 from kpclientd.localnet.counters import Counters, DropReason, Event
 from kpclientd.localnet.faults import Faults
+from kpclientd.localnet.journeys import Journeys
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
 from sphinx.types import NodeId, RecipientId, SurbId
@@ -47,7 +48,6 @@ class Transit:
         counters: Counters,
         unix: Callable[[], float],
     ) -> None:
-        self.in_flight = 0
         self._nodes = nodes
         self._gateway = gateway
         self._services = services
@@ -55,14 +55,16 @@ class Transit:
         self._faults = faults
         self._counters = counters
         self._unix = unix
-        self._nursery: trio.Nursery | None = None
+        self._journeys = Journeys(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry packets until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        await self._journeys.run(task_status=task_status)
+
+    @property
+    def in_flight(self) -> int:
+        """Packets under way."""
+        return self._journeys.in_flight
 
     def inject(self, packet: bytes) -> None:
         """Take a packet from a client."""
@@ -85,7 +87,7 @@ class Transit:
             packet = self._faults.flip_a_bit(packet)
         due = arrived + outcome.delay_ms / _MILLISECONDS_PER_SECOND
         for _ in range(self._copies()):
-            self._start(self._travel, outcome.next_hop, packet, due + self._faults.extra_delay())
+            self._journeys.start(self._travel, outcome.next_hop, packet, due + self._faults.extra_delay())
 
     async def _travel(self, place: NodeId, packet: bytes, due: float) -> None:
         while True:
@@ -124,7 +126,7 @@ class Transit:
         for _ in range(self._copies()):
             wait = self._faults.extra_delay()
             if wait > 0:
-                self._start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
+                self._journeys.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
             else:
                 self._deliver(reply.recipient, reply.surb_id, payload)
 
@@ -137,16 +139,3 @@ class Transit:
             return 1
         self._counters.add(Event.FAULT_DUPLICATES)
         return 2
-
-    def _start(self, journey: Callable[[Unpack[Arguments]], Awaitable[None]], *arguments: *Arguments) -> None:
-        if self._nursery is None or self.in_flight >= MAX_IN_FLIGHT:
-            self._counters.add(DropReason.IN_FLIGHT_LIMIT)
-            return
-        self.in_flight += 1
-        self._nursery.start_soon(self._counted, journey, *arguments)
-
-    async def _counted(self, journey: Callable[[Unpack[Arguments]], Awaitable[None]], *arguments: *Arguments) -> None:
-        try:
-            await journey(*arguments)
-        finally:
-            self.in_flight -= 1

@@ -1,11 +1,11 @@
 """Packets on their way from node to node, each a task that waits out its delay and then dials the next hop."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 import trio
 
+from kpclientd.localnet.journeys import Journeys
 from kpclientd.loopix.double.counters import Counters, DropReason, Event
 from kpclientd.loopix.double.faults import Faults
 from kpclientd.loopix.double.outcomes import Forward, Store
@@ -32,22 +32,23 @@ class Carrier:
     """
 
     def __init__(self, dial: Dial, faults: Faults, counters: Counters) -> None:
-        self.in_flight = 0
         self._dial = dial
         self._faults = faults
         self._counters = counters
-        self._nursery: trio.Nursery | None = None
+        self._journeys = Journeys(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry packets until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        await self._journeys.run(task_status=task_status)
+
+    @property
+    def in_flight(self) -> int:
+        """Packets under way."""
+        return self._journeys.in_flight
 
     def forward(self, outcome: Forward) -> None:
         """Let a packet set out for its next hop."""
-        self._start(partial(self._travel, outcome))
+        self._journeys.start(partial(self._travel, outcome))
 
     def store(self, provider: Provider, outcome: Store) -> None:
         """Let a packet come to its end at `provider`."""
@@ -65,7 +66,7 @@ class Carrier:
         for _ in range(copies):
             wait = outcome.delay + self._faults.extra_delay()
             if wait > 0:
-                self._start(partial(self._arrive, provider, outcome.inbox, packet, wait))
+                self._journeys.start(partial(self._arrive, provider, outcome.inbox, packet, wait))
             else:
                 self._put(provider, outcome.inbox, packet)
 
@@ -93,16 +94,3 @@ class Carrier:
 
     def _put(self, provider: Provider, inbox: str, packet: bytes) -> None:
         self._counters.add(provider.store(inbox, packet) or Event.PACKETS_STORED)
-
-    def _start(self, journey: Callable[[], Awaitable[None]]) -> None:
-        if self._nursery is None or self.in_flight >= MAX_IN_FLIGHT:
-            self._counters.add(DropReason.IN_FLIGHT_LIMIT)
-            return
-        self.in_flight += 1
-        self._nursery.start_soon(self._counted, journey)
-
-    async def _counted(self, journey: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await journey()
-        finally:
-            self.in_flight -= 1
