@@ -5,7 +5,7 @@ gateway and first mix, and again where a reply reaches its gateway, the faults h
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVarTuple
+from typing import Final
 
 import trio
 
@@ -20,8 +20,6 @@ MAX_IN_FLIGHT: Final = 16384
 """Packets under way at once; a bound on memory (some 4 kB each)."""
 
 _MILLISECONDS_PER_SECOND: Final = 1000
-
-Arguments = TypeVarTuple("Arguments")
 
 
 class Transit:
