@@ -1,32 +1,52 @@
 """What is in flight, when to send it again, and when to give it up.
 
-The floor between the packet core and the daemon: pure state machines. Time is a number handed in (monotonic
-seconds), randomness an argument, and what happened comes back as events.
+The layer between the packet core and the daemon: state machines without I/O. Time is a number handed in (monotonic
+seconds), randomness an argument, and what happened comes back as one stream of events.
 """
 
-from arq.engine import Engine, Policy, Statistics
-from arq.entry import Entry, Kind, State
-from arq.errors import ArqError, SurbIdInUse, TooManyInFlight
-from arq.events import Answered, Collected, Due, Event, Exhausted
-from arq.message import AppId, Message
+from arq.engine import (
+    Collected,
+    Engine,
+    Event,
+    GaveUp,
+    MessageRefused,
+    MessageSent,
+    ReplyDrop,
+    ReplyReceived,
+    SlotWanted,
+)
+from arq.errors import ArqError, RecordError, SurbIdInUse, TooManyInFlight, TooMuchHeld
+from arq.operations import AppId, Input, Kind, Message, Operation, Policy, State
+from arq.records import OperationRecord, SurbRecord
+from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 
 __all__ = [
-    "Answered",
     "AppId",
     "ArqError",
     "Collected",
-    "Due",
     "Engine",
-    "Entry",
     "Event",
-    "Exhausted",
+    "GaveUp",
+    "Input",
     "Kind",
     "Message",
+    "MessageRefused",
+    "MessageSent",
+    "Operation",
+    "OperationRecord",
     "Policy",
+    "RecordError",
+    "ReplyDrop",
+    "ReplyReceived",
+    "SlotWanted",
     "State",
-    "Statistics",
+    "Surb",
+    "SurbEnd",
     "SurbIdInUse",
+    "SurbRecord",
+    "SurbTable",
     "TimerQueue",
     "TooManyInFlight",
+    "TooMuchHeld",
 ]

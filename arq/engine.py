@@ -1,292 +1,411 @@
-"""The engine: every message that is accepted ends exactly once, answered, given up or cancelled.
+"""Keeps every operation from its acceptance to its one end, and the SURBs that are out for them.
 
-It knows nothing of packets or sockets. The daemon accepts messages into it, tells it what was sent with which SURB
-keys, hands it what the gateway delivers, and calls it when a timer is due; it answers with events. Retransmissions
-are never sent from here: they come back as `Due`, and wait for a slot of the Poisson clock like everything else, so
-that what is sent when never depends on a reply.
+The contract is aioquic's: things that happen are told by method calls that carry the time, `next_timer` says when
+`handle_timers` has something to do, and all that follows comes out of `next_event`, in one order. The engine knows
+nothing of packets, sockets or queues: whoever drives it puts an operation that wants a slot into its application's
+queue, and tells what became of its packet.
 
-Sources: the Katzenpost client daemon's ARQ; for the plain-message ARQ of the older thin clients, their protocol.
+What an operation does is decided by `arq.operations`, which reply belongs to it by `arq.surbs`; here they are joined,
+bounded, and kept balanced: `operation ended` and `no SURB of it is out` are one step.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+import enum
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from arq.entry import Entry, Kind, State
-from arq.errors import SurbIdInUse, TooManyInFlight
-from arq.events import Answered, Collected, Due, Event, Exhausted
-from arq.message import AppId, Message
+from arq.errors import TooManyInFlight, TooMuchHeld
+from arq.operations import Action, AppId, Input, Kind, Message, Operation, Policy, State
+from arq.records import OperationRecord, SurbRecord
+from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 from sphinx.errors import SphinxError
 from sphinx.randomness import Randomness
-from sphinx.types import SURB_ID_LENGTH, SurbId
+from sphinx.types import SurbId
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How long to wait for what.
+class SlotWanted:
+    """An operation belongs into its owner's queue; `again` if it is a retransmission."""
 
-    Attributes:
-        round_trip_slop: seconds past a packet's estimated arrival after which a reliable message is sent again. The
-            reference waits as long; a reply never comes later on a network that works.
-        collected_after: seconds past the first packet's estimated arrival at which a reliable message ends for good.
-            Old daemons gave up after three retransmissions instead, and collected at this time all the same; at a
-            loss of one packet in five that fails one message in fifty, so only the time counts here.
-        reply_kept: seconds past its estimated arrival for which a plain message's reply is still accepted.
-        decoy_kept: the same for a loop decoy.
-        postponed: seconds until a retransmission that could not be composed is tried again.
-        most_per_owner: entries that one application may have at once.
-    """
-
-    round_trip_slop: float = 20.0
-    collected_after: float = 300.0
-    reply_kept: float = 300.0
-    decoy_kept: float = 60.0
-    postponed: float = 1.0
-    most_per_owner: int = 4096
+    operation: Operation
+    again: bool
 
 
-@dataclass(slots=True)
-class Statistics:
-    """Counts since the start. Every SURB id that was created has one end:
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """A message's first packet left; `eta` is seconds from then to the estimated reply."""
 
-    created = delivered + decoys_returned + rotated + forgotten + cancelled + those in flight.
-    """
-
-    created: int = 0
-    delivered: int = 0
-    decoys_returned: int = 0
-    rotated: int = 0
-    forgotten: int = 0
-    cancelled: int = 0
-    unmatched: int = 0
-    undecryptable: int = 0
-    retransmissions: int = 0
-    exhausted: int = 0
+    owner: AppId
+    message_id: bytes | None
+    surb_id: SurbId | None
+    eta: float
 
 
-_COLLECTION: Final = "collection"
+@dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """A message will never leave, and why."""
+
+    owner: AppId
+    message_id: bytes | None
+    surb_id: SurbId | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyReceived:
+    """A message's reply came: `payload` is `forward_payload_length` bytes, zero padded."""
+
+    owner: AppId
+    message_id: bytes | None
+    surb_id: SurbId
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A reliable message's time is over, and no reply came."""
+
+    owner: AppId
+    message_id: bytes | None
+    surb_id: SurbId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Nothing more will ever be said of this reliable message."""
+
+    owner: AppId
+    message_id: bytes | None
+
+
+Event = SlotWanted | MessageSent | MessageRefused | ReplyReceived | GaveUp | Collected
+
+
+class ReplyDrop(enum.Enum):
+    """Why what the gateway delivered was thrown away."""
+
+    UNMATCHED = "reply to no SURB that is out"
+    UNDECRYPTABLE = "reply that does not decrypt"
+
+
+_SURB_ENDS: Mapping[Input, SurbEnd] = {
+    Input.RECALLED: SurbEnd.FAILED,
+    Input.REFUSED: SurbEnd.FAILED,
+    Input.REPLIED: SurbEnd.DELIVERED,
+    Input.CANCELLED: SurbEnd.CANCELLED,
+    Input.EXPIRED: SurbEnd.COLLECTED,
+    Input.LAPSED: SurbEnd.COLLECTED,
+}
 
 
 class Engine:
-    """All messages that wait or are in flight.
+    """All operations.
 
     Args:
         open_reply: takes SURB keys and a delivered payload and returns the answer, or raises `SphinxError`.
         randomness: chooses SURB ids.
-        policy: the times above.
+        policy: times and bounds.
     """
 
     def __init__(
         self, open_reply: Callable[[bytes, bytes], bytes], randomness: Randomness, policy: Policy | None = None
     ) -> None:
+        self.policy = policy or Policy()
+        self.surbs: SurbTable[Operation] = SurbTable(randomness)
+        self.drops: Counter[ReplyDrop] = Counter()
+        self.retransmissions = 0
+        self.decoys_returned = 0
         self._open_reply = open_reply
-        self._randomness = randomness
-        self._policy = policy or Policy()
-        self._by_surb_id: dict[SurbId, Entry] = {}
-        self._by_owner: dict[AppId, set[Entry]] = {}
-        self._timers: TimerQueue[Entry | tuple[str, Entry]] = TimerQueue()
-        self.statistics = Statistics()
+        self._by_number: dict[int, Operation] = {}
+        self._by_owner: dict[AppId, dict[int, Operation]] = {}
+        self._bytes_by_owner: Counter[AppId] = Counter()
+        self._states: Counter[tuple[Kind, State]] = Counter()
+        self._timers: TimerQueue[Operation] = TimerQueue()
+        self._events: deque[Event] = deque()
+        self._next_number = 1
 
-    # -- what the application wants
+    # -- what applications want
 
-    def accept(self, message: Message) -> Entry:
-        """Take responsibility for `message`; the entry then waits for a slot.
+    def accept(self, message: Message) -> Operation:
+        """Take responsibility for `message`, which wants a slot from now on.
 
         Raises:
-            SurbIdInUse: if its SURB id is another waiting message's, of whatever application.
-            TooManyInFlight: if its owner has `most_per_owner` entries.
+            SurbIdInUse: if its SURB id is another's, of whatever application.
+            TooManyInFlight: if its owner has as many operations, or bytes, as one may.
+            TooMuchHeld: if all owners together have.
         """
-        owned = self._by_owner.get(message.owner, set())
-        if len(owned) >= self._policy.most_per_owner:
-            raise TooManyInFlight(f"{len(owned)} messages are waiting or in flight; wait for their replies")
-        if message.surb_id is not None and message.surb_id in self._by_surb_id:
-            raise SurbIdInUse("surbid is in use by a message that is still in flight; choose a fresh one")
-        entry = Entry(Kind.RELIABLE if message.reliable else Kind.PLAIN, message, surb_id=message.surb_id)
-        self._by_owner.setdefault(message.owner, set()).add(entry)
-        if entry.surb_id is not None:
-            self._by_surb_id[entry.surb_id] = entry
-        return entry
+        kind = Kind.RELIABLE if message.reliable else Kind.PLAIN if message.with_surb else Kind.ONE_WAY
+        operation = self._new(kind, message)
+        self._check_bounds(message.owner, operation.size)
+        if message.surb_id is not None:
+            self.surbs.reserve(message.surb_id, operation)
+        self._add(operation)
+        self._events.append(SlotWanted(operation, again=False))
+        return operation
 
-    def new_decoy(self) -> Entry:
-        """An entry for a loop decoy, to be sent at once."""
-        return Entry(Kind.DECOY)
-
-    def surb_id_for(self, entry: Entry) -> SurbId:
-        """The SURB id to compose the entry's next packet with: the application's own, or a fresh one each time."""
-        if entry.kind is Kind.PLAIN and entry.surb_id is not None:
-            return entry.surb_id
-        while True:
-            surb_id = SurbId(self._randomness.bytes(SURB_ID_LENGTH))
-            if surb_id not in self._by_surb_id:
-                return surb_id
-
-    # -- what became of it
-
-    def sent(self, entry: Entry, surb_id: SurbId, surb_keys: bytes, eta: float, now: float) -> None:
-        """A packet of `entry` left.
-
-        Args:
-            entry: not yet ended; a call for one that has ended changes nothing.
-            surb_id: what `surb_id_for` gave for this packet.
-            surb_keys: the SURB's decryption keys.
-            eta: seconds from now to the estimated arrival of its reply.
-            now: monotonic seconds.
-        """
-        if entry.state is State.ENDED:
-            return
-        if entry.transmissions:
-            self.statistics.retransmissions += 1
-        self.statistics.rotated += bool(entry.surb_keys)
-        if entry.surb_id is not None:
-            self._by_surb_id.pop(entry.surb_id, None)
-        entry.surb_id, entry.surb_keys = surb_id, surb_keys
-        entry.state = State.IN_FLIGHT
-        entry.transmissions += 1
-        self._by_surb_id[surb_id] = entry
-        self.statistics.created += 1
-        self._arm(entry, eta, now)
-
-    def recall(self, entry: Entry) -> None:
-        """The packet that the last `sent` announced did not leave after all (the link broke): the entry waits again.
-
-        One that has ended meanwhile, or was not announced, stays as it is.
-        """
-        if not entry.surb_keys:
-            return
-        self._withdraw(entry)
-        entry.transmissions -= 1
-        self._timers.cancel(entry)
-        if entry.kind is Kind.DECOY:
-            self._end(entry)
-        elif entry.transmissions:
-            self.statistics.retransmissions -= 1
-            entry.state = State.DUE
-        else:
-            entry.state = State.WAITING
-            entry.expires = None
-            self._timers.cancel((_COLLECTION, entry))
-
-    def sent_without_surb(self, entry: Entry) -> None:
-        """A packet that nobody will answer left: the entry ends."""
-        self._end(entry)
-
-    def abandon(self, entry: Entry) -> None:
-        """The entry cannot be sent, and its owner has been told why: it ends."""
-        self._withdraw(entry)
-        self._end(entry)
-
-    def postpone(self, entry: Entry, now: float) -> None:
-        """A retransmission cannot be composed at present: it is due again a little later (`now`: monotonic seconds)."""
-        if entry.state is State.DUE:
-            self._timers.set(entry, now + self._policy.postponed)
+    def new_decoy(self) -> Operation:
+        """A loop decoy, to be sent at once; whoever asked for it need not send it."""
+        return self._new(Kind.DECOY, None)
 
     def cancel_owner(self, owner: AppId) -> None:
-        """The application is gone for good: everything of its ends, silently."""
-        for entry in tuple(self._by_owner.get(owner, ())):
-            self._withdraw(entry)
-            self._timers.cancel((_COLLECTION, entry))
-            self._end(entry)
+        """The application is gone for good: all of its operations end, without a word."""
+        for operation in self.owned_by(owner):
+            self._apply(operation, Input.CANCELLED, 0.0)
 
-    def on_message(self, surb_id: SurbId, payload: bytes) -> Answered | None:
+    def reassign(self, owner: AppId, new_owner: AppId) -> None:
+        """What belongs to `owner` belongs to `new_owner` from now on: both were one application."""
+        for operation in self.owned_by(owner):
+            self._disown(operation)
+            operation.owner = new_owner
+            self._own(operation, new_owner)
+
+    # -- what became of packets
+
+    def surb_id_for(self, operation: Operation) -> SurbId:
+        """The SURB id to compose the next packet with: the application's own, or a fresh one each time."""
+        chosen = operation.message.surb_id if operation.message is not None else None
+        return chosen if chosen is not None else self.surbs.fresh_id()
+
+    def departs(self, operation: Operation, surb_id: SurbId | None, keys: bytes, eta: float, now: float) -> bool:
+        """A packet of `operation` is about to be written.
+
+        Args:
+            operation: one that wants a slot, or a new decoy.
+            surb_id: what `surb_id_for` gave for this packet, or None for a packet without SURB.
+            keys: the SURB's decryption keys.
+            eta: seconds from now to the estimated arrival of its reply.
+            now: monotonic seconds.
+
+        Returns:
+            False if the operation has ended or is under way meanwhile: the packet is nothing but cover then.
+        """
+        if not operation.wants_slot:
+            return False
+        if operation.is_cover:
+            self._add(operation)
+        previous = operation.surb_id
+        if previous is not None:
+            self.surbs.end(previous, operation, SurbEnd.ROTATED)
+        operation.surb_id, operation.eta = surb_id, eta
+        self.retransmissions += operation.state is State.DUE
+        self._apply(operation, Input.DEPARTS, now)
+        if surb_id is not None:
+            life = self.policy.surb_life(operation.kind)
+            lapses_at = operation.expires_at if operation.expires_at is not None else now + eta + life
+            self.surbs.put(Surb(surb_id, keys, operation, lapses_at))
+        return True
+
+    def left(self, operation: Operation, now: float) -> None:
+        """The packet that departed is written."""
+        self._apply(operation, Input.LEFT, now)
+
+    def recalled(self, operation: Operation, now: float) -> None:
+        """The packet that departed was not written: the link broke."""
+        again = operation.state is State.LEAVING_AGAIN
+        if operation.state not in (State.LEAVING, State.LEAVING_AGAIN):
+            return
+        self.retransmissions -= again
+        if operation.surb_id is not None:
+            self.surbs.end(operation.surb_id, operation, SurbEnd.FAILED)
+        self._apply(operation, Input.RECALLED, now)
+
+    def refused(self, operation: Operation, reason: str, now: float) -> None:
+        """No packet can be made of it; `reason` is for its application."""
+        self._apply(operation, Input.REFUSED, now, reason=reason)
+
+    def receive(self, surb_id: SurbId, payload: bytes, now: float) -> None:
         """The gateway delivered `payload` for `surb_id`.
 
-        A SURB id is good for one reply. One that matches nothing (a repeated delivery, a reply to a packet that has
-        been sent again since) and one that does not decrypt are counted and change nothing.
+        A SURB is good for one reply. What matches none (a repeated delivery, a reply to a packet that has been sent
+        again since) and what does not decrypt is counted and changes nothing.
         """
-        entry = self._by_surb_id.get(surb_id)
-        if entry is None or not entry.surb_keys:
-            self.statistics.unmatched += 1
-            return None
+        surb = self.surbs.find(surb_id)
+        if surb is None:
+            self.drops[ReplyDrop.UNMATCHED] += 1
+            return
         try:
-            answer = self._open_reply(entry.surb_keys, payload)
+            answer = self._open_reply(surb.keys, payload)
         except SphinxError:
-            self.statistics.undecryptable += 1
-            return None
-        message = entry.message
-        if message is None:
-            self.statistics.decoys_returned += 1
-            self._end(entry)
-            return None
-        self.statistics.delivered += 1
-        self._end(entry)
-        return Answered(message.owner, message.message_id, surb_id, answer)
+            self.drops[ReplyDrop.UNDECRYPTABLE] += 1
+            return
+        operation = surb.holder
+        self.surbs.end(surb_id, operation, SurbEnd.DELIVERED)
+        self.decoys_returned += operation.is_cover
+        self._apply(operation, Input.REPLIED, now, payload=answer)
 
-    # -- time
+    # -- time and events
 
     def next_timer(self) -> float | None:
         """Monotonic seconds at which `handle_timers` has something to do, or None."""
-        return self._timers.next()
+        timers = (self._timers.next(), self.surbs.next_timer())
+        return min((timer for timer in timers if timer is not None), default=None)
 
-    def handle_timers(self, now: float) -> list[Event]:
-        """Do what is due at `now` (monotonic seconds) and return what happened."""
-        events: list[Event] = []
-        for key in self._timers.pop_due(now):
-            if isinstance(key, tuple):
-                events += self._collect(key[1])
-            elif key.kind is Kind.RELIABLE:
-                key.state = State.DUE
-                events.append(Due(key))
-            else:
-                self.statistics.forgotten += 1
-                self._end(key)
-        return events
+    def handle_timers(self, now: float) -> None:
+        """Do what is due at `now` (monotonic seconds)."""
+        for operation in self._timers.pop_due(now):
+            due = operation.due_input(now)
+            if due is not None:
+                self._apply(operation, due, now)
+        for surb in self.surbs.lapsed(now):
+            self.surbs.end(surb.surb_id, surb.holder, SurbEnd.COLLECTED)
+            self._apply(surb.holder, Input.LAPSED, now)
+
+    def next_event(self) -> Event | None:
+        """What happened next, once each; None when all has been told."""
+        return self._events.popleft() if self._events else None
 
     # -- what can be seen
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(tuple(self._by_number.values()))
+
+    def find(self, number: int) -> Operation | None:
+        """The operation of that number, if it has not ended."""
+        return self._by_number.get(number)
+
+    def owned_by(self, owner: AppId) -> tuple[Operation, ...]:
+        """The operations of an application, oldest first."""
+        return tuple(self._by_owner.get(owner, {}).values())
+
+    def bytes_of(self, owner: AppId) -> int:
+        """Bytes that an application's operations take."""
+        return self._bytes_by_owner[owner]
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes that all operations take."""
+        return self._bytes_by_owner.total()
+
+    @property
+    def states(self) -> Mapping[tuple[Kind, State], int]:
+        """How many operations of which kind are where."""
+        return {key: count for key, count in self._states.items() if count}
 
     @property
     def in_flight(self) -> int:
         """Messages of applications that were sent and still await a reply."""
-        return sum(entry.state in (State.IN_FLIGHT, State.DUE) for owned in self._by_owner.values() for entry in owned)
+        underway = (State.IN_FLIGHT, State.DUE, State.LEAVING_AGAIN)
+        return sum(n for (kind, state), n in self._states.items() if kind is not Kind.DECOY and state in underway)
 
-    @property
-    def awaited_surb_ids(self) -> int:
-        """SURB ids to which a reply is accepted, those of decoys too."""
-        return sum(bool(entry.surb_keys) for entry in self._by_surb_id.values())
+    # -- records
 
-    def _arm(self, entry: Entry, eta: float, now: float) -> None:
-        policy = self._policy
-        match entry.kind:
-            case Kind.RELIABLE:
-                if entry.expires is None:
-                    entry.expires = now + eta + policy.collected_after
-                    self._timers.set((_COLLECTION, entry), entry.expires)
-                self._timers.set(entry, now + eta + policy.round_trip_slop)
-            case Kind.PLAIN:
-                self._timers.set(entry, now + eta + policy.reply_kept)
-            case Kind.DECOY:
-                self._timers.set(entry, now + eta + policy.decoy_kept)
+    def records(self, offset: float) -> tuple[OperationRecord, ...]:
+        """All operations as plain data; `offset` is Unix time less monotonic time (seconds)."""
+        return tuple(self._record(operation, offset) for operation in self)
 
-    def _collect(self, entry: Entry) -> list[Event]:
-        message = entry.message
+    def restore(self, records: tuple[OperationRecord, ...], offset: float) -> None:
+        """Take up where `records` was called, in an engine that holds nothing yet. Those that wait want a slot anew.
+
+        Raises:
+            RecordError: if a record contradicts itself or another.
+        """
+        for record in sorted(records, key=lambda record: record.number):
+            operation = record.operation(offset)
+            if operation.message is not None and operation.message.surb_id is not None:
+                self.surbs.reserve(operation.message.surb_id, operation)
+            self._add(operation)
+            self._rearm(operation)
+            self._next_number = max(self._next_number, operation.number + 1)
+            if record.surb is not None:
+                surb = record.surb
+                self.surbs.put(Surb(surb.surb_id, surb.keys, operation, surb.lapses_at - offset))
+            if operation.wants_slot and not operation.is_cover:
+                self._events.append(SlotWanted(operation, again=operation.state is State.DUE))
+
+    def _record(self, operation: Operation, offset: float) -> OperationRecord:
+        surb = self.surbs.find(operation.surb_id) if operation.surb_id is not None else None
+        if surb is None or surb.holder is not operation:
+            return OperationRecord.of(operation, None, offset)
+        return OperationRecord.of(operation, SurbRecord(surb.surb_id, surb.keys, surb.lapses_at + offset), offset)
+
+    # -- inside
+
+    def _new(self, kind: Kind, message: Message | None) -> Operation:
+        number = self._next_number
+        self._next_number += 1
         if message is None:
-            return []
-        events: list[Event] = []
-        if entry.state is not State.ENDED:
-            self.statistics.exhausted += 1
-            self.statistics.forgotten += bool(entry.surb_keys)
-            events.append(Exhausted(message.owner, message.message_id, entry.surb_id))
-            self._end(entry)
-        self._forget_owned(message.owner, entry)
-        events.append(Collected(message.owner, message.message_id))
-        return events
+            return Operation(number, kind)
+        return Operation(number, kind, message.owner, message, surb_id=message.surb_id)
 
-    def _withdraw(self, entry: Entry) -> None:
-        self.statistics.cancelled += bool(entry.surb_keys)
-        entry.surb_keys = b""
+    def _check_bounds(self, owner: AppId, size: int) -> None:
+        policy = self.policy
+        owned = len(self._by_owner.get(owner, ()))
+        if owned >= policy.most_per_owner or self._bytes_by_owner[owner] + size > policy.most_bytes_per_owner:
+            raise TooManyInFlight(f"{owned} messages are waiting or in flight; wait for their replies")
+        if self.bytes_held + size > policy.most_bytes:
+            raise TooMuchHeld("the daemon holds as many messages as it may, of all applications; try again later")
 
-    def _end(self, entry: Entry) -> None:
-        entry.state = State.ENDED
-        entry.surb_keys = b""
-        self._timers.cancel(entry)
-        if entry.surb_id is not None and self._by_surb_id.get(entry.surb_id) is entry:
-            del self._by_surb_id[entry.surb_id]
-        if entry.owner is not None and (_COLLECTION, entry) not in self._timers:
-            self._forget_owned(entry.owner, entry)
+    def _add(self, operation: Operation) -> None:
+        self._by_number[operation.number] = operation
+        self._states[operation.kind, operation.state] += 1
+        if operation.owner is not None:
+            self._own(operation, operation.owner)
 
-    def _forget_owned(self, owner: AppId, entry: Entry) -> None:
-        owned = self._by_owner.get(owner)
-        if owned is not None:
-            owned.discard(entry)
-            if not owned:
-                del self._by_owner[owner]
+    def _own(self, operation: Operation, owner: AppId) -> None:
+        self._by_owner.setdefault(owner, {})[operation.number] = operation
+        self._bytes_by_owner[owner] += operation.size
+
+    def _disown(self, operation: Operation) -> None:
+        owner = operation.owner
+        if owner is None:
+            return
+        owned = self._by_owner[owner]
+        del owned[operation.number]
+        self._bytes_by_owner[owner] -= operation.size
+        if not owned:
+            del self._by_owner[owner], self._bytes_by_owner[owner]
+
+    def _apply(
+        self, operation: Operation, happened: Input, now: float, *, payload: bytes = b"", reason: str = ""
+    ) -> None:
+        if operation.number not in self._by_number:
+            return
+        before = operation.state
+        actions = operation.handle(happened, now, self.policy)
+        self._states[operation.kind, before] -= 1
+        self._states[operation.kind, operation.state] += 1
+        for action in actions:
+            self._tell(operation, action, payload, reason)
+        if operation.has_ended:
+            self._remove(operation, happened)
+        else:
+            self._rearm(operation)
+
+    def _remove(self, operation: Operation, why: Input) -> None:
+        self._timers.cancel(operation)
+        if operation.surb_id is not None and why in _SURB_ENDS:
+            self.surbs.end(operation.surb_id, operation, _SURB_ENDS[why])
+        if operation.message is not None and operation.message.surb_id is not None:
+            self.surbs.release(operation.message.surb_id, operation)
+        self._states[operation.kind, State.ENDED] -= 1
+        del self._by_number[operation.number]
+        self._disown(operation)
+
+    def _rearm(self, operation: Operation) -> None:
+        timer = operation.next_timer()
+        if timer is None:
+            self._timers.cancel(operation)
+        else:
+            self._timers.set(operation, timer)
+
+    def _tell(self, operation: Operation, action: Action, payload: bytes, reason: str) -> None:
+        owner, message_id, surb_id = operation.owner, operation.message_id, operation.surb_id
+        if action is Action.WANT_SLOT_AGAIN:
+            self._events.append(SlotWanted(operation, again=True))
+        if owner is None:
+            return
+        match action:
+            case Action.TELL_SENT:
+                self._events.append(MessageSent(owner, message_id, surb_id, operation.eta))
+            case Action.TELL_REFUSED:
+                self._events.append(MessageRefused(owner, message_id, surb_id, reason))
+            case Action.TELL_REPLY if surb_id is not None:
+                self._events.append(ReplyReceived(owner, message_id, surb_id, payload))
+            case Action.TELL_GAVE_UP:
+                self._events.append(GaveUp(owner, message_id, surb_id))
+            case Action.TELL_COLLECTED:
+                self._events.append(Collected(owner, message_id))

@@ -1,4 +1,4 @@
-"""Why the engine refuses a message."""
+"""Why the engine refuses a message, by what its application can do about it."""
 
 
 class ArqError(Exception):
@@ -11,3 +11,11 @@ class SurbIdInUse(ArqError):
 
 class TooManyInFlight(ArqError):
     """One application has more messages waiting and in flight than the daemon keeps: wait for replies."""
+
+
+class TooMuchHeld(ArqError):
+    """All applications together have as many bytes waiting and in flight as the daemon keeps: try again later."""
+
+
+class RecordError(ArqError):
+    """A record of an operation contradicts itself; nothing was restored from it."""

@@ -41,6 +41,11 @@ class TimerQueue(Generic[Key]):
         self._compact()
         return was_set
 
+    def deadline(self, key: Key) -> float | None:
+        """When `key` fires, or None if it does not."""
+        live = self._live.get(key)
+        return live[0] if live is not None else None
+
     def next(self) -> float | None:
         """The earliest deadline, or None."""
         self._drop_stale()

@@ -136,7 +136,6 @@ def _run(path: Path) -> int:
     from kpclientd.config.load import load_config
     from kpclientd.errors import ConfigError, KpclientdError, LogFileError
     from kpclientd.logs import logging_to
-    from kpclientd.thin.errors import ThinError
     from pki.errors import EpochError
 
     try:
@@ -152,7 +151,7 @@ def _run(path: Path) -> int:
             return run(config)
     except LogFileError as error:
         return _fail(f"failed to create daemon: {error}")
-    except (KpclientdError, ThinError, EpochError) as error:
+    except (KpclientdError, EpochError) as error:
         return _fail(f"failed to start daemon: {error}")
 
 

@@ -1,40 +1,55 @@
 """The daemon: its parts, and how they are joined. There is no logic of its own here.
 
-applications --> thin.desk --> queues --> traffic.sender --> gateway.link --> mixnet
-applications <-- thin.outcomes <-- arq.engine <-------------- gateway.link <-- mixnet
-                                   pki.trust <-- gateway.directory
+applications --> thin.connection --> thin.verbs --> arq.engine --> traffic.queues --> traffic.sender --> gateway.link
+applications <-- thin.outbox <-- thin.notifier <-- arq.engine <------------------------------------ gateway.link
+applications <-- thin.announcements <-- pki.trust <-- gateway.document_fetcher <-------------------- gateway.link
 """
 
+import gc
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import trio
 
-from arq import AppId, Due, Engine, Entry
+from arq import AppId, Engine, Operation, Policy, SurbEnd
 from kpclientd.config.model import ClientConfig
 from kpclientd.gateway.connector import Connector
-from kpclientd.gateway.dial import Dial, dial_tcp
-from kpclientd.gateway.directory import Directory
+from kpclientd.gateway.document_fetcher import DocumentFetcher
 from kpclientd.logs import NOTICE
-from kpclientd.thin import events
+from kpclientd.network_time import NetworkTime
+from kpclientd.state import DaemonState
+from kpclientd.status import ApplicationStatus, DaemonStatus, DocumentStatus, SurbStatus, UsageStatus
+from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
+from kpclientd.thin.announcements import Announcements, document_frame
+from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.connection import AppConnection
-from kpclientd.thin.desk import Desk
-from kpclientd.thin.events import Event
 from kpclientd.thin.listener import open_listeners
-from kpclientd.thin.outcomes import Outcomes
-from kpclientd.thin.pushed_document import pushed_document
-from kpclientd.thin.sessions import Sessions
+from kpclientd.thin.notifier import Notifier
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.thin.turns import AppTurns
+from kpclientd.thin.verbs.verb import Services
+from kpclientd.thin.workers import Workers
+from kpclientd.timers import keep_time
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
-from kpclientd.traffic.sender import NotSent, Sender, Sent
+from kpclientd.traffic.sender import Sender
+from kpclientd.transports import Dial, dial
 from kpclientd.version import release
-from pki import EpochClock, TrustedDocuments, VerifiedDocument, Verifier, period_from_environment, signature_scheme
+from pki import (
+    EpochClock,
+    EpochError,
+    TrustedDocuments,
+    VerifiedDocument,
+    Verifier,
+    period_from_environment,
+    signature_scheme,
+)
 from sphinx import Sphinx
 from sphinx.randomness import Randomness
 from sphinx.types import SurbId
@@ -42,33 +57,16 @@ from sphinx.types import SurbId
 log = logging.getLogger("katzenpost/client")
 
 INSTANCE_TOKEN_LENGTH: Final = 16
-DOCUMENT_WAIT_SECONDS: Final = 30.0
-"""For how long a new application is kept waiting for a first document."""
+SHORT_ID_LENGTH: Final = 4
 
-FAREWELL_SECONDS: Final = 0.1
+SHUTDOWN_SECONDS: Final = 0.1
 """Between the shutdown event and the end of a connection: clients take an end at once for a crash."""
 
-SKEW_TOLERATED: Final = 1 / 16
-"""Of an epoch; a clock that is further off the gateway's is worth a warning."""
+SWITCH_SECONDS: Final = 0.0005
+"""For how long a worker's thread may keep the interpreter from the event loop, where it runs Python."""
 
-SKEW_RESOLUTION_SECONDS: Final = 2.0
-"""The gateway tells whole seconds: a difference of less than two may be none."""
-
-TIMER_RESOLUTION_SECONDS: Final = 1.0
-"""How late a timer may be noticed that was set after the timer task went to sleep; all are of tens of seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a person wants to know of a running daemon."""
-
-    gateway: str | None
-    connected_since: float | None
-    epoch: int
-    document_epoch: int | None
-    waiting: int
-    in_flight: int
-    applications: int
+DOCUMENTS: Final = "documents"
+"""Whose work it is when a document is verified, beside that of applications."""
 
 
 class Daemon:
@@ -77,9 +75,11 @@ class Daemon:
     Args:
         config: what its file says.
         clock: the network's epochs.
-        dial: opens streams to gateways; TCP by default.
-        unix: the wall clock, in Unix seconds; with `EnableTimeSync` it is corrected by what gateways tell.
+        dial: opens streams to gateways.
+        wall_clock: in Unix seconds.
         randomness: the system's, but for tests.
+        workers: run what would hold up the event loop.
+        descriptors: how many this process may have, or None where that is no concern.
     """
 
     def __init__(
@@ -87,61 +87,100 @@ class Daemon:
         config: ClientConfig,
         clock: EpochClock,
         *,
-        dial: Dial = dial_tcp,
-        unix: Callable[[], float] = time.time,
+        dial: Dial = dial,
+        wall_clock: Callable[[], float] = time.time,
         randomness: Randomness | None = None,
+        workers: Workers | None = None,
+        descriptors: int | None = None,
     ) -> None:
+        limits = config.limits
         self.randomness = randomness or Randomness(os.urandom)
         self.config = config
         self.clock = clock
-        self._wall_clock = unix
-        self._clock_correction = 0.0
-        self._instance_token = self.randomness.bytes(INSTANCE_TOKEN_LENGTH)
-        self._connected = False
-        self._pushed: bytes | None = None
-        self._have_document = trio.Event()
+        self.network_time = NetworkTime(
+            wall_clock, trio.current_time, period=clock.period, correct=config.debug.enable_time_sync
+        )
+        self._started = 0.0
         self._stopping = trio.Event()
+        self._instance_token = self.randomness.bytes(INSTANCE_TOKEN_LENGTH)
 
         sphinx = Sphinx(config.geometry)
         self.trusted = TrustedDocuments(clock, _verifiers(config), config.geometry)
-        self.engine = Engine(sphinx.open_reply, self.randomness)
-        self.queues: FairQueues[AppId, Entry] = FairQueues()
-        self.sessions = Sessions(self.randomness, config.session_grace_period, self._forget)
-        self.outcomes = Outcomes(self.sessions)
-        self.desk = Desk(
+        self.engine = Engine(
+            sphinx.open_reply,
+            self.randomness,
+            Policy(
+                most_per_owner=limits.messages_per_application,
+                most_bytes_per_owner=limits.message_bytes_per_application,
+                most_bytes=limits.message_bytes,
+            ),
+        )
+        self.queues: FairQueues[AppId, Operation] = FairQueues()
+        self.sessions = Sessions(
+            self.randomness,
+            SessionBounds(
+                grace=config.session_grace_period,
+                most_away=limits.away_sessions,
+                most_bytes_away=limits.away_bytes,
+                most_bytes_unread=limits.unread_bytes,
+            ),
+            destroy=self._destroy,
+            on_away=self.queues.set_away,
+            on_merge=self._merge,
+            bytes_of=self.engine.bytes_of,
+        )
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, self.network_time)
+        self.workers = workers or Workers()
+        self.turns = AppTurns()
+        self.budget = FrameBudget(limits.unfinished_frame_bytes)
+        self.announcements = Announcements(
+            self.sessions,
+            instance_token=self._instance_token,
+            sphinx_geometry=config.geometry.fields(),
+            pigeonhole_geometry=config.pigeonhole_geometry.fields(),
+        )
+        self.services = Services(
             sessions=self.sessions,
             engine=self.engine,
-            queues=self.queues,
             trusted=self.trusted,
             clock=clock,
+            network_time=self.network_time,
             authorities=config.authorities,
             geometry=config.geometry,
-            unix=self._unix,
+            workers=self.workers,
+            on_progress=self.notifier.pump,
         )
+        most = (
+            limits.connections if descriptors is None else min(limits.connections, descriptors - RESERVED_DESCRIPTORS)
+        )
+        self.admission = Admission(most, self._connection)
         self.sender = Sender(
             engine=self.engine,
             queues=self.queues,
-            composer=Composer(sphinx, clock, self._unix, self.randomness),
+            composer=Composer(sphinx, clock, self.network_time, self.randomness),
             trusted=self.trusted,
-            geometry=config.geometry,
             randomness=self.randomness,
-            unix=self._unix,
-            decoys=not config.debug.disable_decoy_traffic,
-            report=self._on_sending,
+            network_time=self.network_time,
+            cover=not config.debug.disable_decoy_traffic,
+            on_progress=self.notifier.pump,
         )
         self.connector = Connector(
             config,
             self.trusted,
             dial=dial,
-            wall_clock=unix,
-            unix=self._unix,
+            wall_clock=wall_clock,
+            network_time=self.network_time,
             randomness=self.randomness,
             on_message=self._on_message,
             on_status=self._on_status,
             while_connected=(self.sender.run,),
         )
-        self.directory = Directory(
-            self.trusted, link=lambda: self.connector.link, unix=self._unix, announce=self._on_document
+        self.documents = DocumentFetcher(
+            self.trusted,
+            link=lambda: self.connector.link,
+            network_time=self.network_time,
+            offload=partial(self.workers.run, DOCUMENTS),
+            announce=self._on_document,
         )
 
     async def run(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
@@ -151,110 +190,158 @@ class Daemon:
         """
         log.log(NOTICE, "kpclientd %s", release())
         log.log(NOTICE, "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.")
+        self._started = trio.current_time()
+        self.announcements.begin()
         async with trio.open_nursery() as connections:
+            connections.start_soon(self.turns.run)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_time)
-                nursery.start_soon(self.directory.run)
+                machines = (self.sessions, self.engine)
+                nursery.start_soon(keep_time, machines, self.network_time, self.notifier.pump)
+                nursery.start_soon(self.documents.run)
                 nursery.start_soon(self.connector.run)
-                if listeners:
-                    serve = partial(trio.serve_listeners, handler_nursery=connections)
-                    nursery.start_soon(serve, self.serve_application, list(listeners))
+                nursery.start_soon(self.admission.run, listeners, connections)
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
-            for connection in self.sessions.connections():
-                connection.say_farewell(events.shutdown())
-            await trio.sleep(FAREWELL_SECONDS)
+            self.announcements.shut_down()
+            await trio.sleep(SHUTDOWN_SECONDS)
             connections.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Let `run` end in good order."""
         self._stopping.set()
 
-    async def serve_application(self, stream: trio.abc.Stream) -> None:
-        """Serve one application's connection; nothing that happens there concerns anybody else."""
+    def status(self) -> DaemonStatus:
+        """The present state, as one value."""
+        network_time, engine, sessions = self.network_time, self.engine, self.sessions
+        limits, ends = self.config.limits, engine.surbs.ends
+        now = network_time()
         try:
-            await AppConnection(stream, self.sessions, self.desk, self._greeting).serve()
-        except Exception:
-            log.exception("An application's connection ended by a fault of the daemon.")
-
-    def snapshot(self) -> Snapshot:
-        """The present state."""
-        now, link = self._unix(), self.connector.link
-        document = self.trusted.current(now)
-        return Snapshot(
-            gateway=link.candidate.name if link else None,
-            connected_since=link.since if link else None,
-            epoch=self.clock.epoch(now),
-            document_epoch=document.document.epoch if document else None,
-            waiting=len(self.queues),
-            in_flight=self.engine.in_flight,
-            applications=len(self.sessions),
+            epoch: int | None = self.clock.epoch(now)
+            current = self.trusted.current(now)
+        except EpochError:
+            epoch = current = None
+        return DaemonStatus(
+            version=release(),
+            started_at=self._started + network_time.offset,
+            time=network_time.status(),
+            epoch=epoch,
+            period=self.clock.period,
+            link=self.connector.status(network_time.offset),
+            documents=tuple(
+                DocumentStatus(
+                    held.document.epoch,
+                    len(held.certificate),
+                    held.signatures,
+                    len(self.config.authorities),
+                    held is current,
+                )
+                for held in self.trusted.held()
+            ),
+            traffic=self.sender.status(),
+            applications=self._applications(),
+            operations={(kind.value, state.value): count for (kind, state), count in engine.states.items()},
+            retransmissions=engine.retransmissions,
+            decoys_returned=engine.decoys_returned,
+            surbs=SurbStatus(
+                created=engine.surbs.created,
+                out=len(engine.surbs),
+                delivered=ends[SurbEnd.DELIVERED],
+                rotated=ends[SurbEnd.ROTATED],
+                collected=ends[SurbEnd.COLLECTED],
+                failed=ends[SurbEnd.FAILED],
+                cancelled=ends[SurbEnd.CANCELLED],
+            ),
+            usage=UsageStatus(
+                connections=(len(self.admission), self.admission.most),
+                away_sessions=(sessions.away, limits.away_sessions),
+                unfinished_frame_bytes=(self.budget.held, self.budget.most),
+                unread_bytes=(sessions.bytes_unread, limits.unread_bytes),
+                away_bytes=(sessions.bytes_away, limits.away_bytes),
+                message_bytes=(engine.bytes_held, limits.message_bytes),
+            ),
+            drops={reason: count for reason, count in self._drops().items() if count},
         )
 
-    def _status(self) -> Event:
-        return events.connection_status(
-            connected=self._connected,
-            instance_token=self._instance_token,
-            sphinx_geometry=self.config.geometry.fields(),
-            pigeonhole_geometry=self.config.pigeonhole_geometry.fields(),
-        )
+    def state(self) -> DaemonState:
+        """What must outlive the process."""
+        offset = self.network_time.offset
+        return DaemonState(self.sessions.records(trio.current_time(), offset), self.engine.records(offset))
 
-    async def _greeting(self) -> tuple[Event, Event]:
-        with trio.move_on_after(DOCUMENT_WAIT_SECONDS):
-            await self._have_document.wait()
-        return self._status(), events.new_pki_document(self._pushed)
+    def restore(self, state: DaemonState) -> None:
+        """Go on with what `state` told; to be called before `run`.
 
-    def _broadcast(self, event: Event) -> None:
-        for connection in self.sessions.connections():
-            connection.broadcast(event)
+        Raises:
+            RecordError: if its records contradict each other.
+        """
+        offset = self.network_time.offset
+        self.sessions.restore(state.sessions, offset)
+        self.engine.restore(state.operations, offset)
+        self.notifier.pump()
 
-    def _unix(self) -> float:
-        """The network's time, as far as it is known."""
-        return self._wall_clock() - self._clock_correction
+    async def serve_application(self, stream: trio.abc.Stream) -> None:
+        """Serve one application's connection until it ends."""
+        await self.admission.serve(stream)
+
+    def _connection(self, stream: trio.abc.Stream) -> AppConnection:
+        return AppConnection(stream, self.services, self.announcements, self.turns, self.budget)
 
     def _on_status(self, connected: bool) -> None:
-        self._connected = connected
-        if (link := self.connector.link) is not None:
-            self._mind_clock_skew(link.clock_skew)
-            self.directory.on_link()
-        self._broadcast(self._status())
+        link = self.connector.link
+        if link is not None:
+            self.network_time.note_skew(link.clock_skew)
+            self.documents.on_link()
+        self.announcements.set_connected(connected)
 
-    def _mind_clock_skew(self, skew: float) -> None:
-        if abs(skew) > max(SKEW_TOLERATED * self.clock.period, SKEW_RESOLUTION_SECONDS):
-            log.warning("This machine's clock is %+.0f s off the gateway's; epochs and routes go wrong by that.", skew)
-        if self.config.debug.enable_time_sync:
-            self._clock_correction = skew if abs(skew) >= SKEW_RESOLUTION_SECONDS else 0.0
-
-    def _on_document(self, verified: VerifiedDocument) -> None:
+    async def _on_document(self, verified: VerifiedDocument) -> None:
         document = verified.document
-        self._pushed = pushed_document(verified.certified)
+        self.network_time.note_document(self.clock.start(document.epoch))
         self.sender.set_rates(document.lambda_p, document.lambda_l)
-        self._have_document.set()
-        self._broadcast(events.new_pki_document(self._pushed))
+        frame = await self.workers.run(DOCUMENTS, partial(document_frame, verified.certified))
+        self.announcements.set_document(frame)
 
     def _on_message(self, surb_id: SurbId, payload: bytes) -> None:
-        answered = self.engine.on_message(surb_id, payload)
-        if answered is not None:
-            self.outcomes.of_flight(answered)
+        self.engine.receive(surb_id, payload, trio.current_time())
+        self.notifier.pump()
 
-    def _on_sending(self, outcome: Sent | NotSent) -> None:
-        self.outcomes.of_sending(outcome, self._unix())
-
-    def _forget(self, app_id: AppId) -> None:
+    def _destroy(self, app_id: AppId) -> None:
         self.queues.remove(app_id)
         self.engine.cancel_owner(app_id)
 
-    async def _keep_time(self) -> None:
-        while True:
-            now = trio.current_time()
-            self.sessions.handle_timers(now)
-            for event in self.engine.handle_timers(now):
-                if isinstance(event, Due) and event.entry.owner is not None:
-                    self.queues.push_resend(event.entry.owner, event.entry)
-                self.outcomes.of_flight(event)
-            timers = (self.engine.next_timer(), self.sessions.next_timer())
-            soonest = min((timer for timer in timers if timer is not None), default=now + TIMER_RESOLUTION_SECONDS)
-            await trio.sleep_until(min(soonest, now + TIMER_RESOLUTION_SECONDS))
+    def _merge(self, app_id: AppId, into: AppId) -> None:
+        self.queues.merge(app_id, into)
+        self.engine.reassign(app_id, into)
+
+    def _applications(self) -> tuple[ApplicationStatus, ...]:
+        lengths = self.queues.lengths()
+
+        def status(session: Session) -> ApplicationStatus:
+            waiting, resends = lengths.get(session.app_id, (0, 0))
+            return ApplicationStatus(
+                name=session.app_id[:SHORT_ID_LENGTH].hex(),
+                is_present=session.connection is not None,
+                waiting=waiting,
+                resends=resends,
+                messages=len(self.engine.owned_by(session.app_id)),
+                message_bytes=self.engine.bytes_of(session.app_id),
+                unread=len(session.outbox),
+                unread_bytes=session.outbox.bytes,
+            )
+
+        return tuple(status(session) for session in self.sessions)
+
+    def _drops(self) -> dict[str, int]:
+        counts, admission, traffic = self.sessions.counts, self.admission, self.sender.status()
+        return {
+            **{reason.value: count for reason, count in self.engine.drops.items()},
+            "answer that an application did not come back for": counts.answers_dropped,
+            "session ended as too much was kept": counts.ended_for_room,
+            "connection ended as too much was unread": counts.ended_unread,
+            "connection ended as its frame was unfinished": self.budget.ended,
+            "connection turned away": admission.turned_away,
+            "silent connection ended": admission.ended_silent,
+            "connection that could not be accepted": admission.accept_failures,
+            "slot without a packet": traffic.slots_without_packet,
+        }
 
 
 def run(config: ClientConfig) -> int:
@@ -264,12 +351,14 @@ def run(config: ClientConfig) -> int:
         KpclientdError: if it cannot start.
     """
     clock = EpochClock(period_from_environment(os.environ))
-    trio.run(_run_until_signal, config, clock)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()  # what was imported stays; looking through it again and again takes milliseconds
+    trio.run(_run_until_signal, config, clock, raise_descriptor_limit())
     return 0
 
 
-async def _run_until_signal(config: ClientConfig, clock: EpochClock) -> None:
-    daemon = Daemon(config, clock)
+async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors: int) -> None:
+    daemon = Daemon(config, clock, descriptors=descriptors)
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:

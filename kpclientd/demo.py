@@ -14,12 +14,12 @@ from typing import Final
 import trio
 
 from kpclientd.config.load import load_config
-from kpclientd.daemon import Daemon, Snapshot
+from kpclientd.daemon import Daemon
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.ping import Options, Statistics, ping
-from kpclientd.thin.errors import ThinError
+from kpclientd.status import DaemonStatus
 from kpclientd.thin.listener import open_listeners
 
 SUCCESS: Final = 0
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         return trio.run(_run, options.n, options.once)
-    except (KpclientdError, ThinError) as error:
+    except KpclientdError as error:
         print(f"kpclientd demo: {error}", file=sys.stderr)
         return FAILURE
 
@@ -101,7 +101,7 @@ async def _demonstrate(directory: Path, options: Options, once: bool, statistics
 
 async def _show_status(daemon: Daemon) -> None:
     while True:
-        line = _status_line(daemon.snapshot())
+        line = _status_line(daemon.status())
         if sys.stdout.isatty():
             print(f"\r\x1b[K{line}", end="", flush=True)
             await trio.sleep(STATUS_SECONDS)
@@ -110,11 +110,11 @@ async def _show_status(daemon: Daemon) -> None:
             await trio.sleep(PLAIN_STATUS_SECONDS)
 
 
-def _status_line(snapshot: Snapshot) -> str:
-    document = "none" if snapshot.document_epoch is None else str(snapshot.document_epoch)
+def _status_line(status: DaemonStatus) -> str:
+    document = "none" if status.document_epoch is None else str(status.document_epoch)
     return (
-        f"gateway {snapshot.gateway or 'none'} | epoch {snapshot.epoch} | document {document} | "
-        f"in flight {snapshot.in_flight} | waiting {snapshot.waiting} | applications {snapshot.applications}"
+        f"{status.link.gateway or 'offline'} | epoch {status.epoch} | document {document} | "
+        f"in flight {status.in_flight} | waiting {status.waiting} | apps {len(status.applications)}"
     )
 
 

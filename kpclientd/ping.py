@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         return trio.run(_until_interrupted, address, options)
     except UnknownServiceError as error:
         return _complain(error, MISUSED)
-    except (KpclientdError, ThinError, PkiError) as error:
+    except (KpclientdError, PkiError) as error:
         return _complain(error, UNANSWERED)
 
 
@@ -246,7 +246,7 @@ async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) 
     async def run(scope: trio.CancelScope) -> None:
         try:
             await ping(address, options, Randomness(os.urandom), statistics, _show)
-        except (KpclientdError, ThinError, PkiError) as error:
+        except (KpclientdError, PkiError) as error:
             failure.append(error)
         scope.cancel()
 

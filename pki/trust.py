@@ -62,11 +62,13 @@ class VerifiedDocument:
         document: what it says.
         certified: its bytes as they were signed.
         certificate: the certificate around them, as it was received.
+        signatures: how many of the authorities that count have signed it, at least those that had to.
     """
 
     document: Document
     certified: bytes = field(repr=False)
     certificate: bytes = field(repr=False)
+    signatures: int = 0
 
 
 def check_usable(document: Document, geometry: Geometry) -> None:
@@ -132,7 +134,8 @@ class TrustedDocuments:
             raise EpochMismatch(f"asked for epoch {requested_epoch}; got the document of {document.epoch}")
         check_usable(document, self._geometry)
         check_well_formed(document, requested_epoch, self._authorities)
-        return VerifiedDocument(document, certificate.certified, blob)
+        signed = sum(verifier.key_hash in certificate.signatures for verifier in self._authorities)
+        return VerifiedDocument(document, certificate.certified, blob, signed)
 
     def accept(self, blob: bytes, requested_epoch: int, now: float) -> VerifiedDocument:
         """Verify a document and keep it; the oldest ones are forgotten.
@@ -149,8 +152,7 @@ class TrustedDocuments:
         try:
             return self.keep(self.verify(blob, requested_epoch, now), now)
         except DocumentRejected:
-            self._rejected[requested_epoch] = now + self._recheck
-            self._forget_far_epochs(now)
+            self.mark_rejected(requested_epoch, now)
             raise
 
     def keep(self, verified: VerifiedDocument, now: float) -> VerifiedDocument:
@@ -174,6 +176,15 @@ class TrustedDocuments:
         """Remember that the gateway will never have that epoch's document; it is not wanted any more."""
         self._gone.add(epoch)
         self._forget_far_epochs(now)
+
+    def mark_rejected(self, epoch: int, now: float) -> None:
+        """Remember that what was served for that epoch is not believed; it is not wanted for a while."""
+        self._rejected[epoch] = now + self._recheck
+        self._forget_far_epochs(now)
+
+    def held(self) -> tuple[VerifiedDocument, ...]:
+        """All documents that are held, oldest epoch first."""
+        return tuple(self._held[epoch] for epoch in sorted(self._held))
 
     def mark_connected(self) -> None:
         """Forget what was gone or rejected: a new connection may lead to another gateway, which may know better."""

@@ -7,13 +7,6 @@ from typing import Final
 
 from kpclientd.errors import KpclientdError
 
-PEER_SCHEMES: Final = ("tcp", "tcp4", "tcp6", "quic", "onion")
-"""What the address of a gateway or an authority may begin with."""
-
-TCP_NETWORKS: Final = ("tcp", "tcp4", "tcp6")
-"""Go's names for TCP over either, or over one, family of addresses."""
-
-ONION_SCHEME: Final = "onion"
 MAX_PORT: Final = 65535
 
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#\s]*)(?:[/?#]\S*)?")
@@ -76,26 +69,15 @@ def require_ip_address(text: str) -> None:
     Raises:
         AddressError: it is one, or `text` is not `host:port`.
     """
-    _require_literal(text, split_host_port(text)[0])
+    require_ip_literal(text, split_host_port(text)[0])
 
 
-def require_ip_url(text: str) -> None:
-    """Refuse an address URL that only DNS could resolve; onion addresses are resolved by Tor and pass.
+def require_ip_literal(text: str, host: str) -> None:
+    """Refuse a `host` that is a name; `text` is the address that it is part of.
 
     Raises:
-        AddressError: the host is a name, the port is missing, or the scheme is none of `PEER_SCHEMES`.
+        AddressError: it is one.
     """
-    url = parse_url(text)
-    if url.scheme not in PEER_SCHEMES:
-        raise AddressError(f'address "{text}" has scheme "{url.scheme}", expected {" or ".join(PEER_SCHEMES)}')
-    if url.scheme == ONION_SCHEME:
-        return
-    _require_literal(text, url.host)
-    if url.port is None:
-        raise AddressError(f'address "{text}" has no port')
-
-
-def _require_literal(text: str, host: str) -> None:
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from kpclientd.config.addresses import TCP_NETWORKS, AddressError, require_ip_address, split_host_port
+from kpclientd.config.addresses import AddressError, require_ip_address, split_host_port
 from kpclientd.config.model import ABSTRACT_PREFIX, ListenTcp, ListenUnix
 from kpclientd.config.table import Table
+from kpclientd.transports import TCP_NETWORKS
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes of a Unix socket's path or abstract name: Linux has 108 with the NUL at its end or its front (unix(7))."""

@@ -7,7 +7,7 @@ from typing import Final
 from kpclientd.config.addresses import AddressError, require_ip_address
 from kpclientd.config.geometry import read_geometry
 from kpclientd.config.listen import read_listen, require_ip_listener
-from kpclientd.config.model import Authority, ClientConfig, Debug, Logging
+from kpclientd.config.model import MEBIBYTE, Authority, ClientConfig, Debug, Limits, Logging
 from kpclientd.config.peers import (
     check_authorities,
     check_gateways,
@@ -19,6 +19,7 @@ from kpclientd.config.proxy import check_proxy, read_proxy
 from kpclientd.config.table import Table, read_table
 from kpclientd.errors import ConfigError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
+from kpclientd.transports import TRANSPORTS
 from pki.epoch import parse_duration
 from pki.errors import EpochError
 
@@ -26,7 +27,6 @@ LOG_LEVELS: Final = ("ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 DEFAULT_GRACE_PERIOD: Final = 600.0
 """Seconds for which a lost application's session is kept (the reference's ten minutes)."""
 
-DEFAULT_TRANSPORTS: Final = ("tcp", "tcp4", "tcp6", "quic", "ws", "onion")
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -56,6 +56,7 @@ def _read(root: Table) -> ClientConfig:
     proxy_table = root.table("UpstreamProxy")
     proxy = read_proxy(proxy_table)
     debug = _read_debug(root.table("Debug"))
+    limits = _read_limits(root.table("Limits"))
     metrics_address = root.string("MetricsAddress")
     hostnames_allowed = root.boolean("AllowHostnameAddresses")
     transports = root.strings("PreferedTransports")
@@ -83,7 +84,7 @@ def _read(root: Table) -> ClientConfig:
         path=root.path,
         pki_signature_scheme=root.string("PKISignatureScheme"),
         wire_kem_scheme=kem.name,
-        preferred_transports=transports or DEFAULT_TRANSPORTS,
+        preferred_transports=transports or tuple(TRANSPORTS),
         metrics_address=metrics_address,
         allow_hostname_addresses=hostnames_allowed,
         session_grace_period=grace_period,
@@ -91,6 +92,7 @@ def _read(root: Table) -> ClientConfig:
         logging=logging,
         upstream_proxy=proxy,
         debug=debug,
+        limits=limits,
         geometry=geometry,
         pigeonhole_geometry=pigeonhole_geometry,
         pinned_gateways=gateways,
@@ -133,6 +135,32 @@ def _read_debug(table: Table | None) -> Debug:
         or default.initial_max_pki_retrieval_delay,
         polling_interval=_seconds(table, "PollingInterval") or default.polling_interval,
     )
+
+
+_LIMIT_KEYS: Final = {
+    "connections": ("Connections", 1),
+    "unfinished_frame_bytes": ("UnfinishedFrameBytes", MEBIBYTE),
+    "unread_bytes": ("UnreadBytes", MEBIBYTE),
+    "away_sessions": ("AwaySessions", 1),
+    "away_bytes": ("AwayBytes", MEBIBYTE),
+    "messages_per_application": ("MessagesPerApplication", 1),
+    "message_bytes_per_application": ("MessageBytesPerApplication", MEBIBYTE),
+    "message_bytes": ("MessageBytes", MEBIBYTE),
+}
+"""Of each limit, the key and the least value that makes sense."""
+
+
+def _read_limits(table: Table | None) -> Limits:
+    default = Limits()
+    if table is None:
+        return default
+    values = {}
+    for name, (key, least) in _LIMIT_KEYS.items():
+        value = table.integer(key, getattr(default, name))
+        if value < least:
+            raise table.fault(key, f"is {value}", f"expected at least {least}; the default is {getattr(default, name)}")
+        values[name] = value
+    return Limits(**values)
 
 
 def _seconds(table: Table, key: str) -> int:

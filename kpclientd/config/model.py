@@ -6,6 +6,8 @@ from pathlib import Path
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from sphinx.geometry import Geometry
 
+MEBIBYTE = 1024 * 1024
+
 ABSTRACT_PREFIX = "@"
 """First character of an abstract Unix socket's name, where the address itself has a NUL."""
 
@@ -68,6 +70,31 @@ class Debug:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much applications may take of the daemon; a table of our own, which the reference does not have.
+
+    Attributes:
+        connections: applications that are connected at once; fewer where the process may not have so many descriptors.
+        unfinished_frame_bytes: of the unfinished frames of all connections together.
+        unread_bytes: of what all connected applications together leave unread.
+        away_sessions: sessions kept for applications that are away.
+        away_bytes: of what is kept for all of these together, messages and answers.
+        messages_per_application: waiting and in flight.
+        message_bytes_per_application: the same in bytes.
+        message_bytes: of the messages of all applications together.
+    """
+
+    connections: int = 512
+    unfinished_frame_bytes: int = 48 * MEBIBYTE
+    unread_bytes: int = 48 * MEBIBYTE
+    away_sessions: int = 1024
+    away_bytes: int = 24 * MEBIBYTE
+    messages_per_application: int = 4096
+    message_bytes_per_application: int = 16 * MEBIBYTE
+    message_bytes: int = 40 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedGateway:
     """A gateway that is trusted before any document is: raw public keys and URLs to dial."""
 
@@ -106,6 +133,7 @@ class ClientConfig:
     logging: Logging
     upstream_proxy: UpstreamProxy
     debug: Debug
+    limits: Limits
     geometry: Geometry
     pigeonhole_geometry: PigeonholeGeometry
     pinned_gateways: tuple[PinnedGateway, ...]

@@ -1,25 +1,20 @@
 """The parties whose keys the configuration pins: gateways to dial and authorities to believe."""
 
-from typing import Final
-
 from kpclientd.config.addresses import (
-    PEER_SCHEMES,
-    TCP_NETWORKS,
     AddressError,
     parse_url,
-    require_ip_url,
+    require_ip_literal,
 )
 from kpclientd.config.model import Authority, PinnedGateway
 from kpclientd.config.table import Table
 from kpclientd.errors import ConfigError
+from kpclientd.transports import DIALLED_SCHEMES, PEER_SCHEMES, TRANSPORTS
 from pki.errors import PemError, PkiError
 from pki.pem import decode_pem, encode_pem
 from pki.signatures import SignatureScheme, signature_scheme
 from sphinx.crypto.kem import Kem, kem_scheme
 from sphinx.errors import SphinxError
 from sphinx.schemes import supported
-
-_DIALLED: Final = frozenset(TCP_NETWORKS)
 
 
 def read_kem(table: Table, key: str = "WireKEMScheme") -> Kem:
@@ -72,11 +67,11 @@ def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: Kem,
             fault = f"is {other}, and the daemon's own is {kem.name}: their handshake cannot succeed"
             raise entry.fault("WireKEMScheme", fault, "make the two equal")
     addresses = [address for gateway in gateways for address in gateway.addresses]
-    if addresses and not any(parse_url(address).scheme in _DIALLED for address in addresses):
+    if addresses and not any(parse_url(address).scheme in DIALLED_SCHEMES for address in addresses):
         raise pinned.fault(
             "Gateways",
             "no gateway has an address that this version can dial",
-            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in TCP_NETWORKS)}",
+            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in DIALLED_SCHEMES)}",
         )
 
 
@@ -172,3 +167,19 @@ def _require_literals(table: Table, key: str, label: str, addresses: tuple[str, 
             raise ConfigError(
                 table.path, f"config: {label}: {error}", table=f"{table.name}.{key}", key="Addresses"
             ) from error
+
+
+def require_ip_url(text: str) -> None:
+    """Refuse an address URL that only DNS could resolve; onion addresses are resolved by Tor and pass.
+
+    Raises:
+        AddressError: the host is a name, the port is missing, or the scheme is none of `PEER_SCHEMES`.
+    """
+    url = parse_url(text)
+    if url.scheme not in PEER_SCHEMES:
+        raise AddressError(f'address "{text}" has scheme "{url.scheme}", expected {" or ".join(PEER_SCHEMES)}')
+    if TRANSPORTS[url.scheme].resolved_elsewhere:
+        return
+    require_ip_literal(text, url.host)
+    if url.port is None:
+        raise AddressError(f'address "{text}" has no port')

@@ -9,10 +9,6 @@ class NotConnected(GatewayError):
     """There is no link to a gateway at present."""
 
 
-class DialError(GatewayError):
-    """A gateway's address cannot be reached."""
-
-
 class NoGateway(GatewayError):
     """There is no gateway to dial, or none of its addresses can be dialled."""
 

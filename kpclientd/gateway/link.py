@@ -1,7 +1,14 @@
 """One established link to a gateway: commands in, commands out, until it ends for one stated reason.
 
-Delivery is push: the gateway sends a message, waits for its acknowledgement, sends the next. What it delivers is
-handed on at once and acknowledged at once, whether or not anybody still waits for it.
+Theory of operation. Delivery is push: the gateway sends a message, waits for its acknowledgement, sends the next. A
+message is acknowledged before anything is done with it, and whether or not anybody waits for it: until then nothing
+that runs may depend on what it is, a reply that an application waits for or the return of a decoy. For the same reason
+what was delivered is handed on a fixed while later, in a batch, when the acknowledgements of messages that came right
+behind it are out, too. When the link ends, what was delivered is handed on at once.
+
+Frames leave in the order in which they were sealed, under one lock, and a frame that was sealed and not written whole
+ends the link. The link ends for the first of: the peer closed it, broke the protocol, was silent, took no data; or
+somebody here closed it. Each has a deadline of its own.
 
 Source: the Katzenpost wire protocol, "connected state" and "fetching the consensus".
 """
@@ -12,10 +19,9 @@ from typing import Final
 
 import trio
 
-from kpclientd.gateway.candidates import Candidate
+from kpclientd.gateway.choice import GatewayChoice
 from kpclientd.gateway.errors import DocumentGone, FetchFailed, LinkLost, NotConnected
-from kpclientd.traffic.composer import Origin
-from kpclientd.traffic.tokens import TokenBucket
+from kpclientd.gateway.tokens import TokenEstimate
 from kpclientd.wire.commands import (
     Command,
     CommandCodec,
@@ -34,7 +40,7 @@ from kpclientd.wire.session import CommandReceived, Established, Event, Session
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
-from sphinx.types import RecipientId, SurbId
+from sphinx.types import NodeId, RecipientId, SurbId
 
 HANDSHAKE_SECONDS: Final = 20.0
 READ_SECONDS: Final = 15.0
@@ -45,30 +51,33 @@ FETCH_SECONDS: Final = 30.0
 KEEPALIVE_SECONDS: Final = 60.0
 """A gateway drops a client that sends nothing for 120 s; without cover traffic only this keeps the link."""
 
+HAND_ON_SECONDS: Final = 0.005
+"""From the first delivery to the moment when it, and what came after it, is handed on."""
+
 READ_SIZE: Final = 65536
 QUEUE_ID_BYTES: Final = 16
 LEAST_UNCERTAINTY_SECONDS: Final = 0.02
-"""Jitter of a local network; see `TokenBucket`."""
+"""Jitter of a local network; see `TokenEstimate`."""
 
 
 class GatewayLink:
     """A link after its handshake. Made by `open_link`; lives while `run` runs.
 
     Attributes:
-        candidate: the gateway.
-        origin: what packets for this link must be composed with.
+        choice: the gateway.
+        queue_id: this connection's name at the gateway (32 bytes); the SURBs of its packets lead to it.
         tokens: what the gateway's rate limiter surely has for us.
         clock_skew: our clock less the gateway's (seconds), as measured in the handshake.
-        since: Unix seconds at which it was established.
+        since: monotonic seconds at which it was established.
     """
 
     def __init__(
         self,
         stream: trio.abc.Stream,
         session: Session,
-        candidate: Candidate,
-        origin: Origin,
-        tokens: TokenBucket,
+        choice: GatewayChoice,
+        queue_id: RecipientId,
+        tokens: TokenEstimate,
         *,
         clock_skew: float,
         since: float,
@@ -76,8 +85,8 @@ class GatewayLink:
         on_message: Callable[[SurbId, bytes], None],
         early: list[Event],
     ) -> None:
-        self.candidate = candidate
-        self.origin = origin
+        self.choice = choice
+        self.queue_id = queue_id
         self.tokens = tokens
         self.clock_skew = clock_skew
         self.since = since
@@ -86,12 +95,19 @@ class GatewayLink:
         self._unix = unix
         self._on_message = on_message
         self._early = early
+        self._delivered: list[Message] = []
+        self._any_delivered = trio.Event()
         self._assembler = ConsensusAssembler()
         self._waiter: trio.MemorySendChannel[Outcome] | None = None
         self._writing = trio.Lock()
         self._last_write = trio.current_time()
         self._scope = trio.CancelScope()
         self._end: LinkLost | None = None
+
+    @property
+    def gateway(self) -> NodeId:
+        """The gateway's node id (32 bytes)."""
+        return self.choice.node_id
 
     @property
     def is_up(self) -> bool:
@@ -104,9 +120,11 @@ class GatewayLink:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._keep_alive)
+                    nursery.start_soon(self._hand_on_after_a_while)
                     await self._read()
         finally:
             self.close("the daemon stops")
+            self._hand_on()
             self._session.close()
             await trio.aclose_forcefully(self._stream)
         return self._end or LinkLost("the link was closed")
@@ -157,6 +175,7 @@ class GatewayLink:
         raise FetchFailed(f"the gateway has no document of epoch {epoch} yet")
 
     async def _send(self, command: Command) -> None:
+        """Write one command whole, or raise LinkLost: then it is not, or only in part, on the wire."""
         async with self._writing:
             if self._end is not None:
                 raise self._end
@@ -166,15 +185,17 @@ class GatewayLink:
                 with trio.fail_after(WRITE_SECONDS):
                     await self._stream.send_all(frame)
             except trio.TooSlowError:
-                self.close(f"the gateway took no data for {WRITE_SECONDS:.0f} s")
+                raise self._lost(f"the gateway took no data for {WRITE_SECONDS:.0f} s") from None
             except (trio.BrokenResourceError, trio.ClosedResourceError, WireError) as error:
-                self.close(f"writing failed: {error}")
+                raise self._lost(f"writing failed: {error}") from None
             except trio.Cancelled:
                 self.close("a write was cut short")
                 raise
-            if self._end is not None:
-                raise self._end
             self._last_write = trio.current_time()
+
+    def _lost(self, reason: str) -> LinkLost:
+        self.close(reason)
+        return self._end or LinkLost(reason)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -207,10 +228,22 @@ class GatewayLink:
             # What came intact before the fault is as good as ever; it only cannot be acknowledged any more.
             for event in error.events:
                 if isinstance(event, CommandReceived) and isinstance(event.command, Message):
-                    self._on_message(event.command.surb_id, event.command.payload)
+                    self._delivered.append(event.command)
             self.close(f"the gateway broke the protocol: {error}")
         except LinkLost:
             return
+
+    async def _hand_on_after_a_while(self) -> None:
+        while True:
+            await self._any_delivered.wait()
+            await trio.sleep(HAND_ON_SECONDS)
+            self._any_delivered = trio.Event()
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        delivered, self._delivered = self._delivered, []
+        for message in delivered:
+            self._on_message(message.surb_id, message.payload)
 
     async def _dispatch_all(self, events: list[Event]) -> None:
         for event in events:
@@ -221,9 +254,10 @@ class GatewayLink:
         match command:
             case NoOp():
                 pass
-            case Message(sequence=sequence, surb_id=surb_id, payload=payload):
-                self._on_message(surb_id, payload)
-                await self._send(MessageDelivered(sequence))
+            case Message():
+                self._delivered.append(command)
+                await self._send(MessageDelivered(command.sequence))
+                self._any_delivered.set()
             case Consensus2():
                 outcome = self._assembler.feed(command)
                 if outcome is not None and self._waiter is not None:
@@ -236,7 +270,7 @@ class GatewayLink:
 
 async def open_link(
     stream: trio.abc.Stream,
-    candidate: Candidate,
+    choice: GatewayChoice,
     *,
     kem: Kem,
     geometry: Geometry,
@@ -244,19 +278,19 @@ async def open_link(
     unix: Callable[[], float],
     on_message: Callable[[SurbId, bytes], None],
 ) -> GatewayLink:
-    """Shake hands with `candidate` over `stream`, with a fresh link key and a fresh queue id.
+    """Shake hands with `choice` over `stream`, with a fresh link key and a fresh queue id.
 
     Raises:
         LinkLost: if the peer is not that gateway, breaks the protocol or is too slow; the stream is closed then.
     """
     queue_id = RecipientId(randomness.bytes(QUEUE_ID_BYTES).hex().encode())
 
-    def is_the_candidate(peer: PeerCredentials) -> bool:
-        owns_key = hmac.compare_digest(peer.public_key, candidate.link_key)
-        return hmac.compare_digest(peer.additional_data, candidate.node_id) and owns_key
+    def is_the_chosen(peer: PeerCredentials) -> bool:
+        owns_key = hmac.compare_digest(peer.public_key, choice.link_key)
+        return hmac.compare_digest(peer.additional_data, choice.node_id) and owns_key
 
     session = Session.initiator(
-        kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_candidate, randomness
+        kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_chosen, randomness
     )
     try:
         with trio.fail_after(HANDSHAKE_SECONDS):
@@ -288,15 +322,15 @@ async def open_link(
     established, early = events[0], events[1:]
     assert isinstance(established, Established)
     opened = trio.current_time()
-    tokens = TokenBucket(opened, uncertainty=2 * (opened - asked) + LEAST_UNCERTAINTY_SECONDS)
+    tokens = TokenEstimate(opened, uncertainty=2 * (opened - asked) + LEAST_UNCERTAINTY_SECONDS)
     return GatewayLink(
         stream,
         session,
-        candidate,
-        Origin(candidate.node_id, queue_id),
+        choice,
+        queue_id,
         tokens,
         clock_skew=established.clock_skew,
-        since=unix(),
+        since=opened,
         unix=unix,
         on_message=on_message,
         early=early,

@@ -5,24 +5,32 @@ interval, and a packet that finds it empty is dropped without a word. The interv
 client that sends at its two Poisson rates fills nine tenths of it on average.
 """
 
+import math
 from typing import Final
-
-from kpclientd.traffic.tokens import BUCKET_CAP
-from kpclientd.traffic.tokens import refill_interval as client_refill_interval
 
 FIRST_TOKENS: Final = 1
 """Tokens of a bucket that was just made."""
 
+MOST_TOKENS: Final = 256
+
+_RATE_FACTOR: Final = 1.1
+"""Tokens for each packet that a client should send (the wire specification, "rate limit at the gateway")."""
+
+_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+_LONGEST: Final = (1 << 63) - 1  # of the reference's durations
 
 
 def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
     """Return the nanoseconds between two tokens, or None when both rates are zero and nothing is limited.
 
-    It is the daemon's own computation, for the same rates (events per millisecond): both follow the consensus.
+    Written from the wire specification and not from the daemon's estimate of it, so that the two can disagree.
     """
-    seconds = client_refill_interval(lambda_p, lambda_l)
-    return None if seconds is None else round(seconds * _NANOSECONDS_PER_SECOND)
+    packets_per_millisecond = lambda_p + lambda_l
+    if packets_per_millisecond <= 0 or math.isinf(packets_per_millisecond):
+        return None
+    exact = _NANOSECONDS_PER_MILLISECOND / (_RATE_FACTOR * packets_per_millisecond)
+    return min(math.ceil(exact), _LONGEST)
 
 
 class TokenBucket:
@@ -44,7 +52,7 @@ class TokenBucket:
         """Spend one token at `now` (monotonic seconds); False when there is none and the packet must be dropped."""
         gained = max(0, _nanoseconds(now) - self._counted_until) // self._interval
         self._counted_until += gained * self._interval  # whole intervals only: the rest counts towards the next
-        self._tokens = min(BUCKET_CAP, self._tokens + gained)
+        self._tokens = min(MOST_TOKENS, self._tokens + gained)
         if self._tokens == 0:
             return False
         self._tokens -= 1

@@ -19,7 +19,6 @@ from typing import Final
 
 import trio
 
-from kpclientd.gateway.errors import DialError
 from kpclientd.localnet.authority import Authorities, Rates
 from kpclientd.localnet.counters import Counters
 from kpclientd.localnet.directory import OLDEST_SERVED, Directory
@@ -31,6 +30,7 @@ from kpclientd.localnet.limiter import refill_interval
 from kpclientd.localnet.service import Services
 from kpclientd.localnet.topology import build
 from kpclientd.localnet.transit import Transit
+from kpclientd.transports import DialError
 from pki.certificate import Verifier
 from pki.epoch import DEFAULT_PERIOD, EpochClock
 from pki.signatures import signature_scheme

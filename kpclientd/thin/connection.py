@@ -1,39 +1,75 @@
 """One application's connection: greeted, read, written, and ended for one stated reason.
 
-Reading stops while too many answers wait unread, and a connection whose application reads nothing for a minute ends.
+    waiting for a document --> greeted --> open --> ended
+                                  (broadcasts are held back until the first request is answered, or for a second)
+
+Theory of operation. Three tasks. One reads, serves what was read while it holds the turn (see `turns`), and waits for
+nobody: answers go into the session's outbox. One writes what is in the outbox. One lets held broadcasts go.
+
+* Answers have the order of their requests. A slow request is served by a worker; what stands behind it waits, and the
+  connection is read ahead meanwhile, so that its end is noticed and the work given up.
+* Reading stops while too much waits to be written, or more requests have come than may wait.
+* A frame that has begun has a deadline, and the unfinished frames of all connections a budget (see `budget`).
+* No more is written than `WINDOW` bytes ahead of what the application reads, as far as that is known (see `unread`), so
+  that it is known what to say again should it die. An application for which something waits, and which reads nothing
+  for a minute, is ended.
+
 Source: the Katzenpost thin-client protocol, "first messages after accept" and "framing".
 """
 
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Final
+import math
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
-from kpclientd.thin.desk import Desk
+from kpclientd.thin.bounds import BoundsCheck
+from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.errors import ThinError
-from kpclientd.thin.events import Event
-from kpclientd.thin.framing import FrameReader, encode_frame
-from kpclientd.thin.requests import parse_request
-from kpclientd.thin.sessions import Session, Sessions
+from kpclientd.thin.framing import FrameReader, decode_checked
+from kpclientd.thin.outbox import Frame
+from kpclientd.thin.sessions import Session
+from kpclientd.thin.turns import AppTurns
+from kpclientd.thin.unread import unread_of
+from kpclientd.thin.verbs.table import ALLOWANCES, TABLE, read_request
+from kpclientd.thin.verbs.verb import Caller, Services, Verb
 
 log = logging.getLogger("client/incomingConn")
 
+Result = TypeVar("Result")
+
 READ_SIZE: Final = 65536
-WRITE_SIZE: Final = 262_144
-WRITE_SECONDS: Final = 60.0
+READ_AHEAD: Final = 262_144
+"""Bytes that are read while nothing is served."""
+
+WRITE_SIZE: Final = 65536
+WINDOW: Final = 262_144
+"""Bytes that may lie unread in the operating system."""
+
+READ_NOTHING_SECONDS: Final = 60.0
+FRAME_SECONDS: Final = 60.0
+"""From the first byte of a frame to its last."""
+
 HOLD_SECONDS: Final = 1.0
 """For how long broadcasts wait for a new connection's first request, whose reply strict clients expect first."""
 
 HIGH_WATER: Final = 4 * 1024 * 1024
-"""Bytes of unread answers at which no more requests are read."""
+"""Bytes that wait to be written at which no more requests are read."""
 
-MAX_UNREAD: Final = 64 * 1024 * 1024
-"""Bytes of unread events at which a connection is given up."""
+FIRST_LOOK_SECONDS: Final = 0.002
+LAST_LOOK_SECONDS: Final = 0.5
+"""Between two looks at how far the application has read, as long as it has not read all."""
 
-REQUESTS_IN_A_ROW: Final = 16
-"""Requests of one connection that are served before others have a turn."""
+
+class Greeter(Protocol):
+    """What a connection is opened with."""
+
+    async def ready(self) -> None:
+        """Wait until there is something to greet with."""
+
+    def greeting(self) -> tuple[Frame, Frame]:
+        """Status and document."""
 
 
 class AppConnection:
@@ -41,53 +77,67 @@ class AppConnection:
 
     Args:
         stream: the socket.
-        sessions: where it is registered.
-        desk: serves its requests.
-        greeting: waits for a document, for a while, and returns the two events that open a connection.
+        services: what its requests are served with.
+        greeter: gives its first two events.
+        turns: the turn of all work for applications.
+        budget: of all unfinished frames.
+        table: the verbs that are known.
     """
 
     def __init__(
         self,
         stream: trio.abc.Stream,
-        sessions: Sessions,
-        desk: Desk,
-        greeting: Callable[[], Awaitable[tuple[Event, Event]]],
+        services: Services,
+        greeter: Greeter,
+        turns: AppTurns,
+        budget: FrameBudget,
+        table: tuple[Verb, ...] = TABLE,
     ) -> None:
+        self.opened = trio.current_time()
+        self.requests = 0
         self._stream = stream
-        self._sessions = sessions
-        self._desk = desk
-        self._greeting = greeting
-        self._session: Session | None = None
-        self._outbox: deque[bytes] = deque()
-        self._unread = 0
+        self._services = services
+        self._greeter = greeter
+        self._turns = turns
+        self._budget = budget
+        self._table = table
+        self._caller = Caller(services, None)
+        self._frames = FrameReader()
+        self._frame_began = math.inf
+        self._is_at_end = False
+        self._unread = unread_of(stream)
         self._more = trio.Event()
         self._drained = trio.Event()
-        self._held: list[Event] | None = None
+        self._held: list[Frame] | None = None
         self._greeted = False
         self._scope = trio.CancelScope()
         self._reason: str | None = None
 
-    def post(self, event: Event) -> None:
-        """Queue an event for the application."""
-        frame = encode_frame(event)
-        self._outbox.append(frame)
-        self._unread += len(frame)
+    # -- called from elsewhere
+
+    def notify(self) -> None:
+        """Something waits in the session's outbox."""
         self._more.set()
-        if self._unread > MAX_UNREAD:
-            self.close(f"it left {self._unread} bytes unread")
 
-    def broadcast(self, event: Event) -> None:
-        """Queue an event that goes to everyone; a connection that is being set up gets it after that."""
+    def note_unread(self) -> None:
+        """Tell the outbox how far the application has read."""
+        session = self._session
+        if session is not None and session.outbox.any_written:
+            unread = self._unread()
+            session.outbox.note_unread(0 if unread is None else unread)
+
+    def broadcast(self, frame: Frame) -> None:
+        """Say what everybody is told; a connection that is being set up gets it after that."""
         if self._held is not None:
-            self._held.append(event)
+            self._held.append(frame)
         elif self._greeted:
-            self.post(event)
+            self._put(frame)
 
-    def say_farewell(self, event: Event) -> None:
-        """Queue the last event of all, after whatever was held back."""
+    def send_shutdown(self, frame: Frame) -> None:
+        """Say the last event of all, after whatever was held back."""
         self._release()
         if self._greeted:
-            self.post(event)
+            self._put(frame)
 
     def close(self, reason: str) -> None:
         """End the connection; the first reason counts."""
@@ -97,13 +147,12 @@ class AppConnection:
 
     async def serve(self) -> None:
         """Serve the connection until it ends."""
-        self._session = self._sessions.open(self)
+        sessions = self._services.sessions
+        self._caller.session = sessions.open(self)
         try:
             with self._scope:
-                status, document = await self._greeting()
-                self._held, self._greeted = [], True
-                self.post(status)
-                self.post(document)
+                await self._while_reading_ahead(self._greeter.ready())
+                self._greet()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     nursery.start_soon(self._release_after_a_while)
@@ -111,68 +160,187 @@ class AppConnection:
                     nursery.cancel_scope.cancel()
         finally:
             log.debug("connection ended: %s", self._reason or "the application left")
-            if self._session is not None:
-                self._sessions.disconnected(self._session, self, trio.current_time())
+            self._budget.forget(self)
+            if self._caller.session is not None:
+                sessions.disconnected(self._caller.session, self, trio.current_time())
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
 
-    async def _read(self) -> None:
-        reader = FrameReader()
-        served = 0
-        while True:
-            try:
-                data = await self._stream.receive_some(READ_SIZE)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
-            if not data:
-                return
-            try:
-                for message in reader.feed(bytes(data)):
-                    if not await self._serve_one(message):
-                        return
-                    served += 1
-                    if served % REQUESTS_IN_A_ROW == 0:
-                        await trio.lowlevel.checkpoint()
-            except ThinError as error:
-                self.close(str(error))
-                return
+    # -- reading and serving
 
-    async def _serve_one(self, message: dict[object, object]) -> bool:
-        if self._session is None or self._session.connection is not self:
-            return False
-        self._session = self._desk.serve(self._session, parse_request(message))
+    @property
+    def _session(self) -> Session | None:
+        """The session, as long as this is its connection."""
+        session = self._caller.session
+        return session if session is not None and session.connection is self else None
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._serve_what_came()
+                if self._session is None or self._is_at_end:
+                    return
+                await self._receive()
+        except ThinError as error:
+            self.close(str(error))
+
+    async def _receive(self) -> None:
+        """Wait for the next bytes of the stream, or its end."""
+        try:
+            with trio.fail_at(self._frame_began + FRAME_SECONDS):
+                data = await self._stream.receive_some(READ_SIZE)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_at_end = True
+            return
+        except trio.TooSlowError:
+            self.close(f"a frame that it began has not come whole in {FRAME_SECONDS:.0f} s")
+            await trio.sleep_forever()
+        if not data:
+            # Nothing of what was written is left unread, or this were no orderly end.
+            if self._session is not None:
+                self._session.outbox.note_unread(0)
+            self._is_at_end = True
+            return
+        self._frames.add(data)
+        self._note_frame()
+
+    def _note_frame(self) -> None:
+        if not self._frames.has_begun:
+            self._frame_began = math.inf
+        elif self._frame_began == math.inf:
+            self._frame_began = trio.current_time()
+        self._budget.hold(self, self._frames.unfinished, self._frame_began)
+
+    async def _serve_what_came(self) -> None:
+        """Serve all whole frames that have come, a turn at a time."""
+        if not self._frames.has_begun:
+            return
+        await self._turns.take()
+        try:
+            while self._session is not None and (body := self._frames.next_body()) is not None:
+                self._frame_began = math.inf
+                await self._serve_one(await self._decoded(body))
+                if self._turns.is_over():
+                    await self._turns.again()
+        finally:
+            self._turns.give()
+            self._note_frame()
+
+    async def _decoded(self, body: bytearray) -> dict[Any, Any]:
+        check = BoundsCheck(body, ALLOWANCES)
+        for _ in check.steps():
+            if self._turns.is_over():
+                await self._turns.again()
+        return decode_checked(check)
+
+    async def _serve_one(self, message: dict[Any, Any]) -> None:
+        request = read_request(message, self._table)
+        self.requests += 1
+        if request is None:
+            log.debug("ignored a request that names no known verb")
+        elif not request.verb.is_slow:
+            self._answer(request.verb, await request.verb.handle(self._caller, request.content))
+        elif not self._is_at_end:
+            self._turns.give()
+            answer = await self._while_reading_ahead(request.verb.handle(self._caller, request.content))
+            await self._turns.again()
+            self._answer(request.verb, answer)
         self._release()
-        while self._unread > HIGH_WATER:
+        await self._wait_until_drained()
+
+    def _answer(self, verb: Verb, body: Any) -> None:
+        if body is not None and verb.reply is not None:
+            self._caller.tell({verb.reply: body})
+
+    async def _wait_until_drained(self) -> None:
+        if not self._is_full():
+            return
+        self._turns.give()
+        while self._is_full():
             self._drained = trio.Event()
             await self._drained.wait()
-        return self._session is not None
+        await self._turns.again()
+
+    def _is_full(self) -> bool:
+        session = self._session
+        return session is not None and session.outbox.bytes_waiting > HIGH_WATER
+
+    async def _while_reading_ahead(self, waited_for: Awaitable[Result]) -> Result | None:
+        """Wait for something while the connection is read; should that end, give up and return None."""
+        results: list[Result] = []
+
+        async def wait() -> None:
+            results.append(await waited_for)
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            while not self._is_at_end and self._frames.unfinished < READ_AHEAD:
+                await self._receive()
+            if self._is_at_end:
+                nursery.cancel_scope.cancel()
+        return results[0] if results else None
+
+    # -- writing
+
+    def _greet(self) -> None:
+        self._held, self._greeted = [], True
+        for frame in self._greeter.greeting():
+            self._put(frame)
+
+    def _put(self, frame: Frame) -> None:
+        if self._session is not None:
+            self._services.sessions.put(self._session, frame)
 
     async def _write(self) -> None:
+        look_after = FIRST_LOOK_SECONDS
+        last_progress, least = trio.current_time(), math.inf
         while True:
-            while not self._outbox:
+            unread = self._look()
+            if unread < least:
+                last_progress = trio.current_time()
+            least = unread
+            session = self._session
+            if session is None or not len(session.outbox):
+                # What is known to lie unread is looked at again, ever more seldom; nothing waits, so nothing is late.
                 self._more = trio.Event()
-                await self._more.wait()
-            batch = self._next_batch()
-            try:
-                with trio.fail_after(WRITE_SECONDS):
-                    await self._stream.send_all(batch)
-            except trio.TooSlowError:
-                self.close(f"it read nothing for {WRITE_SECONDS:.0f} s")
-                return
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self.close("the application left")
-                return
-            self._unread -= len(batch)
-            if self._unread <= HIGH_WATER:
-                self._drained.set()
+                with trio.move_on_after(look_after if unread or (session and session.outbox.any_written) else math.inf):
+                    await self._more.wait()
+                    look_after = FIRST_LOOK_SECONDS
+                look_after = min(2 * look_after, LAST_LOOK_SECONDS)
+                last_progress = trio.current_time()
+                continue
+            if unread >= WINDOW:
+                if trio.current_time() - last_progress > READ_NOTHING_SECONDS:
+                    self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
+                await trio.sleep(look_after)
+                look_after = min(2 * look_after, LAST_LOOK_SECONDS)
+                continue
+            look_after = FIRST_LOOK_SECONDS
+            await self._write_some()
+            last_progress, least = trio.current_time(), math.inf
 
-    def _next_batch(self) -> bytes:
-        frames = [self._outbox.popleft()]
-        size = len(frames[0])
-        while self._outbox and size + len(self._outbox[0]) <= WRITE_SIZE:
-            frames.append(self._outbox.popleft())
-            size += len(frames[-1])
-        return b"".join(frames)
+    def _look(self) -> int:
+        """How many bytes lie unread, as far as is known."""
+        unread = self._unread()
+        if self._session is not None:
+            self._session.outbox.note_unread(unread or 0)
+        return unread or 0
+
+    async def _write_some(self) -> None:
+        await self._turns.take()
+        session = self._session
+        batch = session.outbox.take(WRITE_SIZE) if session is not None else b""
+        self._turns.give()
+        try:
+            with trio.fail_after(READ_NOTHING_SECONDS):
+                await self._stream.send_all(batch)
+        except trio.TooSlowError:
+            self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.close("the application left")
+        if not self._is_full():
+            self._drained.set()
 
     async def _release_after_a_while(self) -> None:
         await trio.sleep(HOLD_SECONDS)
@@ -180,5 +348,5 @@ class AppConnection:
 
     def _release(self) -> None:
         held, self._held = self._held, None
-        for event in held or ():
-            self.post(event)
+        for frame in held or ():
+            self._put(frame)

@@ -7,6 +7,7 @@ array of small integers may stand for a byte string. Anything else of a wrong ty
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from kpclientd.thin.bounds import LONG_STRING
 from kpclientd.thin.errors import MistypedField
 
 UINT64_MAX: Final = 2**64 - 1
@@ -40,9 +41,14 @@ class Fields:
         return self._folded.get(key.lower())
 
     def octets(self, key: str) -> bytes | None:
-        """A byte string, or None where there is none."""
+        """A byte string, or None where there is none; a long one is cut, as no id or name is that long."""
+        value = self.payload(key)
+        return bytes(value[:LONG_STRING]) if isinstance(value, memoryview) else value
+
+    def payload(self, key: str) -> bytes | memoryview | None:
+        """A byte string of any length, or None where there is none; a long one is a view of its frame."""
         value = self.raw(key)
-        if value is None or isinstance(value, bytes):
+        if value is None or isinstance(value, (bytes, memoryview)):
             return value
         if isinstance(value, list):
             return self._from_integers(key, value)

@@ -13,11 +13,10 @@ import trio
 
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.thin.errors import ListenError
+from kpclientd.transports import TRANSPORTS
 
 BACKLOG: Final = 1024
 OWNER_ONLY_UMASK: Final = 0o177
-
-_FAMILIES: Final = {"tcp": socket.AF_UNSPEC, "tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
 
 
 @asynccontextmanager
@@ -49,7 +48,7 @@ async def _listen_tcp(listen: ListenTcp) -> list[trio.SocketListener]:
         found = await trio.socket.getaddrinfo(
             listen.host or None,
             listen.port,
-            family=_FAMILIES[listen.network],
+            family=TRANSPORTS[listen.network].family or socket.AF_UNSPEC,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )

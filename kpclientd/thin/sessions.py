@@ -1,15 +1,21 @@
 """Which application is behind which connection, over losses and returns.
 
-    connected --connection lost, token known--> lost --token comes back in time--> connected
-        |                                         |
-        +-- thin_close, or no token --> gone <----+-- grace period over
+    present --connection lost, token known--> away --token comes back in time--> present
+        |                                      |
+        +-- thin_close, or no token --> gone <-+-- grace period over, or no room
 
-A lost session keeps its queues and its messages in flight; final answers that come meanwhile are kept for it.
+Theory of operation. A session that is away keeps its queues and its operations; answers that come meanwhile, and
+those that its last connection had not read, are kept for it. What was asked on a new connection before it named its
+token belongs to the session that it resumes.
+
+Sessions that are away can be had for nothing, so they have bounds of their own, in number and in bytes. If there are
+too many, those go first that keep nothing, then the one lost first; if they keep too much, the one that keeps most. So
+nobody's session is lost because somebody else left more behind.
+
 Source: the Katzenpost thin-client protocol, "session token, disconnect, resume".
 """
 
-import math
-from collections import deque
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -17,53 +23,101 @@ from typing import Final, Protocol
 from arq import AppId, TimerQueue
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
+from kpclientd.thin.framing import encode_frame
+from kpclientd.thin.outbox import MOST_KEPT, Frame, Outbox
 from sphinx.randomness import Randomness
 
 APP_ID_LENGTH: Final = 16
 TOKEN_LENGTH: Final = 16
-MAX_KEPT: Final = 1000
-"""Answers kept for one lost session; further ones are dropped and counted."""
+SESSION_BYTES: Final = 1024
+"""What a session costs beside what it keeps."""
 
-MAX_LOST: Final = 1024
-"""Lost sessions kept; the one lost first goes when there are more."""
+
+LARGE_OUTBOX: Final = 1024 * 1024
+"""Bytes from which on it is worth a look how much all leave unread."""
+
+log = logging.getLogger("client/listener")
 
 
 class Connection(Protocol):
     """What a session needs of its connection."""
 
-    def post(self, event: Event) -> None:
-        """Queue an event for the application; must not block."""
+    def notify(self) -> None:
+        """Something waits in the session's outbox; must not block."""
 
-    def broadcast(self, event: Event) -> None:
-        """Queue an event that goes to everyone; must not block."""
-
-    def say_farewell(self, event: Event) -> None:
-        """Queue the last event of all; must not block."""
+    def note_unread(self) -> None:
+        """Tell the session's outbox how far the application has read; must not block."""
 
     def close(self, reason: str) -> None:
         """End the connection soon."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionBounds:
+    """How much is kept for applications.
+
+    Attributes:
+        grace: seconds for which a session that is away is kept.
+        most_away: sessions that are away.
+        most_bytes_away: what they may keep together, answers and messages.
+        most_bytes_unread: what applications that are there may leave unread together.
+    """
+
+    grace: float = 600.0
+    most_away: int = 1024
+    most_bytes_away: int = 24 * 1024 * 1024
+    most_bytes_unread: int = 48 * 1024 * 1024
+
+
 @dataclass(slots=True, eq=False)
 class Session:
-    """One application, as long as the daemon remembers it."""
+    """One application, as long as the daemon remembers it.
+
+    Attributes:
+        app_id: 16 bytes.
+        connection: the present one, or None while the application is away.
+        token: what names it over reconnects (16 bytes), or None.
+        outbox: what it is told.
+        is_legacy_v1: whether it writes the flat maps of generation 1, whose clients cannot read an error text.
+    """
 
     app_id: AppId
     connection: Connection | None = field(repr=False)
     token: bytes | None = field(default=None, repr=False)
-    kept: deque[Event] = field(default_factory=deque, repr=False)
-    is_flat: bool = False
-    """Whether the application writes flat maps, as those of generation 1 do, which cannot read an error text."""
+    outbox: Outbox = field(default_factory=Outbox, repr=False)
+    is_legacy_v1: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What became of a token: the connection's session, whether it went on, and what was kept for it, oldest first."""
+
+    session: Session
+    resumed: bool
+    kept: tuple[Frame, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What must outlive the process of a session with a token; `away_until` in Unix seconds."""
+
+    app_id: AppId
+    token: bytes = field(repr=False)
+    is_legacy_v1: bool
+    away_until: float
+    kept: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(slots=True)
-class SessionStatistics:
+class SessionCounts:
     """Counts since the start."""
 
     opened: int = 0
     resumed: int = 0
     taken_over: int = 0
     expired: int = 0
+    ended_for_room: int = 0
+    ended_unread: int = 0
     answers_kept: int = 0
     answers_dropped: int = 0
 
@@ -73,42 +127,71 @@ class Sessions:
 
     Args:
         randomness: for application ids.
-        grace: seconds for which a lost session is kept.
+        bounds: how much is kept.
         destroy: called once for each application that is gone for good.
+        on_away: called when an application goes away (True) or is back (False).
+        on_merge: called when what belongs to the first application belongs to the second from now on.
+        bytes_of: what an application keeps elsewhere.
     """
 
-    def __init__(self, randomness: Randomness, grace: float, destroy: Callable[[AppId], None]) -> None:
-        self.statistics = SessionStatistics()
+    def __init__(
+        self,
+        randomness: Randomness,
+        bounds: SessionBounds,
+        *,
+        destroy: Callable[[AppId], None],
+        on_away: Callable[[AppId, bool], None] = lambda app_id, away: None,
+        on_merge: Callable[[AppId, AppId], None] = lambda app_id, into: None,
+        bytes_of: Callable[[AppId], int] = lambda app_id: 0,
+    ) -> None:
+        self.counts = SessionCounts()
+        self.bounds = bounds
         self._randomness = randomness
-        self._grace = grace
         self._destroy = destroy
+        self._on_away = on_away
+        self._on_merge = on_merge
+        self._bytes_of = bytes_of
         self._by_app: dict[AppId, Session] = {}
         self._by_token: dict[bytes, Session] = {}
-        self._timers: TimerQueue[Session] = TimerQueue()
+        self._away: TimerQueue[Session] = TimerQueue()
 
     def __len__(self) -> int:
         return len(self._by_app)
 
-    @property
-    def lost(self) -> int:
-        """Sessions whose application is away."""
-        return len(self._timers)
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._by_app.values()))
 
-    def connections(self) -> Iterator[Connection]:
-        """The connections of all sessions that have one."""
-        return (session.connection for session in tuple(self._by_app.values()) if session.connection is not None)
+    @property
+    def away(self) -> int:
+        """Sessions whose application is away."""
+        return len(self._away)
+
+    @property
+    def bytes_unread(self) -> int:
+        """What waits in the outboxes of applications that are there."""
+        return sum(session.outbox.bytes for session in self._by_app.values() if session.connection is not None)
+
+    @property
+    def bytes_away(self) -> int:
+        """What applications keep that are away."""
+        return sum(self._kept_by(session) for session in self._by_app.values() if session.connection is None)
+
+    def find(self, app_id: AppId) -> Session | None:
+        """The session of that id."""
+        return self._by_app.get(app_id)
 
     def open(self, connection: Connection) -> Session:
         """A new session for a new connection."""
         session = Session(AppId(self._randomness.bytes(APP_ID_LENGTH)), connection)
         self._by_app[session.app_id] = session
-        self.statistics.opened += 1
+        self.counts.opened += 1
         return session
 
-    def register(self, session: Session, token: bytes | None) -> tuple[Session, bool]:
-        """The connection of `session` presented `token` (16 bytes): return its session from now on, and if it resumed.
+    def register(self, session: Session, token: bytes | None) -> Registration:
+        """The connection of `session` presented `token` (16 bytes): what is its session from now on?
 
-        A session that is known by the token goes on, on this connection; a connection that it still had is closed.
+        A session that is known by the token goes on, on this connection; a connection that it still had is closed, and
+        what was not read there is among what was kept. Whoever calls this answers first and then says what was kept.
 
         Raises:
             InvalidRequest: at a token that cannot name one application: null, of a wrong length, or all zeros.
@@ -117,26 +200,27 @@ class Sessions:
             raise InvalidRequest(f"a session token is {TOKEN_LENGTH} random bytes, not null or zeros")
         known = self._by_token.get(token)
         if known is session:
-            return session, True
+            return Registration(session, resumed=True)
         if known is None:
             self._bind(session, token)
-            return session, False
+            return Registration(session, resumed=False)
         connection, replaced = session.connection, known.connection
-        session.connection = None
-        self._remove(session)
-        known.connection = connection
-        self._timers.cancel(known)
-        self.statistics.resumed += 1
+        self.counts.resumed += 1
         if replaced is not None:
-            self.statistics.taken_over += 1
+            self.counts.taken_over += 1
+            replaced.note_unread()
             replaced.close("another connection took its session over")
-        return known, True
-
-    def take_kept(self, session: Session) -> list[Event]:
-        """The answers that came while the session was lost, oldest first; they are kept no longer."""
-        kept = list(session.kept)
-        session.kept.clear()
-        return kept
+            self._note_dropped(known.outbox.keep())
+        kept = known.outbox.drain()
+        session.connection = None
+        for frame in session.outbox.drain():
+            known.outbox.put(frame)
+        self._on_merge(session.app_id, known.app_id)
+        self._remove(session)
+        self._away.cancel(known)
+        known.connection = connection
+        self._on_away(known.app_id, False)
+        return Registration(known, True, tuple(kept))
 
     def disconnected(self, session: Session, connection: Connection, now: float) -> None:
         """`connection` ended by itself at `now` (monotonic seconds); a connection that was replaced has no say."""
@@ -146,44 +230,120 @@ class Sessions:
         if session.token is None:
             self._remove(session)
             return
-        self._timers.set(session, now + self._grace)
-        if len(self._timers) > MAX_LOST:
-            self._expire_oldest()
+        self._note_dropped(session.outbox.keep())
+        self.counts.answers_kept += len(session.outbox)
+        self._away.set(session, now + self.bounds.grace)
+        self._on_away(session.app_id, True)
+        self._make_room()
 
     def end(self, session: Session) -> None:
         """The application said that it is done."""
         session.connection = None
         self._remove(session)
 
-    def is_flat(self, app_id: AppId) -> bool:
-        """Whether the application is one of generation 1."""
-        session = self._by_app.get(app_id)
-        return session is not None and session.is_flat
-
     def deliver(self, app_id: AppId, event: Event, *, final: bool) -> None:
-        """Give `event` to an application; one that is away gets it on its return if it is `final`."""
+        """Tell an application something; one that is away gets it on its return if it is `final`."""
         session = self._by_app.get(app_id)
-        if session is None:
-            return
+        if session is not None:
+            self.put(session, Frame(encode_frame(event), final))
+
+    def put(self, session: Session, frame: Frame) -> None:
+        """The same with a frame that is encoded already."""
         if session.connection is not None:
-            session.connection.post(event)
-        elif final and len(session.kept) < MAX_KEPT:
-            session.kept.append(event)
-            self.statistics.answers_kept += 1
+            session.outbox.put(frame)
+            session.connection.notify()
+            if session.outbox.bytes > LARGE_OUTBOX:
+                self._check_unread()
+        elif frame.final and len(session.outbox) < MOST_KEPT:
+            session.outbox.put(frame)
+            self.counts.answers_kept += 1
+            self._make_room()
         else:
-            self.statistics.answers_dropped += 1
+            self._note_dropped(1)
 
     def next_timer(self) -> float | None:
         """Monotonic seconds at which `handle_timers` has something to do, or None."""
-        return self._timers.next()
+        return self._away.next()
 
     def handle_timers(self, now: float) -> None:
         """Forget the sessions whose grace period is over."""
-        for session in self._timers.pop_due(now):
-            self._expire(session)
+        for session in self._away.pop_due(now):
+            self.counts.expired += 1
+            self._remove(session)
 
-    def _expire_oldest(self) -> None:
-        self._expire(next(self._timers.pop_due(math.inf)))
+    # -- records
+
+    def records(self, now: float, offset: float) -> tuple[SessionRecord, ...]:
+        """The sessions that a token names, as plain data; one that is present is away for its grace from `now` on.
+
+        Args:
+            now: monotonic seconds.
+            offset: Unix time less monotonic time (seconds).
+        """
+        records = []
+        for session in self._by_app.values():
+            if session.token is not None:
+                until = self._away.deadline(session)
+                away_until = (until if until is not None else now + self.bounds.grace) + offset
+                kept = tuple(frame.data for frame in session.outbox.final())
+                records.append(SessionRecord(session.app_id, session.token, session.is_legacy_v1, away_until, kept))
+        return tuple(records)
+
+    def restore(self, records: tuple[SessionRecord, ...], offset: float) -> None:
+        """Take up where `records` was called: all of them are away."""
+        for record in records:
+            session = Session(record.app_id, None, record.token, is_legacy_v1=record.is_legacy_v1)
+            for data in record.kept:
+                session.outbox.put(Frame(data, final=True))
+            self._by_app[session.app_id] = session
+            self._by_token[record.token] = session
+            self._away.set(session, record.away_until - offset)
+            self._on_away(session.app_id, True)
+        self._make_room()
+
+    # -- inside
+
+    def _check_unread(self) -> None:
+        """See that applications leave no more unread than they may: whoever leaves most is ended."""
+        if self.bytes_unread > self.bounds.most_bytes_unread:
+            present = [session for session in self._by_app.values() if session.connection is not None]
+            worst = max(present, key=lambda session: session.outbox.bytes)
+            if worst.connection is not None:
+                self.counts.ended_unread += 1
+                worst.connection.close(f"it left {worst.outbox.bytes} bytes unread, more than any other")
+
+    def _make_room(self) -> None:
+        bounds = self.bounds
+        while len(self._away) > bounds.most_away:
+            self._end_for_room(
+                min(self._all_away(), key=lambda session: (self._keeps_something(session), self._lost_at(session)))
+            )
+        while self.bytes_away > bounds.most_bytes_away:
+            self._end_for_room(max(self._all_away(), key=self._kept_by))
+
+    def _end_for_room(self, session: Session) -> None:
+        log.warning(
+            "An application that is away is forgotten before its time: %d are away and keep %d bytes.",
+            self.away,
+            self.bytes_away,
+        )
+        self.counts.ended_for_room += 1
+        self._remove(session)
+
+    def _all_away(self) -> list[Session]:
+        return [session for session in self._by_app.values() if session.connection is None]
+
+    def _kept_by(self, session: Session) -> int:
+        return SESSION_BYTES + session.outbox.bytes + self._bytes_of(session.app_id)
+
+    def _keeps_something(self, session: Session) -> bool:
+        return self._kept_by(session) > SESSION_BYTES
+
+    def _lost_at(self, session: Session) -> float:
+        return self._away.deadline(session) or 0.0
+
+    def _note_dropped(self, count: int) -> None:
+        self.counts.answers_dropped += count
 
     def _bind(self, session: Session, token: bytes) -> None:
         if session.token is not None:
@@ -191,12 +351,8 @@ class Sessions:
         session.token = token
         self._by_token[token] = session
 
-    def _expire(self, session: Session) -> None:
-        self.statistics.expired += 1
-        self._remove(session)
-
     def _remove(self, session: Session) -> None:
-        self._timers.cancel(session)
+        self._away.cancel(session)
         if session.token is not None:
             self._by_token.pop(session.token, None)
         if self._by_app.pop(session.app_id, None) is not None:

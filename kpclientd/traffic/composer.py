@@ -1,5 +1,6 @@
 """Makes packets: a route there, a route back, and the Sphinx packet for both.
 
+A loop decoy is a packet to an echo service like any other; its reply comes back to us and is thrown away.
 Source: the Katzenpost Sphinx specification and the client daemon, "compose".
 """
 
@@ -7,33 +8,41 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from kpclientd.traffic.errors import CompositionError
+from kpclientd.errors import KpclientdError
 from pki import Document, EpochClock, PkiError, forward_route, reply_route
 from sphinx import Sphinx, compose_plaintext
 from sphinx.errors import SphinxError
 from sphinx.randomness import Randomness
-from sphinx.types import NodeId, RecipientId, SurbId
+from sphinx.types import RECIPIENT_ID_LENGTH, NodeId, RecipientId, SurbId
 
 MAX_ATTEMPTS: Final = 32
 MAX_EPOCHS_UNDERWAY: Final = 2
 """A route whose delays add up to this many epochs outlives the keys of its hops."""
 
+ECHO_CAPABILITY: Final = "echo"
+
+
+class CompositionError(KpclientdError):
+    """A packet cannot be built: the message names a service that is not there, or no route can be found."""
+
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where packets enter the network and where their replies wait: one gateway connection's view.
+class PacketRequest:
+    """What a packet has to carry, and where to.
 
     Attributes:
-        gateway: the gateway's node id.
-        queue_id: this connection's name at the gateway; a SURB leads to it, and dies with it.
+        destination: a service node of the document (32 bytes).
+        recipient: the service's endpoint there (32 bytes, zero padded).
+        payload: at most `user_forward_payload_length` bytes.
     """
 
-    gateway: NodeId
-    queue_id: RecipientId = field(repr=False)
+    destination: NodeId
+    recipient: RecipientId
+    payload: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class ComposedPacket:
     """A packet, ready to leave.
 
     Attributes:
@@ -53,33 +62,47 @@ class Composer:
     Args:
         sphinx: the packet core, for the network's geometry.
         clock: the network's epochs.
-        unix: the present, in Unix seconds.
+        network_time: the present, in Unix seconds.
         randomness: for routes, delays and keys.
     """
 
-    def __init__(self, sphinx: Sphinx, clock: EpochClock, unix: Callable[[], float], randomness: Randomness) -> None:
+    def __init__(
+        self, sphinx: Sphinx, clock: EpochClock, network_time: Callable[[], float], randomness: Randomness
+    ) -> None:
         self._sphinx = sphinx
         self._clock = clock
-        self._unix = unix
+        self._network_time = network_time
         self._randomness = randomness
+
+    def decoy(self, document: Document) -> PacketRequest:
+        """A request to a uniformly random echo service of `document`.
+
+        Raises:
+            CompositionError: if it offers none.
+        """
+        services = document.services(ECHO_CAPABILITY)
+        if not services:
+            raise CompositionError("the document offers no echo service")
+        service = self._randomness.choice(services)
+        recipient = RecipientId(service.endpoint.ljust(RECIPIENT_ID_LENGTH, b"\0"))
+        payload = bytes(self._sphinx.geometry.user_forward_payload_length)
+        return PacketRequest(service.node_id, recipient, payload)
 
     def compose(
         self,
         document: Document,
-        origin: Origin,
-        destination: NodeId,
-        recipient: RecipientId,
-        payload: bytes,
+        gateway: NodeId,
+        queue_id: RecipientId,
+        request: PacketRequest,
         surb_id: SurbId | None,
-    ) -> Parcel:
-        """Build the packet that takes `payload` to `recipient` at `destination`.
+    ) -> ComposedPacket:
+        """Build the packet that takes a request to its service.
 
         Args:
             document: whose nodes and keys to use.
-            origin: the gateway connection over which it will leave.
-            destination: a service node of the document.
-            recipient: the service's endpoint there (32 bytes, zero padded).
-            payload: at most `user_forward_payload_length` bytes.
+            gateway: the gateway over whose connection it will leave.
+            queue_id: that connection's name at the gateway; the SURB leads to it, and dies with it.
+            request: what to carry, and where to.
             surb_id: under which the reply comes back, or None for no reply.
 
         Raises:
@@ -87,9 +110,9 @@ class Composer:
         """
         try:
             for _ in range(MAX_ATTEMPTS):
-                parcel = self._attempt(document, origin, destination, recipient, payload, surb_id)
-                if parcel is not None:
-                    return parcel
+                composed = self._attempt(document, gateway, queue_id, request, surb_id)
+                if composed is not None:
+                    return composed
         except (PkiError, SphinxError) as error:
             raise CompositionError(str(error)) from error
         raise CompositionError(f"no route of {MAX_ATTEMPTS} arrives in time: the network's delays are too long")
@@ -97,19 +120,18 @@ class Composer:
     def _attempt(
         self,
         document: Document,
-        origin: Origin,
-        destination: NodeId,
-        recipient: RecipientId,
-        payload: bytes,
+        gateway: NodeId,
+        queue_id: RecipientId,
+        request: PacketRequest,
         surb_id: SurbId | None,
-    ) -> Parcel | None:
+    ) -> ComposedPacket | None:
         geometry, key_length = self._sphinx.geometry, self._sphinx.public_key_length
-        now = self._unix()
+        now = self._network_time()
         there = forward_route(
             document,
-            origin.gateway,
-            destination,
-            recipient,
+            gateway,
+            request.destination,
+            request.recipient,
             with_surb=surb_id is not None,
             start=now,
             clock=self._clock,
@@ -120,8 +142,8 @@ class Composer:
         if surb_id is not None:
             back = reply_route(
                 document,
-                origin.gateway,
-                origin.queue_id,
+                gateway,
+                queue_id,
                 surb_id,
                 start=there.arrival,
                 clock=self._clock,
@@ -133,8 +155,8 @@ class Composer:
             surb, surb_keys = made.surb, made.keys
         if arrival - now >= MAX_EPOCHS_UNDERWAY * self._clock.period:
             return None
-        plaintext = compose_plaintext(geometry, payload, surb)
+        plaintext = compose_plaintext(geometry, request.payload, surb)
         packet = self._sphinx.new_packet(there.hops, plaintext, self._randomness)
-        if self._unix() - now > self._clock.till_next(now):
+        if self._network_time() - now > self._clock.till_next(now):
             return None
-        return Parcel(packet, surb_keys, arrival - now)
+        return ComposedPacket(packet, surb_keys, arrival - now)

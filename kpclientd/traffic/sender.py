@@ -1,89 +1,74 @@
-"""The two Poisson processes that send everything.
+"""Sends everything: what the schedule's ticks carry, and that nothing but the schedule decides when.
 
     λP tick: the next waiting message in turn, or a loop decoy where none waits or no token is sure
     λL tick: a loop decoy
 
-A packet is composed a fixed lead before its tick and written at the tick, so that neither the work nor its kind
-shows in the times. Source: the Katzenpost client daemon, "sending".
+Theory of operation. A tick is taken `lead` before its time. Then its packet is *composed* and put at the end of the
+line of prepared packets; at its time it is *emitted*: announced to the engine, sealed, written. Between tick and wire
+a message and a decoy go through the same steps, and a packet is long ready when its tick comes, so neither the work
+nor its kind shows in the times. One task does both, emissions first; ticks come earliest first, and so do packets.
+
+Whether a message may take a slot is decided when it is composed: every tick before it stands in line by then, so the
+tokens that will be left for it are known, and no second packet need stand by. Only a change of rates can spoil that;
+then the messages in line go back to their queues, and decoys take their ticks, at once and not when the ticks come.
+
+A message whose packet does not leave, whatever the reason, is put back at the front of its queue. One that was
+cancelled or answered since it was composed leaves all the same, as cover.
+
+Source: the Katzenpost client daemon, "sending".
 """
 
-import enum
 import logging
-from collections.abc import Callable
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import trio
 
-from arq import AppId, Engine, Entry, State
+from arq import AppId, Engine, Operation, State
 from kpclientd.gateway.errors import LinkLost
-from kpclientd.traffic.composer import Composer, Origin, Parcel
-from kpclientd.traffic.decoys import choose_decoy
-from kpclientd.traffic.errors import CompositionError
-from kpclientd.traffic.poisson import draw_interval, mean_interval_ms
+from kpclientd.gateway.tokens import TokenEstimate, refill_interval
+from kpclientd.traffic.composer import ComposedPacket, Composer, CompositionError, PacketRequest
 from kpclientd.traffic.queues import FairQueues
-from kpclientd.traffic.tokens import TokenBucket, refill_interval
-from pki import TrustedDocuments
-from sphinx.geometry import Geometry
+from kpclientd.traffic.schedule import Process, SendSchedule, Tick
+from pki import Document, TrustedDocuments
 from sphinx.randomness import Randomness
-from sphinx.types import SurbId
+from sphinx.types import NodeId, RecipientId, SurbId
 
 log = logging.getLogger("client/sender")
 
 LEAD_SECONDS: Final = 0.025
-"""Composing a packet with its SURB takes a tenth of this."""
+"""Composing a packet with its SURB takes a tenth of this where the packet core is compiled."""
 
-TOKENS_AT_EASE: Final = 3.0
-"""With so many tokens no slot of the other process can leave this one without."""
+LEAD_FACTOR: Final = 3.0
+"""Where it is not, the lead is so many times the longest composition seen, up to the next limit."""
 
-LAG_SECONDS: Final = 1.0
-"""A process that is this late (the machine was suspended) starts afresh instead of catching up in a burst."""
-
-
-class Stream(enum.Enum):
-    """The two processes, by the names of their rates."""
-
-    P = "λP"
-    L = "λL"
+LONGEST_LEAD_SECONDS: Final = 1.0
 
 
-class Outlet(Protocol):
+class Link(Protocol):
     """What the sender needs of a gateway link."""
 
     @property
-    def origin(self) -> Origin:
-        """What packets must be composed with."""
+    def gateway(self) -> NodeId:
+        """Where packets enter the network."""
 
     @property
-    def tokens(self) -> TokenBucket:
+    def queue_id(self) -> RecipientId:
+        """Where their replies wait."""
+
+    @property
+    def tokens(self) -> TokenEstimate:
         """The gateway's rate limiter, as far as it is known."""
 
     async def send_packet(self, packet: bytes) -> None:
         """Write one packet, or raise LinkLost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message of an application left: the SURB id of its packet, Unix seconds, seconds to the reply."""
-
-    entry: Entry
-    surb_id: SurbId | None
-    sent_at: float
-    eta: float
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """A message of an application will never leave, and why."""
-
-    entry: Entry
-    reason: str
-
-
 @dataclass(slots=True)
-class SendStatistics:
-    """Counts since the start: what took the slots."""
-
+class _Counts:
     messages: int = 0
     decoys_p: int = 0
     decoys_l: int = 0
@@ -92,206 +77,249 @@ class SendStatistics:
     put_back: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TrafficStatus:
+    """What took the slots, since the start; and what rules them.
+
+    Attributes:
+        messages: packets that carried an application's message.
+        decoys_p, decoys_l: loop decoys of either process.
+        held_for_token: slots that a waiting message left to a decoy, as the gateway might have dropped it.
+        slots_without_packet: slots for which not even a decoy could be made.
+        put_back: packets that were ready and did not leave; their messages waited again.
+        mean_interval_ms: of each process, by its name; 0 is one that is off.
+        refill_seconds: between two tokens of the gateway's limiter, None where there is none.
+        lead_seconds: how long before its tick a packet is composed.
+    """
+
+    messages: int
+    decoys_p: int
+    decoys_l: int
+    held_for_token: int
+    slots_without_packet: int
+    put_back: int
+    mean_interval_ms: Mapping[str, int]
+    refill_seconds: float | None
+    lead_seconds: float
+
+
 @dataclass(slots=True)
 class _Prepared:
-    entry: Entry
+    tick: Tick
+    operation: Operation
     surb_id: SurbId | None
-    parcel: Parcel = field(repr=False)
-    announced: bool = False
-    left: bool = False
-
-    @property
-    def is_decoy(self) -> bool:
-        return self.entry.message is None
+    composed: ComposedPacket = field(repr=False)
 
 
 class Sender:
     """Sends over one link at a time, at the rates of the current document.
 
     Args:
-        engine: keeps the entries.
-        queues: entries that wait for a slot, by application.
+        engine: keeps the operations.
+        queues: those that wait for a slot, by application.
+        composer: makes packets.
         trusted: gives the current document.
-        decoys: whether cover traffic is sent at all.
-        report: told what became of each application's message.
+        randomness: draws the ticks.
+        network_time: the present, in Unix seconds.
+        cover: whether decoys are sent at all.
+        on_progress: called when the engine may have something to tell.
     """
 
     def __init__(
         self,
         *,
         engine: Engine,
-        queues: FairQueues[AppId, Entry],
+        queues: FairQueues[AppId, Operation],
         composer: Composer,
         trusted: TrustedDocuments,
-        geometry: Geometry,
         randomness: Randomness,
-        unix: Callable[[], float],
-        decoys: bool,
-        report: Callable[[Sent | NotSent], None],
+        network_time: Callable[[], float],
+        cover: bool,
+        on_progress: Callable[[], None],
     ) -> None:
-        self.statistics = SendStatistics()
         self._engine = engine
         self._queues = queues
         self._composer = composer
         self._trusted = trusted
-        self._geometry = geometry
-        self._randomness = randomness
-        self._intervals = {stream: randomness.fork() for stream in Stream}
-        self._unix = unix
-        self._decoys = decoys
-        self._report = report
-        self._means = {Stream.P: 0, Stream.L: 0}
+        self._network_time = network_time
+        self._cover = cover
+        self._on_progress = on_progress
+        self._schedule = SendSchedule(randomness, cover=cover)
+        self._prepared: deque[_Prepared] = deque()
+        self._counts = _Counts()
+        self._lead = LEAD_SECONDS
         self._refill: float | None = None
         self._rates_changed = trio.Event()
-        self._complaint: str | None = None
+        self._no_cover_reason: str | None = None
 
     def set_rates(self, lambda_p: float, lambda_l: float) -> None:
-        """Send at these rates (events per millisecond) from now on; before the first call nothing is sent.
-
-        As with the reference, a `lambda_l` that is not positive leaves its process as it was, and a `lambda_p` that is
-        not positive leaves both.
-        """
-        self._refill = refill_interval(lambda_p, lambda_l)
-        means = dict(self._means)
+        """Send at these rates (events per millisecond) from now on; before the first call nothing is sent."""
         if not lambda_p > 0:
             log.warning("The document's LambdaP is %s: packets are sent at the rates of the one before.", lambda_p)
-        else:
-            means[Stream.P] = mean_interval_ms(lambda_p)
-            if lambda_l > 0 and self._decoys:
-                means[Stream.L] = mean_interval_ms(lambda_l)
-        if means != self._means:
-            log.debug("mean send intervals: λP %d ms, λL %d ms", means[Stream.P], means[Stream.L])
-            self._means = means
+        refill = refill_interval(lambda_p, lambda_l)
+        if self._schedule.set_rates(lambda_p, lambda_l) or refill != self._refill:
+            log.debug("mean send intervals (ms): %s", self.status().mean_interval_ms)
+            self._refill = refill
             self._rates_changed.set()
-            self._rates_changed = trio.Event()
 
-    async def run(self, outlet: Outlet) -> None:
-        """Send over `outlet` until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._process, outlet, Stream.P)
-            nursery.start_soon(self._process, outlet, Stream.L)
+    def status(self) -> TrafficStatus:
+        """What can be seen of it."""
+        counts = self._counts
+        return TrafficStatus(
+            messages=counts.messages,
+            decoys_p=counts.decoys_p,
+            decoys_l=counts.decoys_l,
+            held_for_token=counts.held_for_token,
+            slots_without_packet=counts.slots_without_packet,
+            put_back=counts.put_back,
+            mean_interval_ms={process.value: mean for process, mean in self._schedule.means_ms.items()},
+            refill_seconds=self._refill,
+            lead_seconds=self._lead,
+        )
 
-    async def _process(self, outlet: Outlet, stream: Stream) -> None:
-        tick = trio.current_time()
-        while True:
-            changed, mean = self._rates_changed, self._means[stream]
-            if not mean:
-                await changed.wait()
-                tick = trio.current_time()
-                continue
-            tick += draw_interval(mean, self._intervals[stream])
-            if tick < trio.current_time() - LAG_SECONDS:
-                tick = trio.current_time()
-            with trio.move_on_at(tick - LEAD_SECONDS):
-                await changed.wait()
-                tick = trio.current_time()
-                continue
-            await self._slot(outlet, stream, tick)
-
-    async def _slot(self, outlet: Outlet, stream: Stream, tick: float) -> None:
-        outlet.tokens.set_interval(self._refill, trio.current_time())
-        prepared = self._next_message(outlet, tick) if stream is Stream.P else None
-        if prepared is None and self._decoys:
-            prepared = self._decoy(outlet)
-        if prepared is None:
-            self.statistics.slots_without_packet += self._decoys
-            await trio.sleep_until(tick)
-            return
-        # Where tokens are few, the other process may take the last one before the tick: cover stands by.
-        is_tight = not prepared.is_decoy and not outlet.tokens.is_sure(tick, TOKENS_AT_EASE)
-        spare = self._decoy(outlet) if is_tight and self._decoys else None
+    async def run(self, link: Link) -> None:
+        """Send over `link` until cancelled."""
+        now = trio.current_time()
+        link.tokens.set_interval(self._refill, now)
+        self._schedule.start(now)
         try:
-            await trio.sleep_until(tick)
-            if not prepared.is_decoy and not outlet.tokens.is_sure(trio.current_time()):
-                self._put_back(prepared)
-                self.statistics.held_for_token += 1
-                if spare is None:
-                    return
-                prepared = spare
-            await self._emit(outlet, stream, prepared)
+            while True:
+                await self._step(link)
+        finally:
+            while self._prepared:
+                self._put_back(self._prepared.pop())
+
+    async def _step(self, link: Link) -> None:
+        """Do the next thing: take over new rates, emit what is due, compose what is soon due, or sleep until then."""
+        if self._rates_changed.is_set():
+            self._take_over_rates(link)
+        now = trio.current_time()
+        emit_at = self._prepared[0].tick.at if self._prepared else math.inf
+        compose_at = self._schedule.next_at() - self._lead
+        if emit_at <= now:
+            await self._emit(link, self._prepared.popleft())
+        elif compose_at <= now:
+            self._prepare(link, self._schedule.take(now))
+            await trio.lowlevel.checkpoint()
+        else:
+            with trio.move_on_at(min(emit_at, compose_at)):
+                await self._rates_changed.wait()
+
+    def _take_over_rates(self, link: Link) -> None:
+        self._rates_changed = trio.Event()
+        now = trio.current_time()
+        link.tokens.set_interval(self._refill, now)
+        self._schedule.start(now)
+        ticks = [prepared.tick for prepared in self._prepared]
+        replaced = [prepared for prepared in self._prepared if not prepared.operation.is_cover]
+        kept = {prepared.tick: prepared for prepared in self._prepared if prepared.operation.is_cover}
+        self._prepared.clear()
+        for prepared in reversed(replaced):
+            self._put_back(prepared)
+        for tick in ticks:
+            cover = kept.get(tick) or (self._compose_decoy(link, tick) if self._cover else None)
+            if cover is not None:
+                self._prepared.append(cover)
+
+    def _prepare(self, link: Link, tick: Tick) -> None:
+        began = trio.current_time()
+        prepared = self._compose_message(link, tick) if tick.process is Process.P else None
+        if prepared is None and self._cover:
+            prepared = self._compose_decoy(link, tick)
+        if prepared is None:
+            self._counts.slots_without_packet += self._cover
+            return
+        self._prepared.append(prepared)
+        took = trio.current_time() - began
+        self._lead = max(self._lead, min(LEAD_FACTOR * took, LONGEST_LEAD_SECONDS))
+
+    def _compose_message(self, link: Link, tick: Tick) -> _Prepared | None:
+        # All ticks before this one stand in line, each with a packet that may cost a token.
+        if not link.tokens.is_sure(tick.at, 1.0 + len(self._prepared)):
+            self._counts.held_for_token += bool(len(self._queues))
+            return None
+        document = self._trusted.current(self._network_time())
+        if document is None:
+            return None
+        while (operation := self._queues.pick()) is not None:
+            message = operation.message
+            if not operation.wants_slot or message is None:
+                continue
+            surb_id = self._engine.surb_id_for(operation) if message.with_surb else None
+            request = PacketRequest(message.destination, message.recipient, message.payload)
+            try:
+                return self._compose(link, tick, operation, document.document, request, surb_id)
+            except CompositionError as error:
+                self._engine.refused(operation, str(error), trio.current_time())
+                self._on_progress()
+        return None
+
+    def _compose_decoy(self, link: Link, tick: Tick) -> _Prepared | None:
+        document = self._trusted.current(self._network_time())
+        if document is None:
+            self._say_without_cover("there is no document")
+            return None
+        operation = self._engine.new_decoy()
+        surb_id = self._engine.surb_id_for(operation)
+        try:
+            request = self._composer.decoy(document.document)
+            prepared = self._compose(link, tick, operation, document.document, request, surb_id)
+        except CompositionError as error:
+            self._say_without_cover(str(error))
+            return None
+        self._no_cover_reason = None
+        return prepared
+
+    def _compose(
+        self,
+        link: Link,
+        tick: Tick,
+        operation: Operation,
+        document: Document,
+        request: PacketRequest,
+        surb_id: SurbId | None,
+    ) -> _Prepared:
+        composed = self._composer.compose(document, link.gateway, link.queue_id, request, surb_id)
+        return _Prepared(tick, operation, surb_id, composed)
+
+    def _say_without_cover(self, reason: str) -> None:
+        """Say once, not at each tick, that cover traffic is missing."""
+        if reason != self._no_cover_reason:
+            log.warning("No cover traffic: %s", reason)
+            self._no_cover_reason = reason
+
+    async def _emit(self, link: Link, prepared: _Prepared) -> None:
+        operation, composed = prepared.operation, prepared.composed
+        departed = self._engine.departs(
+            operation, prepared.surb_id, composed.surb_keys, composed.eta, trio.current_time()
+        )
+        written = False
+        try:
+            await link.send_packet(composed.packet)
+            written = True
         except LinkLost as error:
             log.debug("a packet did not leave: %s", error)
         finally:
-            if not prepared.left:
+            if not written:
+                if departed:
+                    self._engine.recalled(operation, trio.current_time())
                 self._put_back(prepared)
+        if written:
+            self._count(prepared.tick.process, operation.is_cover or not departed)
+            if departed:
+                self._engine.left(operation, trio.current_time())
+                self._on_progress()
 
-    async def _emit(self, outlet: Outlet, stream: Stream, prepared: _Prepared) -> None:
-        entry, parcel = prepared.entry, prepared.parcel
-        # A message that was cancelled or answered since it was composed leaves all the same, as cover.
-        is_cover = prepared.is_decoy or entry.state is State.ENDED
-        if prepared.surb_id is not None and entry.state is not State.ENDED:
-            self._engine.sent(entry, prepared.surb_id, parcel.surb_keys, parcel.eta, trio.current_time())
-            prepared.announced = True
-        await outlet.send_packet(parcel.packet)
-        prepared.left = True
-        if is_cover:
-            self.statistics.decoys_p += stream is Stream.P
-            self.statistics.decoys_l += stream is Stream.L
-            return
-        self.statistics.messages += 1
-        if prepared.surb_id is None:
-            self._engine.sent_without_surb(entry)
-        self._report(Sent(entry, prepared.surb_id, self._unix(), parcel.eta))
-
-    def _next_message(self, outlet: Outlet, tick: float) -> _Prepared | None:
-        if not outlet.tokens.is_sure(tick):
-            self.statistics.held_for_token += bool(len(self._queues))
-            return None
-        document = self._trusted.current(self._unix())
-        if document is None:
-            return None
-        while (entry := self._queues.pick()) is not None:
-            message = entry.message
-            if entry.state not in (State.WAITING, State.DUE) or message is None:
-                continue
-            surb_id = self._engine.surb_id_for(entry) if message.with_surb else None
-            try:
-                parcel = self._composer.compose(
-                    document.document, outlet.origin, message.destination, message.recipient, message.payload, surb_id
-                )
-            except CompositionError as error:
-                self._refuse(entry, str(error))
-                continue
-            return _Prepared(entry, surb_id, parcel)
-        return None
-
-    def _refuse(self, entry: Entry, reason: str) -> None:
-        if entry.transmissions:
-            # It could be sent before: a later document may have the service again, and its time limit ends it.
-            self._engine.postpone(entry, trio.current_time())
-            return
-        self._engine.abandon(entry)
-        self._report(NotSent(entry, reason))
-
-    def _decoy(self, outlet: Outlet) -> _Prepared | None:
-        document = self._trusted.current(self._unix())
-        decoy = choose_decoy(document.document, self._geometry, self._randomness) if document else None
-        if document is None or decoy is None:
-            self._complain("there is no document, or it offers no echo service")
-            return None
-        entry = self._engine.new_decoy()
-        surb_id = self._engine.surb_id_for(entry)
-        try:
-            parcel = self._composer.compose(
-                document.document, outlet.origin, decoy.destination, decoy.recipient, decoy.payload, surb_id
-            )
-        except CompositionError as error:
-            self._complain(str(error))
-            return None
-        self._complaint = None
-        return _Prepared(entry, surb_id, parcel)
-
-    def _complain(self, reason: str) -> None:
-        """Say once, not at each tick, that cover traffic is missing."""
-        if reason != self._complaint:
-            log.warning("No cover traffic: %s", reason)
-            self._complaint = reason
+    def _count(self, process: Process, is_cover: bool) -> None:
+        if not is_cover:
+            self._counts.messages += 1
+        elif process is Process.P:
+            self._counts.decoys_p += 1
+        else:
+            self._counts.decoys_l += 1
 
     def _put_back(self, prepared: _Prepared) -> None:
-        prepared.left = True
-        entry = prepared.entry
-        if prepared.announced:
-            self._engine.recall(entry)
-        if entry.message is not None and entry.state is not State.ENDED:
-            self.statistics.put_back += 1
-            self._queues.put_back(entry.message.owner, entry, resend=entry.state is State.DUE)
+        operation = prepared.operation
+        if operation.owner is not None and operation.wants_slot:
+            self._counts.put_back += 1
+            self._queues.put_back(operation.owner, operation, resend=operation.state is State.DUE)

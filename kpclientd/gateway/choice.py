@@ -3,24 +3,19 @@
 Source: the Katzenpost wire protocol, "choosing the gateway" and "transports".
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import urlsplit
 
 from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.errors import NoGateway
-from pki import Document
+from kpclientd.transports import DIALLED_SCHEMES, scheme_of
+from pki import Document, key_hash
 from sphinx.randomness import Randomness
-from sphinx.types import NODE_ID_LENGTH, NodeId
-
-DIALLED_SCHEMES: Final = ("tcp", "tcp4", "tcp6")
-"""URL schemes that this version can dial; others are passed over."""
+from sphinx.types import NodeId
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class GatewayChoice:
     """A gateway that may be dialled.
 
     Attributes:
@@ -36,7 +31,7 @@ class Candidate:
     addresses: tuple[str, ...]
 
 
-def candidate_from_document(document: Document, transports: Sequence[str], randomness: Randomness) -> Candidate:
+def choose_from_document(document: Document, transports: Sequence[str], randomness: Randomness) -> GatewayChoice:
     """A uniformly random gateway of `document`.
 
     Raises:
@@ -45,10 +40,10 @@ def candidate_from_document(document: Document, transports: Sequence[str], rando
     if not document.gateway_nodes:
         raise NoGateway("the consensus document lists no gateway")
     chosen = randomness.choice(document.gateway_nodes)
-    return _candidate(chosen.name, chosen.node_id, chosen.link_key, _in_order(chosen.addresses, transports))
+    return _choice(chosen.name, chosen.node_id, chosen.link_key, _in_order(chosen.addresses, transports))
 
 
-def candidate_from_pins(pins: Sequence[PinnedGateway], transports: Sequence[str], randomness: Randomness) -> Candidate:
+def choose_from_pins(pins: Sequence[PinnedGateway], transports: Sequence[str], randomness: Randomness) -> GatewayChoice:
     """A uniformly random gateway of the configuration.
 
     Raises:
@@ -59,18 +54,19 @@ def candidate_from_pins(pins: Sequence[PinnedGateway], transports: Sequence[str]
     chosen = randomness.choice(pins)
     by_scheme: dict[str, list[str]] = {}
     for address in chosen.addresses:
-        by_scheme.setdefault(urlsplit(address).scheme, []).append(address)
-    node_id = NodeId(hashlib.blake2b(chosen.identity_key, digest_size=NODE_ID_LENGTH).digest())
-    return _candidate(chosen.name, node_id, chosen.link_key, _in_order(by_scheme, transports))
+        by_scheme.setdefault(scheme_of(address), []).append(address)
+    return _choice(
+        chosen.name, NodeId(key_hash(chosen.identity_key)), chosen.link_key, _in_order(by_scheme, transports)
+    )
 
 
 def _in_order(addresses: Mapping[str, Sequence[str]], transports: Sequence[str]) -> tuple[str, ...]:
     return tuple(url for transport in transports for url in addresses.get(transport, ()))
 
 
-def _candidate(name: str, node_id: NodeId, link_key: bytes, addresses: tuple[str, ...]) -> Candidate:
-    dialled = tuple(url for url in addresses if urlsplit(url).scheme in DIALLED_SCHEMES)
+def _choice(name: str, node_id: NodeId, link_key: bytes, addresses: tuple[str, ...]) -> GatewayChoice:
+    dialled = tuple(url for url in addresses if scheme_of(url) in DIALLED_SCHEMES)
     if not dialled:
-        offered = ", ".join(addresses) or "none"
-        raise NoGateway(f"gateway {name!r} has no address that can be dialled (tcp only; it offers: {offered})")
-    return Candidate(name, node_id, link_key, dialled)
+        offered, dials = ", ".join(addresses) or "none", ", ".join(DIALLED_SCHEMES)
+        raise NoGateway(f"gateway {name!r} has no address that can be dialled (by {dials}); it offers {offered}")
+    return GatewayChoice(name, node_id, link_key, dialled)

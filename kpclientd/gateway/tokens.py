@@ -1,9 +1,14 @@
 """Counts the tokens of the gateway's rate limiter.
 
-A gateway gives each connection a bucket of tokens and silently drops the packets that find it empty. An honest client
-that sends at just the rates of the consensus still runs a young bucket dry, and loses what it sends then. So the
-client keeps a lower bound on the bucket's content, and lets a packet that matters leave only when a token is there
-for sure; a decoy takes its slot otherwise, and the times of sending stay what they were.
+Theory of operation. A gateway gives each connection a bucket of tokens and silently drops the packets that find it
+empty. A client that sends at just the rates of the consensus still runs a young bucket dry, and loses what it sends
+then. So the client keeps a lower bound on the bucket's content, and lets a packet that matters leave only when a token
+is there for sure; a decoy takes its slot otherwise, and the times of sending stay what they were.
+
+The bound is kept in two numbers, the level at the last change and the time of that change; what was refilled since is
+added when it is asked for. Three things keep it a lower bound: it begins when the client *knows* that the gateway
+counts, it is lowered by a token for every packet that may have cost one, and it starts again at nothing whenever the
+gateway's rate may have changed.
 
 Source: the reference gateway's limiter: one token when the client is authenticated, one more each `interval`, at most
 256.
@@ -32,7 +37,7 @@ def refill_interval(lambda_p: float, lambda_l: float) -> float | None:
     return math.ceil(min(NANOSECONDS_PER_MILLISECOND / rate, LONGEST_INTERVAL)) / NANOSECONDS
 
 
-class TokenBucket:
+class TokenEstimate:
     """A lower bound on the tokens that the gateway counts for this connection.
 
     What is not known is how much earlier the gateway began to count and how long a packet travels; together that is
@@ -76,6 +81,10 @@ class TokenBucket:
         if self._interval is None:
             return True
         return self._level_at(now, self._interval) >= tokens
+
+    def level(self, now: float) -> float | None:
+        """How many tokens are surely there at `now`, or None where there is no limit."""
+        return None if self._interval is None else self._level_at(now, self._interval)
 
     def spend(self, now: float) -> None:
         """A packet leaves at `now`, whatever it is."""

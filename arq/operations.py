@@ -1,0 +1,305 @@
+"""What an application wants done, as a machine without I/O: from its acceptance to its one end.
+
+Theory of operation. An operation is told what happens to it (an `Input`), goes from one `State` to the next by the
+table of its kind, and says what follows (`Action`s), from which the engine makes events. It never sends: it *wants a
+slot*, waits in its application's queue, and leaves when the Poisson clock says so. So what is sent when never depends
+on a reply.
+
+    one-way      WAITING -departs-> LEAVING -left-> ENDED
+    decoy        WAITING -departs-> LEAVING -left-> IN_FLIGHT -replied, lapsed-> ENDED
+    plain        WAITING -departs-> LEAVING -left-> IN_FLIGHT -replied, lapsed-> ENDED
+    reliable     WAITING -departs-> LEAVING -left-> IN_FLIGHT -replied-> ANSWERED -expired-> ENDED
+                                                     |    ^
+                                               retry v    | left
+                                                    DUE -departs-> LEAVING_AGAIN
+
+* A packet *departs* before it is written, since its reply must find its keys, and has *left* once it is written. If
+  the link breaks in between it is *recalled*: the operation waits again, for it never was on the wire as a whole. A
+  reply that arrives while the write is still under way counts like any other.
+* A reliable message is sent again under a new SURB id whenever its reply is overdue (*retry*). It ends at a deadline
+  that its first packet sets (*expired*), answered or not; until then its id stays known to its application. Old
+  daemons gave up after three retransmissions instead and collected at this time all the same; at a loss of one packet
+  in five that fails one message in fifty, so only the time counts here.
+* A plain message is sent once. When its SURB's life time is over (*lapsed*) it ends without a word, as the protocol has
+  no event for that.
+* What cannot be made into a packet is *refused*: a first packet ends the operation with the reason; a retransmission
+  is tried again a little later, as a later document may have the service again.
+* An input that the table does not list for a state changes nothing: it is the report of something overtaken, such as a
+  write that ends after the application is gone.
+
+A further kind of operation is a row in `TRANSITIONS` and, where it needs other requests than a message's, a subclass.
+
+Sources: the Katzenpost client daemon's ARQ; for reliable messages, the thin-client protocol of 2025.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NewType
+
+from sphinx.types import NodeId, RecipientId, SurbId
+
+AppId = NewType("AppId", bytes)
+"""Names one application's session in this daemon (16 bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to a service, as an application wants it sent.
+
+    Attributes:
+        owner: the application; its replies go to it alone.
+        message_id: the application's own name for it (16 bytes or None), only ever echoed.
+        destination: the service node (32 bytes).
+        recipient: the service's endpoint at that node (32 bytes, zero padded).
+        payload: at most `user_forward_payload_length` bytes.
+        with_surb: whether an answer is wanted.
+        surb_id: the application's choice (16 bytes), or None where the engine chooses.
+        reliable: retransmit until answered.
+    """
+
+    owner: AppId
+    message_id: bytes | None
+    destination: NodeId = field(repr=False)
+    recipient: RecipientId = field(repr=False)
+    payload: bytes = field(repr=False)
+    with_surb: bool
+    surb_id: SurbId | None = None
+    reliable: bool = False
+
+
+class Kind(enum.Enum):
+    """What is expected of an operation."""
+
+    ONE_WAY = "one-way"
+    """Sent once; nobody can answer."""
+
+    PLAIN = "plain"
+    """Sent once; a reply is delivered if it comes."""
+
+    RELIABLE = "reliable"
+    """Sent again until a reply comes or its time is over."""
+
+    DECOY = "decoy"
+    """Cover traffic to ourselves; its reply is thrown away."""
+
+
+class State(enum.Enum):
+    """Where an operation is; see the drawing above."""
+
+    WAITING = "waiting"
+    LEAVING = "leaving"
+    IN_FLIGHT = "in flight"
+    DUE = "retransmission due"
+    LEAVING_AGAIN = "leaving again"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+class Input(enum.Enum):
+    """What can happen to an operation."""
+
+    DEPARTS = "a packet is about to be written"
+    LEFT = "the packet is written"
+    RECALLED = "the packet could not be written"
+    REFUSED = "no packet can be made"
+    REPLIED = "the reply came"
+    RETRY = "the reply is overdue"
+    EXPIRED = "its time is over"
+    LAPSED = "its SURB's life time is over"
+    CANCELLED = "nobody wants it any more"
+
+
+class Action(enum.Enum):
+    """What follows from a transition."""
+
+    TELL_SENT = enum.auto()
+    TELL_REFUSED = enum.auto()
+    TELL_REPLY = enum.auto()
+    TELL_GAVE_UP = enum.auto()
+    TELL_COLLECTED = enum.auto()
+    WANT_SLOT_AGAIN = enum.auto()
+    ARM_RETRY = enum.auto()
+    TRY_LATER = enum.auto()
+
+
+Transition = tuple[State, tuple[Action, ...]]
+
+_GIVE_UP: Final[Transition] = (State.ENDED, (Action.TELL_GAVE_UP, Action.TELL_COLLECTED))
+_END: Final[Transition] = (State.ENDED, ())
+
+TRANSITIONS: Final[Mapping[Kind, Mapping[tuple[State, Input], Transition]]] = {
+    Kind.ONE_WAY: {
+        (State.WAITING, Input.DEPARTS): (State.LEAVING, ()),
+        (State.WAITING, Input.REFUSED): _END,
+        (State.WAITING, Input.CANCELLED): _END,
+        (State.LEAVING, Input.LEFT): _END,
+        (State.LEAVING, Input.RECALLED): (State.WAITING, ()),
+        (State.LEAVING, Input.CANCELLED): _END,
+    },
+    Kind.DECOY: {
+        (State.WAITING, Input.DEPARTS): (State.LEAVING, ()),
+        (State.LEAVING, Input.LEFT): (State.IN_FLIGHT, ()),
+        (State.LEAVING, Input.RECALLED): _END,
+        (State.LEAVING, Input.REPLIED): _END,
+        (State.LEAVING, Input.LAPSED): _END,
+        (State.IN_FLIGHT, Input.REPLIED): _END,
+        (State.IN_FLIGHT, Input.LAPSED): _END,
+    },
+    Kind.PLAIN: {
+        (State.WAITING, Input.DEPARTS): (State.LEAVING, ()),
+        (State.WAITING, Input.REFUSED): (State.ENDED, (Action.TELL_REFUSED,)),
+        (State.WAITING, Input.CANCELLED): _END,
+        (State.LEAVING, Input.LEFT): (State.IN_FLIGHT, (Action.TELL_SENT,)),
+        (State.LEAVING, Input.RECALLED): (State.WAITING, ()),
+        (State.LEAVING, Input.REPLIED): (State.ENDED, (Action.TELL_SENT, Action.TELL_REPLY)),
+        (State.LEAVING, Input.LAPSED): _END,
+        (State.LEAVING, Input.CANCELLED): _END,
+        (State.IN_FLIGHT, Input.REPLIED): (State.ENDED, (Action.TELL_REPLY,)),
+        (State.IN_FLIGHT, Input.LAPSED): _END,
+        (State.IN_FLIGHT, Input.CANCELLED): _END,
+    },
+    Kind.RELIABLE: {
+        (State.WAITING, Input.DEPARTS): (State.LEAVING, ()),
+        (State.WAITING, Input.REFUSED): (State.ENDED, (Action.TELL_REFUSED,)),
+        (State.WAITING, Input.CANCELLED): _END,
+        (State.LEAVING, Input.LEFT): (State.IN_FLIGHT, (Action.TELL_SENT, Action.ARM_RETRY)),
+        (State.LEAVING, Input.RECALLED): (State.WAITING, ()),
+        (State.LEAVING, Input.REPLIED): (State.ANSWERED, (Action.TELL_SENT, Action.TELL_REPLY)),
+        (State.LEAVING, Input.EXPIRED): _GIVE_UP,
+        (State.LEAVING, Input.CANCELLED): _END,
+        (State.IN_FLIGHT, Input.REPLIED): (State.ANSWERED, (Action.TELL_REPLY,)),
+        (State.IN_FLIGHT, Input.RETRY): (State.DUE, (Action.WANT_SLOT_AGAIN,)),
+        (State.IN_FLIGHT, Input.EXPIRED): _GIVE_UP,
+        (State.IN_FLIGHT, Input.CANCELLED): _END,
+        (State.DUE, Input.DEPARTS): (State.LEAVING_AGAIN, ()),
+        (State.DUE, Input.REFUSED): (State.IN_FLIGHT, (Action.TRY_LATER,)),
+        (State.DUE, Input.REPLIED): (State.ANSWERED, (Action.TELL_REPLY,)),
+        (State.DUE, Input.EXPIRED): _GIVE_UP,
+        (State.DUE, Input.CANCELLED): _END,
+        (State.LEAVING_AGAIN, Input.LEFT): (State.IN_FLIGHT, (Action.ARM_RETRY,)),
+        (State.LEAVING_AGAIN, Input.RECALLED): (State.DUE, ()),
+        (State.LEAVING_AGAIN, Input.REPLIED): (State.ANSWERED, (Action.TELL_REPLY,)),
+        (State.LEAVING_AGAIN, Input.EXPIRED): _GIVE_UP,
+        (State.LEAVING_AGAIN, Input.CANCELLED): _END,
+        (State.ANSWERED, Input.EXPIRED): (State.ENDED, (Action.TELL_COLLECTED,)),
+        (State.ANSWERED, Input.CANCELLED): _END,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait for what, and how much one application may have; times in seconds.
+
+    Attributes:
+        round_trip_slop: past a packet's estimated arrival, after which a reliable message is sent again. The reference
+            waits as long; a reply never comes later on a network that works.
+        collected_after: past the first packet's estimated arrival, at which a reliable message ends for good.
+        reply_kept: past its estimated arrival, for which a plain message's reply is still accepted.
+        decoy_kept: the same for a decoy.
+        try_later: until a retransmission that could not be composed is tried again.
+        most_per_owner: operations that one application may have at once.
+        most_bytes_per_owner: the same in bytes, by `Operation.size`.
+        most_bytes: all applications together.
+    """
+
+    round_trip_slop: float = 20.0
+    collected_after: float = 300.0
+    reply_kept: float = 300.0
+    decoy_kept: float = 60.0
+    try_later: float = 1.0
+    most_per_owner: int = 4096
+    most_bytes_per_owner: int = 16 * 1024 * 1024
+    most_bytes: int = 40 * 1024 * 1024
+
+    def surb_life(self, kind: Kind) -> float:
+        """Seconds past its estimated arrival for which a reply to an operation of this kind is accepted."""
+        return {Kind.DECOY: self.decoy_kept, Kind.RELIABLE: self.collected_after}.get(kind, self.reply_kept)
+
+
+OVERHEAD: Final = 1024
+"""Bytes that the daemon spends on an operation beside its payload, as measured."""
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation. Only the engine changes it.
+
+    Attributes:
+        number: counts operations in the order of their acceptance; names this one for as long as it lives.
+        owner: the application that waits for it; None for a decoy. It changes when a session is resumed.
+        message: what to send; None for a decoy, whose content its maker knows.
+        surb_id: that of the last packet, or the application's choice before there is one.
+        transmissions: packets that left.
+        eta: seconds from its departure to the last packet's estimated reply.
+        retry_at: monotonic seconds at which a retransmission is due, or None.
+        expires_at: monotonic seconds at which it ends whatever happens; None until its first packet departs.
+    """
+
+    number: int
+    kind: Kind
+    owner: AppId | None = None
+    message: Message | None = field(default=None, repr=False)
+    state: State = State.WAITING
+    surb_id: SurbId | None = None
+    transmissions: int = 0
+    eta: float = 0.0
+    retry_at: float | None = None
+    expires_at: float | None = None
+
+    @property
+    def message_id(self) -> bytes | None:
+        """The application's own name for it."""
+        return self.message.message_id if self.message is not None else None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it costs to keep."""
+        return OVERHEAD + (len(self.message.payload) if self.message is not None else 0)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.state is State.ENDED
+
+    @property
+    def wants_slot(self) -> bool:
+        """Whether its next packet may be composed."""
+        return self.state in (State.WAITING, State.DUE)
+
+    @property
+    def is_cover(self) -> bool:
+        """Whether no application waits for it."""
+        return self.owner is None
+
+    def handle(self, happened: Input, now: float, policy: Policy) -> tuple[Action, ...]:
+        """Take note of what happened at `now` (monotonic seconds) and return what follows from it."""
+        if happened is Input.DEPARTS and self.kind is Kind.RELIABLE and self.expires_at is None:
+            self.expires_at = now + self.eta + policy.collected_after
+        state, actions = TRANSITIONS[self.kind].get((self.state, happened), (self.state, ()))
+        if state is not self.state:
+            self._enter(state)
+        if Action.ARM_RETRY in actions:
+            self.retry_at = now + self.eta + policy.round_trip_slop
+        if Action.TRY_LATER in actions:
+            self.retry_at = now + policy.try_later
+        return actions
+
+    def _enter(self, state: State) -> None:
+        if self.state in (State.LEAVING, State.LEAVING_AGAIN) and state in (State.IN_FLIGHT, State.ANSWERED):
+            self.transmissions += 1
+        self.state = state
+        self.retry_at = None
+        if state in (State.WAITING, State.ENDED):
+            self.expires_at = None
+
+    def next_timer(self) -> float | None:
+        """Monotonic seconds at which `due_input` is not None, or None."""
+        return min((when for when in (self.retry_at, self.expires_at) if when is not None), default=None)
+
+    def due_input(self, now: float) -> Input | None:
+        """What time alone has done to it by `now` (monotonic seconds)."""
+        if self.expires_at is not None and self.expires_at <= now:
+            return Input.EXPIRED
+        return Input.RETRY if self.retry_at is not None and self.retry_at <= now else None

@@ -1,0 +1,104 @@
+"""The table of verbs, and how a request finds its row.
+
+To add a verb: write its module beside this one, and add its row here. Rows stand in the order in which the reference
+looks for a live key, as several may be live in one union.
+
+Three generations of clients are told apart by what they send: generation 1 writes one flat map with flags, later ones
+a union of maps with one live key. Source: the Katzenpost thin-client protocol, "requests" and "older generations".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from kpclientd.thin.bounds import MAX_ITEMS
+from kpclientd.thin.errors import MistypedField
+from kpclientd.thin.fields import Fields
+from kpclientd.thin.verbs import directory, messages, refused, session
+from kpclientd.thin.verbs.verb import Verb
+
+TABLE: Final = (
+    session.THIN_CLOSE,
+    session.SESSION_TOKEN,
+    refused.not_served("new_keypair"),
+    refused.not_served("encrypt_read"),
+    refused.not_served("encrypt_write"),
+    refused.not_served("cancel_resending_encrypted_message"),
+    refused.not_served("cancel_resending_copy_command"),
+    refused.not_served("next_message_box_index"),
+    refused.not_served("get_message_box_index_counter"),
+    directory.GET_PKI_DOCUMENT,
+    directory.GET_DIRECTORY_AUTHORITIES,
+    refused.not_served("create_courier_envelopes_from_payload"),
+    refused.not_served("create_courier_envelopes_from_multi_payload", refused.MOST_ITEMS_OF_MANY_DESTINATIONS),
+    refused.not_served("create_courier_envelopes_from_tombstone_range"),
+    refused.not_served("voucher_mint"),
+    refused.not_served("voucher_induct"),
+    refused.not_served("voucher_open"),
+    refused.not_served("voucher_derive_stream"),
+    messages.SEND_MESSAGE,
+    messages.SEND_ARQ_MESSAGE,
+    refused.not_served("start_resending_encrypted_message"),
+    refused.not_served("start_resending_copy_command"),
+    refused.retired("create_write_channel"),
+    refused.retired("create_read_channel"),
+    refused.retired("write_channel"),
+    refused.retired("read_channel"),
+    refused.retired("resume_write_channel"),
+    refused.retired("resume_write_channel_query"),
+    refused.retired("resume_read_channel"),
+    refused.retired("resume_read_channel_query"),
+    refused.retired("close_channel"),
+    refused.retired("send_channel_query"),
+    refused.ignored("send_loop_decoy"),
+    refused.ignored("send_drop_decoy"),
+)
+
+LEGACY_V1: Final = (
+    ("is_thin_close", session.THIN_CLOSE),
+    ("is_loop_decoy", refused.ignored("is_loop_decoy")),
+    ("is_drop_decoy", refused.ignored("is_drop_decoy")),
+    (
+        "is_send_op",
+        Verb("is_send_op", partial(messages.parse_send, reliable=False, legacy_v1=True), messages.send),
+    ),
+    (
+        "is_arq_send_op",
+        Verb("is_arq_send_op", partial(messages.parse_send, reliable=True, legacy_v1=True), messages.send),
+    ),
+)
+"""The flags of generation 1, in the order in which its daemon looked at them."""
+
+ALLOWANCES: Final[Mapping[bytes, int]] = {
+    verb.name.encode(): verb.most_items for verb in TABLE if verb.most_items > MAX_ITEMS
+}
+"""The verbs whose frames may have more CBOR items than others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was read: its row, and what that row's parser made of it."""
+
+    verb: Verb
+    content: Any
+
+
+def read_request(message: Mapping[Any, Any], table: tuple[Verb, ...] = TABLE) -> Request | None:
+    """Return what a decoded frame asks for, or None where it asks for nothing that is known.
+
+    Raises:
+        MistypedField: if a field that matters has an unreadable type.
+    """
+    union = Fields("request", message)
+    if any(flag in message for flag, _ in LEGACY_V1):
+        flags = [(union.flag(flag), verb) for flag, verb in LEGACY_V1]
+        live = next((verb for is_set, verb in flags if is_set), None)
+        return Request(live, live.parse(union)) if live is not None else None
+    for verb in table:
+        body = union.raw(verb.name)
+        if body is not None:
+            if not isinstance(body, dict):
+                raise MistypedField(f"{verb.name} holds a {type(body).__name__} where a map belongs")
+            return Request(verb, verb.parse(Fields(verb.name, body)))
+    return None
