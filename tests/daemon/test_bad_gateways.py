@@ -42,18 +42,18 @@ async def test_a_bad_document_drops_its_gateway_and_the_last_good_one_stays(
     fault: DocumentFault, autojump_clock: trio.abc.Clock
 ) -> None:
     async with world(epoch_period=120.0) as here:
-        good = here.daemon.snapshot().document_epoch
+        good = here.daemon.status().document_epoch
         assert good is not None
         here.network.faults.document = fault
         connected = here.network.counters[Event.CONNECTIONS]
         await here.until(lambda: here.network.counters[Event.CONNECTIONS] > connected, 240)
-        assert here.daemon.snapshot().document_epoch in (good, good + 1)
+        assert here.daemon.status().document_epoch in (good, good + 1)
         assert (current := here.daemon.trusted.current(here.network.unix())) and current.document.epoch <= good + 1
         await trio.sleep(30)
         assert here.network.counters[Event.CONNECTIONS] - connected < 10, "redialled with back-off"
         here.network.faults.clear()
-        await here.until(lambda: here.daemon.snapshot().document_epoch == here.network.epoch, 2 * LONGEST_SECONDS)
-        await here.until(lambda: here.daemon.snapshot().gateway, LONGEST_SECONDS * 2)
+        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 2 * LONGEST_SECONDS)
+        await here.until(lambda: here.daemon.status().link.gateway, LONGEST_SECONDS * 2)
         await round_trip(here)
 
 
@@ -64,7 +64,7 @@ async def test_a_broken_link_is_noticed_and_replaced(fault: object, autojump_clo
         assert callable(fault)
         fault(here.network.faults)
         await here.until(lambda: here.network.counters[Event.HANDSHAKES] > before, 30)
-        await here.until(lambda: here.daemon.snapshot().gateway, 10)
+        await here.until(lambda: here.daemon.status().link.gateway, 10)
         await round_trip(here)
 
 
@@ -79,9 +79,9 @@ async def test_a_gateway_that_is_not_the_one_dialled_is_left_and_tried_again_eve
         await trio.sleep(600)
         tries = here.network.counters[Event.CONNECTIONS] + here.network.counters[Event.CONNECTIONS_REFUSED] - begin
         assert 5 <= tries <= 20
-        assert here.daemon.snapshot().gateway is None
+        assert here.daemon.status().link.gateway is None
         here.network.faults.clear()
-        await here.until(lambda: here.daemon.snapshot().gateway, 2 * LONGEST_SECONDS)
+        await here.until(lambda: here.daemon.status().link.gateway, 2 * LONGEST_SECONDS)
         await round_trip(here)
 
 
@@ -91,8 +91,8 @@ async def test_three_epochs_without_a_document_are_survived(autojump_clock: trio
         for epoch in range(first + 1, first + 4):
             here.network.faults.skip_consensus(epoch)
         await here.until(lambda: here.network.epoch == first + 4, 600)
-        await here.until(lambda: here.daemon.snapshot().document_epoch == first + 4, 120)
-        await here.until(lambda: here.daemon.snapshot().gateway, 60)
+        await here.until(lambda: here.daemon.status().document_epoch == first + 4, 120)
+        await here.until(lambda: here.daemon.status().link.gateway, 60)
         await round_trip(here)
 
 
@@ -101,7 +101,7 @@ async def test_messages_that_wait_while_the_link_is_down_leave_when_it_is_back(a
         app, service = await here.app(), here.service()
         here.network.faults.refuse_connections = True
         here.network.faults.reset_connections()
-        await here.until(lambda: here.daemon.snapshot().gateway is None, 30)
+        await here.until(lambda: here.daemon.status().link.gateway is None, 30)
         ids = [number.to_bytes(16, "big") for number in range(5)]
         for surb_id in ids:
             await app.send(service, b"patient", surb_id)

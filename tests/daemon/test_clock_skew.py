@@ -13,7 +13,7 @@ MINUTES = 60.0
 @pytest.mark.parametrize("ahead", [-7 * MINUTES, 7 * MINUTES])
 async def test_with_time_sync_a_wrong_clock_does_no_harm(ahead: float, autojump_clock: trio.abc.Clock) -> None:
     async with world(epoch_period=120.0, clock_ahead=ahead, debug={"EnableTimeSync": True}) as here:
-        assert here.daemon.snapshot().epoch == here.network.epoch
+        assert here.daemon.status().epoch == here.network.epoch
         app = await here.app()
         ids = [number.to_bytes(16, "big") for number in range(10)]
         for surb_id in ids:
@@ -30,7 +30,7 @@ async def test_a_wrong_clock_is_said_aloud(autojump_clock: trio.abc.Clock, caplo
 async def test_a_clock_that_is_right_within_a_second_is_left_alone(autojump_clock: trio.abc.Clock) -> None:
     async with world(clock_ahead=0.9, debug={"EnableTimeSync": True}) as here:
         assert here.daemon.trusted.current(here.network.unix()) is not None
-        assert here.daemon._clock_correction == 0.0
+        assert here.daemon.status().time.correction == 0.0
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
@@ -40,8 +40,8 @@ async def test_a_clock_that_jumps_under_a_running_daemon_is_noticed(
     jumped = [0.0]
     async with world(epoch_period=120.0, jumped=jumped) as here:
         jumped[0] = jump
-        await here.until(lambda: here.daemon.snapshot().document_epoch == here.network.epoch, 60)
-        await here.until(lambda: here.daemon.snapshot().gateway, 60)
+        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 60)
+        await here.until(lambda: here.daemon.status().link.gateway, 60)
         app = await here.app()
         await app.send(here.service(), b"after the jump", b"j" * 16)
         await here.until(lambda: not app.unanswered([b"j" * 16]), 60)

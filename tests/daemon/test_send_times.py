@@ -35,7 +35,7 @@ async def test_intervals_are_exponential_and_packets_of_equal_length(
             here.nursery.start_soon(keep_queue_filled, here, await here.app())
         arrivals = here.network.gateway.arrivals = []
         await here.until(lambda: len(arrivals) > SENDS, 10 * SENDS, step=10)
-        counts = here.daemon.sender.statistics
+        counts = here.daemon.status().traffic
 
     times = [arrival.time for arrival in arrivals[: SENDS + 1]]
     intervals = [later - earlier for earlier, later in itertools.pairwise(times)]

@@ -20,6 +20,7 @@ from kpclientd.daemon import Daemon
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.thin.client import ThinClient
+from kpclientd.thin.workers import Workers
 from pki import ServiceEndpoint
 from sphinx.randomness import seeded
 from sphinx.types import SurbId
@@ -133,7 +134,7 @@ async def world(
         nursery.start_soon(daemon.run, [])
         result = World(network, daemon, nursery)
         if connected:
-            await result.until(lambda: daemon.snapshot().gateway and daemon.snapshot().document_epoch, 60)
+            await result.until(lambda: daemon.status().link.gateway and daemon.status().document_epoch, 60)
         yield result
         nursery.cancel_scope.cancel()
 
@@ -147,4 +148,11 @@ def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix:
             text = text.replace(f"{key} = {str(not value).lower()}", f"{key} = {str(value).lower()}")
         path.write_text(text)
         config = load_config(path)
-    return Daemon(config, network.clock, dial=network.memory_dial, unix=unix, randomness=seeded(seed + b" daemon"))
+    return Daemon(
+        config,
+        network.clock,
+        dial=network.memory_dial,
+        wall_clock=unix,
+        randomness=seeded(seed + b" daemon"),
+        workers=Workers(threads=0),
+    )
