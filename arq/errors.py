@@ -1,7 +1,9 @@
 """Why the engine refuses a message."""
 
+from sphinx.errors import MixnetError
 
-class ArqError(Exception):
+
+class ArqError(MixnetError):
     """Root of this package's errors."""
 
 

@@ -18,7 +18,7 @@ from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
-from pki.errors import PkiError
+from sphinx.errors import MixnetError
 from sphinx.randomness import Randomness
 from sphinx.types import SURB_ID_LENGTH, SurbId
 
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         return trio.run(_until_interrupted, address, options)
     except UnknownServiceError as error:
         return _complain(error, MISUSED)
-    except (KpclientdError, ThinError, PkiError) as error:
+    except MixnetError as error:
         return _complain(error, UNANSWERED)
 
 
@@ -246,7 +246,7 @@ async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) 
     async def run(scope: trio.CancelScope) -> None:
         try:
             await ping(address, options, Randomness(os.urandom), statistics, _show)
-        except (KpclientdError, ThinError, PkiError) as error:
+        except MixnetError as error:
             failure.append(error)
         scope.cancel()
 

@@ -12,7 +12,7 @@ from typing import Final
 from pki.descriptor import MixDescriptor
 from pki.document import Document
 from pki.epoch import EpochClock
-from pki.errors import RouteError
+from pki.errors import PkiError, RouteError
 from sphinx.commands import MAX_DELAY_MS, NodeDelay, Recipient, RoutingCommand, SurbReply
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
@@ -40,7 +40,7 @@ class Route:
     arrival: float
 
 
-class _MissingKeyError(Exception):
+class _MissingKeyError(PkiError):
     """A node has no key for the epoch of arrival: draw again."""
 
 

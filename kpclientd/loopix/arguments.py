@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kpclientd.errors import KpclientdError
+
 PROGRAM: Final = "loopix-client"
 
 LOGO: Final = r"""
@@ -22,7 +24,7 @@ LOGO: Final = r"""
 HELP_FLAGS: Final = ("-h", "--help")
 
 
-class UsageError(Exception):
+class UsageError(KpclientdError):
     """The command line cannot be understood; the text says why, as the reference says it."""
 
 

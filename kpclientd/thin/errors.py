@@ -3,7 +3,7 @@
 from kpclientd.errors import KpclientdError
 
 
-class ThinError(Exception):
+class ThinError(KpclientdError):
     """Root of this package's errors."""
 
 
@@ -19,5 +19,5 @@ class InvalidRequest(ThinError):
     """A request was understood and cannot be served as it stands; its answer says so."""
 
 
-class ListenError(ThinError, KpclientdError):
+class ListenError(ThinError):
     """The socket for applications cannot be opened."""

@@ -6,6 +6,8 @@ No message contains a key, a payload or an address.
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kpclientd.errors import KpclientdError
+
 if TYPE_CHECKING:
     from kpclientd.wire.session import Event
 
@@ -26,7 +28,7 @@ class HandshakeState(StrEnum):
     FINALIZATION = "finalization"
 
 
-class WireError(Exception):
+class WireError(KpclientdError):
     """Root of this package's errors: the session is dead, whoever is on the other side.
 
     Attributes:
