@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from benchmarks.timing import median_seconds
 from kpclientd.wire.commands import CommandCodec, SendPacket
 from kpclientd.wire.noise import CipherState
-from kpclientd.wire.session import PeerCredentials, Session
+from kpclientd.wire.session import NoiseSession, PeerCredentials
 from kpclientd.wire.transport import HEADER_LENGTH, open_body, open_header, seal_frame
 from sphinx.crypto.kem import kem_scheme
 from sphinx.geometry import Geometry
@@ -36,8 +36,8 @@ def handshake() -> tuple[float, float]:
     client_key, gateway_key = kem.generate(RANDOMNESS), kem.generate(RANDOMNESS)
 
     def both_ends() -> None:
-        client = Session.initiator(kem, client_key, b"q" * 32, CODEC, anybody, RANDOMNESS)
-        gateway = Session.responder(kem, gateway_key, b"n" * 32, CODEC, anybody, RANDOMNESS)
+        client = NoiseSession.initiator(kem, client_key, b"q" * 32, CODEC, anybody, RANDOMNESS)
+        gateway = NoiseSession.responder(kem, gateway_key, b"n" * 32, CODEC, anybody, RANDOMNESS)
         gateway.receive(client.start(), NOW)
         for _ in range(2):
             client.receive(gateway.outgoing(), NOW)

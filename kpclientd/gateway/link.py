@@ -27,10 +27,10 @@ from kpclientd.wire.commands import (
     NoOp,
     SendPacket,
 )
-from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Outcome
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, FetchResult
 from kpclientd.wire.credentials import PeerCredentials
 from kpclientd.wire.errors import WireError
-from kpclientd.wire.session import CommandReceived, Established, Event, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseEvent, NoiseSession
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
@@ -65,7 +65,7 @@ class GatewayLink:
     def __init__(
         self,
         stream: trio.abc.Stream,
-        session: Session,
+        session: NoiseSession,
         candidate: Candidate,
         origin: Origin,
         tokens: TokenBucket,
@@ -74,7 +74,7 @@ class GatewayLink:
         since: float,
         unix: Callable[[], float],
         on_message: Callable[[SurbId, bytes], None],
-        early: list[Event],
+        early: list[NoiseEvent],
     ) -> None:
         self.candidate = candidate
         self.origin = origin
@@ -87,7 +87,7 @@ class GatewayLink:
         self._on_message = on_message
         self._early = early
         self._assembler = ConsensusAssembler()
-        self._waiter: trio.MemorySendChannel[Outcome] | None = None
+        self._waiter: trio.MemorySendChannel[FetchResult] | None = None
         self._writing = trio.Lock()
         self._last_write = trio.current_time()
         self._scope = trio.CancelScope()
@@ -138,7 +138,7 @@ class GatewayLink:
         """
         if self._waiter is not None or self._assembler.busy:
             raise FetchFailed("an earlier document request is still unfinished on this link")
-        self._waiter, answers = trio.open_memory_channel[Outcome](1)
+        self._waiter, answers = trio.open_memory_channel[FetchResult](1)
         try:
             with answers, trio.fail_after(FETCH_SECONDS):
                 await self._send(self._assembler.request(epoch))
@@ -212,7 +212,7 @@ class GatewayLink:
         except LinkLost:
             return
 
-    async def _dispatch_all(self, events: list[Event]) -> None:
+    async def _dispatch_all(self, events: list[NoiseEvent]) -> None:
         for event in events:
             if isinstance(event, CommandReceived):
                 await self._dispatch(event.command)
@@ -255,7 +255,7 @@ async def open_link(
         owns_key = hmac.compare_digest(peer.public_key, candidate.link_key)
         return hmac.compare_digest(peer.additional_data, candidate.node_id) and owns_key
 
-    session = Session.initiator(
+    session = NoiseSession.initiator(
         kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_candidate, randomness
     )
     try:

@@ -26,7 +26,7 @@ from kpclientd.wire.commands import (
     SendPacket,
 )
 from kpclientd.wire.errors import WireError
-from kpclientd.wire.session import CommandReceived, Established, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from sphinx.types import RecipientId
 
 HANDSHAKE_SECONDS: Final = 3.0
@@ -55,7 +55,7 @@ class Host(Protocol):
     counters: Counters
     spool: Spool
 
-    def new_session(self, connection: "ClientConnection") -> Session:
+    def new_session(self, connection: "ClientConnection") -> NoiseSession:
         """Return a responder that asks the connection's `admit` about its peer."""
 
     def unix(self) -> float:

@@ -13,7 +13,7 @@ from kpclientd.localnet.keys import NodeKeys
 from kpclientd.localnet.limiter import TokenBucket
 from kpclientd.localnet.spool import Spool, SpooledReply
 from kpclientd.wire.commands import CommandCodec, Consensus2
-from kpclientd.wire.session import Session
+from kpclientd.wire.session import NoiseSession
 from sphinx.crypto.kem import Kem, KemPrivateKey
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
@@ -112,9 +112,9 @@ class Gateway:
         connected = {RecipientId(queue) for queue in self._owners}
         self.counters.add(DropReason.SPOOL_EXPIRED, self.spool.keep_only(connected))
 
-    def new_session(self, connection: ClientConnection) -> Session:
+    def new_session(self, connection: ClientConnection) -> NoiseSession:
         """Return the gateway's end of a session."""
-        return Session.responder(
+        return NoiseSession.responder(
             self._kem,
             self._impostor_link if self.faults.impostor else self.keys.link,
             self.keys.node_id,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kpclientd.errors import KpclientdError
 
 if TYPE_CHECKING:
-    from kpclientd.wire.session import Event
+    from kpclientd.wire.session import NoiseEvent
 
 
 class HandshakeState(StrEnum):
@@ -32,10 +32,10 @@ class WireError(KpclientdError):
     """Root of this package's errors: the session is dead, whoever is on the other side.
 
     Attributes:
-        events: what `Session.receive` had read intact from the same bytes before the fault.
+        events: what `NoiseSession.receive` had read intact from the same bytes before the fault.
     """
 
-    events: "tuple[Event, ...]" = ()
+    events: "tuple[NoiseEvent, ...]" = ()
 
 
 class HandshakeError(WireError):

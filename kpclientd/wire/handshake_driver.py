@@ -1,12 +1,13 @@
-"""The opening of a link: who sends which handshake message when, and when the peer is judged.
+"""Drives the handshake of a link: which message is sent when, and when the peer is authenticated.
 
     initiator                                responder
     version, message 1            ------>    version must be ours
-    judge the peer                <------    message 2: own credentials, to nobody in particular
-    message 3: own credentials    ------>    judge the peer
+    authenticate the peer         <------    message 2: own credentials, whoever the initiator is
+    message 3: own credentials    ------>    authenticate the peer
                                   <------    message 4
 
-The initiator judges before message 3, so an impostor never learns its key. Whoever is dissatisfied just closes.
+The initiator authenticates the peer before it sends message 3, so an impostor never learns its key. An end that
+rejects the other closes the connection and says nothing.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,9 @@ _SEND_STATES: Final = tuple(HandshakeState(f"message_{number + 1}_send") for num
 _RECEIVE_STATES: Final = tuple(HandshakeState(f"message_{number + 1}_receive") for number in range(_MESSAGES))
 
 
-class Opening:
-    """One end of the opening; it is handed exactly as many bytes as it wants next.
+class HandshakeDriver:
+    """One end of the handshake; it is handed exactly as many bytes as it wants next.
+
 
     Args:
         kem: the link's KEM.
@@ -159,7 +161,7 @@ class Opening:
             raise self._failed(_RECEIVE_STATES[self._next], "process", error) from error
         self._next += 1
         if payload:
-            self._judge(payload, now)
+            self._check_credentials(payload, now)
 
     def _write(self, payload: bytes) -> bytes:
         # Once the peer's static key has come, a message can only fail because that key is none.
@@ -174,7 +176,7 @@ class Opening:
     def _failed(self, state: HandshakeState, action: str, error: Exception) -> HandshakeError:
         return HandshakeError(state, self._initiator, f"failed to {action} message {self._next + 1}: {error}")
 
-    def _judge(self, payload: bytes, now: float) -> None:
+    def _check_credentials(self, payload: bytes, now: float) -> None:
         additional_data, peer_time = decode_credentials(payload)
         peer = PeerCredentials(additional_data, self._handshake.peer_static_key)
         if not self._check_peer(peer):
