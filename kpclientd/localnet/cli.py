@@ -12,7 +12,7 @@ from kpclientd.localnet.commands import CONTROL_SOCKET
 from kpclientd.localnet.control import serve_control
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, LocalNetwork
-from kpclientd.localnet.options import obey_or_run, port, probability, rate
+from kpclientd.localnet.options import execute_or_run, port, probability, rate
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
 from pki.errors import EpochError
 
@@ -25,7 +25,7 @@ EPOCH: Final = "30s"
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
     options = _parser().parse_args(argv)
-    return obey_or_run(options, _run)
+    return execute_or_run(options, _run)
 
 
 async def _run(options: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ class DropReason(StrEnum):
     FAULT_REPLY_LOST = "reply lost on command"
 
 
-class Event(StrEnum):
+class Counted(StrEnum):
     """What else is worth counting."""
 
     CONNECTIONS = "connections"
@@ -55,13 +55,13 @@ class Counters:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: Counter[Event | DropReason] = Counter()
+        self._counts: Counter[Counted | DropReason] = Counter()
 
-    def add(self, what: Event | DropReason, times: int = 1) -> None:
+    def add(self, what: Counted | DropReason, times: int = 1) -> None:
         """Count `what` as having happened `times` more."""
         self._counts[what] += times
 
-    def __getitem__(self, what: Event | DropReason) -> int:
+    def __getitem__(self, what: Counted | DropReason) -> int:
         return self._counts[what]
 
     @property
@@ -71,5 +71,5 @@ class Counters:
 
     def snapshot(self) -> dict[str, int]:
         """Return all counts that are not zero, drops marked as such."""
-        events = {str(event): self._counts[event] for event in Event if self._counts[event]}
+        events = {str(event): self._counts[event] for event in Counted if self._counts[event]}
         return events | {f"dropped, {reason}": count for reason, count in self.drops.items()}

@@ -18,7 +18,7 @@ _BITS_PER_BYTE: Final = 8
 
 
 class DocumentFault(StrEnum):
-    """How the gateway spoils the documents that it serves."""
+    """What is wrong with the documents that the gateway serves."""
 
     TOO_FEW_SIGNATURES = "too-few-signatures"
     REPEATED_SIGNER = "repeated-signer"
@@ -44,7 +44,7 @@ class DocumentFault(StrEnum):
     SILENCE = "silence"
 
 
-class Afflicted(Protocol):
+class FaultyConnection(Protocol):
     """A connection as the faults see it."""
 
     def reset(self) -> None:
@@ -65,7 +65,7 @@ class Faults:
     """
 
     randomness: Randomness = field(repr=False)
-    connections: Callable[[], Iterable[Afflicted]] = field(repr=False)
+    connections: Callable[[], Iterable[FaultyConnection]] = field(repr=False)
     loss: float = 0.0
     duplicate: float = 0.0
     corrupt_packets: float = 0.0

@@ -25,7 +25,7 @@ def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
     return None if seconds is None else round(seconds * _NANOSECONDS_PER_SECOND)
 
 
-class TokenBucket:
+class RateLimiter:
     """Whether one connection may send a packet now.
 
     Args:

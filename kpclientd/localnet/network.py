@@ -22,7 +22,7 @@ import trio
 from kpclientd.gateway.errors import DialError
 from kpclientd.localnet.authority import Authorities, Rates
 from kpclientd.localnet.counters import Counters
-from kpclientd.localnet.directory import OLDEST_SERVED, Directory
+from kpclientd.localnet.document_server import OLDEST_SERVED, DocumentServer
 from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.files import LOOPBACK, Listen, Membership, write_files
 from kpclientd.localnet.gateway import Gateway
@@ -114,7 +114,7 @@ class LocalNetwork:
             gateway_url=lambda: self.gateway_url,
             shared_randomness=tree,
         )
-        self.directory = Directory(self.authorities, self.clock, self.geometry, self.faults, self.counters)
+        self.directory = DocumentServer(self.authorities, self.clock, self.geometry, self.faults, self.counters)
         self.gateway = Gateway(
             keys=self.topology.gateway,
             impostor_link=self._kem.generate(tree.randomness("impostor", "link")),

@@ -71,7 +71,7 @@ class Drop:
     reason: DropReason
 
 
-Outcome: TypeAlias = Forward | Deliver | Serve | Drop
+NodeAction: TypeAlias = Forward | Deliver | Serve | Drop
 
 
 class Node:
@@ -103,7 +103,7 @@ class Node:
         self._clock = clock
         self._delay_cap_ms = delay_cap_ms
 
-    def process(self, packet: bytes, now: float, *, from_client: bool = False) -> Outcome:
+    def process(self, packet: bytes, now: float, *, from_client: bool = False) -> NodeAction:
         """Open `packet` and say what follows.
 
         Args:
@@ -125,7 +125,7 @@ class Node:
             return self._follow(unwrapped, from_client)
         return Drop(DropReason.UNWRAP_FAILED)
 
-    def _follow(self, unwrapped: Unwrapped, from_client: bool) -> Outcome:
+    def _follow(self, unwrapped: Unwrapped, from_client: bool) -> NodeAction:
         next_hops = _all(unwrapped.commands, NextNodeHop)
         recipients = _all(unwrapped.commands, Recipient)
         surb_replies = _all(unwrapped.commands, SurbReply)
@@ -148,7 +148,7 @@ class Node:
             return Drop(DropReason.UNKNOWN_ENDPOINT)
         return Serve(recipient, unwrapped.payload)
 
-    def _forward(self, next_hop: NodeId, delays: Sequence[NodeDelay], packet: bytes | None) -> Outcome:
+    def _forward(self, next_hop: NodeId, delays: Sequence[NodeDelay], packet: bytes | None) -> NodeAction:
         if not delays or packet is None:
             return Drop(DropReason.NO_DELAY)
         delay_ms = delays[0].milliseconds or SHORTEST_DELAY_MS
@@ -159,7 +159,7 @@ class Node:
             return Drop(DropReason.NOT_A_NEIGHBOUR)
         return Forward(next_hop, packet, delay_ms)
 
-    def _deliver(self, recipient: RecipientId, surb_replies: Sequence[SurbReply], payload: bytes) -> Outcome:
+    def _deliver(self, recipient: RecipientId, surb_replies: Sequence[SurbReply], payload: bytes) -> NodeAction:
         geometry = self._sphinx.geometry
         expected = geometry.payload_tag_length + geometry.forward_payload_length
         if not surb_replies or len(payload) != expected:

@@ -15,7 +15,7 @@ FAILURE: Final = 1
 LARGEST_PORT: Final = 65535
 
 
-def obey_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
+def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
     """Give the command `options.do` to the network in `options.directory`, or else `run` one.
 
     Returns:

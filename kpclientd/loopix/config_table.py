@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kpclientd.loopix.errors import ConfigFault
+from kpclientd.loopix.errors import LoopixConfigError
 
 MAX_CONFIG: Final = 1024 * 1024
 """Longest configuration to read (bytes)."""
@@ -55,7 +55,7 @@ class Section:
         except OverflowError:
             rate = math.inf
         if not math.isfinite(rate):
-            raise ConfigFault(f"config: [{self._name}] {key} is not a finite number; expected events per second")
+            raise LoopixConfigError(f"config: [{self._name}] {key} is not a finite number; expected events per second")
         return rate or default
 
     def strings(self, key: str) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Section:
         """The integer under `key`, which must be above 0."""
         value = self._typed(key, int, default)
         if isinstance(value, bool) or value <= 0:
-            raise ConfigFault(f"config: [{self._name}] {key} is {value}, expected a positive integer")
+            raise LoopixConfigError(f"config: [{self._name}] {key} is {value}, expected a positive integer")
         return value
 
     def _typed(self, key: str, kind: type[Value], default: Value) -> Value:
@@ -86,25 +86,25 @@ class Section:
             return self._values[key]
         return next((value for name, value in self._values.items() if name.lower() == key), None)
 
-    def _mistyped(self, key: str, value: object, wanted: str) -> ConfigFault:
+    def _mistyped(self, key: str, value: object, wanted: str) -> LoopixConfigError:
         place = f"[{self._name}] {key}" if self._name else key
-        return ConfigFault(f"config: {place} is of type {type(value).__name__}, expected {wanted}")
+        return LoopixConfigError(f"config: {place} is of type {type(value).__name__}, expected {wanted}")
 
 
 def read_toml(path: Path) -> Section:
     """Read a file as one table.
 
     Raises:
-        ConfigFault: if it cannot be read, is too long or is not TOML.
+        LoopixConfigError: if it cannot be read, is too long or is not TOML.
     """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG + 1)
     except OSError as error:
-        raise ConfigFault(f"{path}: cannot be read: {error.strerror}") from error
+        raise LoopixConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > MAX_CONFIG:
-        raise ConfigFault(f"{path}: is longer than {MAX_CONFIG} bytes, so it is no configuration")
+        raise LoopixConfigError(f"{path}: is longer than {MAX_CONFIG} bytes, so it is no configuration")
     try:
         return Section("", tomllib.loads(content.decode("utf-8-sig")))
     except (ValueError, RecursionError) as error:
-        raise ConfigFault(f"{path}: toml: {error}") from None
+        raise LoopixConfigError(f"{path}: toml: {error}") from None

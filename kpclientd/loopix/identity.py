@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kpclientd.loopix.errors import KeyFault
+from kpclientd.loopix.errors import KeyFileError
 from kpclientd.loopix.nodes import KEY_LENGTH, key_text
 from sphinx.crypto.nike import nike_scheme
 from sphinx.randomness import Randomness
@@ -73,21 +73,21 @@ def decode_key(key_type: str, text: str) -> bytes:
     """Return the key (32 bytes) in a PEM text; what stands before the block is ignored, as in the reference.
 
     Raises:
-        KeyFault: if there is no block, something follows it, it is of another type, or it holds no key.
+        KeyFileError: if there is no block, something follows it, it is of another type, or it holds no key.
     """
     block = _BLOCK.search(text)
     if block is None or block["type"] != block["end"]:
-        raise KeyFault(f"no PEM block; expected one of type '{key_type}'")
+        raise KeyFileError(f"no PEM block; expected one of type '{key_type}'")
     if block.end() != len(text):
-        raise KeyFault("trailing garbage after PEM encoded key")
+        raise KeyFileError("trailing garbage after PEM encoded key")
     if block["type"] != key_type:
-        raise KeyFault(f"invalid PEM Type: '{block['type']}'; expected '{key_type}'")
+        raise KeyFileError(f"invalid PEM Type: '{block['type']}'; expected '{key_type}'")
     try:
         key = base64.b64decode("".join(block["body"].split()), validate=True)
     except (binascii.Error, ValueError):
-        raise KeyFault("failed to read key from PEM file: damaged base64") from None
+        raise KeyFileError("failed to read key from PEM file: damaged base64") from None
     if len(key) != KEY_LENGTH:
-        raise KeyFault(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
+        raise KeyFileError(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
     return key
 
 
@@ -95,11 +95,11 @@ def load_identity(private_path: Path, public_path: Path) -> Identity:
     """Read a key pair.
 
     Raises:
-        KeyFault: if a file cannot be read or holds no key of its kind, or the two are not of one pair.
+        KeyFileError: if a file cannot be read or holds no key of its kind, or the two are not of one pair.
     """
     identity = _identity(_read(private_path, PRIVATE_KEY_TYPE))
     if not hmac.compare_digest(identity.public_key, _read(public_path, PUBLIC_KEY_TYPE)):
-        raise KeyFault(f"{public_path} is not the public key of {private_path}")
+        raise KeyFileError(f"{public_path} is not the public key of {private_path}")
     return identity
 
 
@@ -107,7 +107,7 @@ def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) 
     """Write one key, readable by its owner alone.
 
     Raises:
-        KeyFault: if the file exists and may not be overwritten, or cannot be written.
+        KeyFileError: if the file exists and may not be overwritten, or cannot be written.
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
     try:
@@ -115,7 +115,7 @@ def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) 
             os.fchmod(file.fileno(), KEY_FILE_MODE)  # it may have existed with another
             file.write(encode_key(key_type, key))
     except OSError as error:
-        raise KeyFault(f"{path}: cannot be written: {error.strerror}") from error
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _identity(private_key: bytes) -> Identity:
@@ -127,10 +127,10 @@ def _read(path: Path, key_type: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_KEY_FILE + 1)
     except OSError as error:
-        raise KeyFault(f"{path}: cannot be read: {error.strerror}") from error
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > MAX_KEY_FILE:
-        raise KeyFault(f"{path}: is longer than {MAX_KEY_FILE} bytes, so it is no key")
+        raise KeyFileError(f"{path}: is longer than {MAX_KEY_FILE} bytes, so it is no key")
     try:
         return decode_key(key_type, content.decode("ascii", "replace"))
-    except KeyFault as fault:
-        raise KeyFault(f"{path}: {fault}") from None
+    except KeyFileError as fault:
+        raise KeyFileError(f"{path}: {fault}") from None

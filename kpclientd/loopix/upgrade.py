@@ -48,7 +48,7 @@ class Answer:
         return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[str] = ()) -> Answer | None:
+def check_upgrade(request: h11.Request, remote_host: str, allowed_origins: Collection[str] = ()) -> Answer | None:
     """Return the answer to a request, or None if it may become a WebSocket.
 
     Args:
@@ -58,7 +58,7 @@ def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[st
     """
     path = request.target.decode("ascii", "replace").partition("?")[0]
     if path == PATH:
-        return _judge_upgrade(request, remote_host, allowed_origins)
+        return _check_websocket(request, remote_host, allowed_origins)
     if path != "/":
         return Answer(http.HTTPStatus.NOT_FOUND, "Not found\n")
     if request.method != b"GET":
@@ -66,7 +66,7 @@ def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[st
     return Answer(http.HTTPStatus.OK)
 
 
-def _judge_upgrade(request: h11.Request, remote_host: str, allowed_origins: Collection[str]) -> Answer | None:
+def _check_websocket(request: h11.Request, remote_host: str, allowed_origins: Collection[str]) -> Answer | None:
     origins = [value.decode("latin-1") for name, value in request.headers if name == b"origin"]
     checks = (
         (b"upgrade" in _tokens(request, b"connection"), http.HTTPStatus.BAD_REQUEST, "Connection is not Upgrade"),

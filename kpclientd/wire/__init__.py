@@ -5,5 +5,4 @@ and never touches a socket or a clock. Below it, `handshake_driver` decides whic
 peer is the right one; `handshake` composes and reads the four messages of the pattern pqXX over `noise`, the symmetric
 state; `transport` seals and opens frames; `commands` turns their contents into values and back. Beside it, `consensus`
 puts a document together from its chunks.
-
 """

@@ -43,7 +43,6 @@ _RECEIVE_STATES: Final = tuple(HandshakeState(f"message_{number + 1}_receive") f
 class HandshakeDriver:
     """One end of the handshake; it is handed exactly as many bytes as it wants next.
 
-
     Args:
         kem: the link's KEM.
         static_key: this end's link key.

@@ -260,7 +260,6 @@ class NoiseSession:
 
     def _on_body(self, body: bytearray) -> NoiseEvent:
         assert self._receiving is not None, "frames come after the handshake"
-
         command = self._codec.decode(open_body(self._receiving, body))
         self._want(_State.HEADER, HEADER_LENGTH)
         if self._established:

@@ -31,7 +31,7 @@ class Network:
     dropped: int = 0
 
     def __post_init__(self) -> None:
-        self.gateway = limiter.TokenBucket(self.interval_ns, CONNECTED - self.head_start)
+        self.gateway = limiter.RateLimiter(self.interval_ns, CONNECTED - self.head_start)
         self.ours = TokenBucket(CONNECTED, self.uncertainty)
         self.ours.set_interval(self.interval_ns / 1e9, CONNECTED)
 

@@ -23,7 +23,7 @@ _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 """Uncompressed, so that what is read is as long as what was sent."""
 
 
-class Directory:
+class DirectoryClient:
     """A directory server's topology.
 
     Args:

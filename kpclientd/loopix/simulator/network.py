@@ -21,22 +21,22 @@ from typing import Final
 import trio
 
 from kpclientd.localnet.keys import KeyTree
-from kpclientd.loopix.double.carrier import Carrier
-from kpclientd.loopix.double.counters import Counters
-from kpclientd.loopix.double.directory import OK, TOPOLOGY_PATH, Directory, HttpReply, HttpRequest
-from kpclientd.loopix.double.errors import DoubleError
-from kpclientd.loopix.double.faults import Faults
-from kpclientd.loopix.double.http import serve_http
-from kpclientd.loopix.double.member import ANNOUNCE_SECONDS, Member
-from kpclientd.loopix.double.mix import Mix, NodeKeys
-from kpclientd.loopix.double.outcomes import Ending, Forward, Store
-from kpclientd.loopix.double.presence import DirectoryVersion, is_loopback
-from kpclientd.loopix.double.provider import Provider
-from kpclientd.loopix.double.server import NodeServer
-from kpclientd.loopix.double.streams import LOOPBACK, Serve
 from kpclientd.loopix.errors import DirectoryError
 from kpclientd.loopix.nodes import PROVIDER_LAYER
 from kpclientd.loopix.profile import DEFAULT, Profile
+from kpclientd.loopix.simulator.actions import Ending, Forward, Store
+from kpclientd.loopix.simulator.counters import Counters
+from kpclientd.loopix.simulator.directory_server import OK, TOPOLOGY_PATH, DirectoryServer, HttpReply, HttpRequest
+from kpclientd.loopix.simulator.errors import SimulatorError
+from kpclientd.loopix.simulator.faults import Faults
+from kpclientd.loopix.simulator.http import serve_http
+from kpclientd.loopix.simulator.member import ANNOUNCE_SECONDS, Member
+from kpclientd.loopix.simulator.mix import Mix, NodeKeys
+from kpclientd.loopix.simulator.presence import DirectoryVersion, is_loopback
+from kpclientd.loopix.simulator.provider import Provider
+from kpclientd.loopix.simulator.server import NodeServer
+from kpclientd.loopix.simulator.streams import LOOPBACK, Serve
+from kpclientd.loopix.simulator.transit import Transit
 
 LAYERS: Final = 3
 
@@ -81,8 +81,8 @@ class LoopixNetwork:
         self.profile = profile
         self.counters = Counters()
         self.faults = Faults(self._tree.randomness("faults"))
-        self.directory = Directory(version, self.faults, self.counters, self._tree.randomness("directory"), unix)
-        self.carrier = Carrier(trio.open_tcp_stream if tcp else self.dial, self.faults, self.counters)
+        self.directory = DirectoryServer(version, self.faults, self.counters, self._tree.randomness("directory"), unix)
+        self.transit = Transit(trio.open_tcp_stream if tcp else self.dial, self.faults, self.counters)
         self._honour_delays = honour_delays
         self._tcp = tcp
         self._wanted_port = directory_port
@@ -115,10 +115,10 @@ class LoopixNetwork:
         """Run the network until cancelled; started once all nodes are listed and can be reached.
 
         Raises:
-            DoubleError: if the directory's port is taken.
+            SimulatorError: if the directory's port is taken.
         """
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.carrier.run)
+            await nursery.start(self.transit.run)
             if self._tcp:
                 await self._listen(nursery)
             self._nursery = nursery
@@ -162,9 +162,9 @@ class LoopixNetwork:
     def _mix(self, layer: int, place: int, port: int) -> Member[Mix]:
         mix = Mix(self._keys(f"mix{layer}-{place}"), honour_delays=self._honour_delays)
 
-        def carry(outcome: Forward | Store) -> None:
-            if isinstance(outcome, Forward):  # a mix refuses the other itself
-                self.carrier.forward(outcome)
+        def carry(action: Forward | Store) -> None:
+            if isinstance(action, Forward):  # a mix refuses the other itself
+                self.transit.forward(action)
 
         return Member(mix, NodeServer(mix, self.profile.packet_limit, self.faults, self.counters, carry), layer, port)
 
@@ -178,11 +178,11 @@ class LoopixNetwork:
             randomness=self._tree.randomness(name, "order"),
         )
 
-        def carry(outcome: Forward | Store) -> None:
-            if isinstance(outcome, Forward):
-                self.carrier.forward(outcome)
+        def carry(action: Forward | Store) -> None:
+            if isinstance(action, Forward):
+                self.transit.forward(action)
             else:
-                self.carrier.store(provider, outcome)
+                self.transit.store(provider, action)
 
         server = NodeServer(provider, self.profile.packet_limit, self.faults, self.counters, carry)
         return Member(provider, server, PROVIDER_LAYER, port)
@@ -208,7 +208,7 @@ class LoopixNetwork:
             self._directory_port = await self._listen_at(nursery, self._serve_directory, self._wanted_port)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else error
-            raise DoubleError(f"port {self._wanted_port} is not to be had for the directory: {reason}") from None
+            raise SimulatorError(f"port {self._wanted_port} is not to be had for the directory: {reason}") from None
 
     async def _listen_at(self, nursery: trio.Nursery, serve: Serve, port: int) -> int:
         listeners = await trio.open_tcp_listeners(port, host=LOOPBACK)
@@ -222,7 +222,7 @@ class LoopixNetwork:
             self._announce()
 
     def _announce(self) -> None:
-        """Post every living node's presence; whether the directory takes it is its own affair."""
+        """Post every living node's presence; nodes do not look at the directory's answer."""
         for member in self.members:
             if not member.server.is_dead:
                 self._answer(member.announcement())

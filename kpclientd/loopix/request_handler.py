@@ -41,7 +41,7 @@ class Client(Protocol):
         """Return the client's own description."""
 
 
-class Desk:
+class RequestHandler:
     """Serves the requests of all connections of one socket.
 
     Args:

@@ -1,19 +1,19 @@
-"""Packets on their way from node to node, each a task that waits out its delay and then dials the next hop."""
+"""Packets in flight from node to node, each a task that sleeps for its delay and then dials the next hop."""
 
 from functools import partial
 from typing import Final
 
 import trio
 
-from kpclientd.localnet.journeys import Journeys
-from kpclientd.loopix.double.counters import Counters, DropReason, Event
-from kpclientd.loopix.double.faults import Faults
-from kpclientd.loopix.double.outcomes import Forward, Store
-from kpclientd.loopix.double.presence import is_loopback
-from kpclientd.loopix.double.provider import Provider
-from kpclientd.loopix.double.streams import Dial
+from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
+from kpclientd.loopix.simulator.actions import Forward, Store
+from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
+from kpclientd.loopix.simulator.faults import Faults
+from kpclientd.loopix.simulator.presence import is_loopback
+from kpclientd.loopix.simulator.provider import Provider
+from kpclientd.loopix.simulator.streams import Dial
 
 MAX_IN_FLIGHT: Final = 16384
 """Packets under way at once; a bound on memory (a kilobyte or two each)."""
@@ -22,8 +22,8 @@ SEND_SECONDS: Final = 10.0
 """To connect to the next hop and hand it the packet."""
 
 
-class Carrier:
-    """Carries packets from node to node and, where the faults have their say, into the inboxes.
+class Transit:
+    """Carries packets from node to node and into the inboxes, where the faults apply.
 
     Args:
         dial: reaches the next hop; only addresses of this machine are ever dialled.
@@ -35,45 +35,46 @@ class Carrier:
         self._dial = dial
         self._faults = faults
         self._counters = counters
-        self._journeys = Journeys(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
+        self._packets = PacketsInFlight(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry packets until cancelled."""
-        await self._journeys.run(task_status=task_status)
+        await self._packets.run(task_status=task_status)
 
     @property
     def in_flight(self) -> int:
         """Packets under way."""
-        return self._journeys.in_flight
+        return self._packets.count
 
-    def forward(self, outcome: Forward) -> None:
-        """Let a packet set out for its next hop."""
-        self._journeys.start(partial(self._travel, outcome))
+    def forward(self, action: Forward) -> None:
+        """Send a packet on to its next hop."""
+        self._packets.start(partial(self._travel, action))
 
-    def store(self, provider: Provider, outcome: Store) -> None:
-        """Let a packet come to its end at `provider`."""
+    def store(self, provider: Provider, action: Store) -> None:
+        """Put a packet into its inbox at `provider`."""
+
         if self._faults.happens(self._faults.loss):
             self._counters.add(DropReason.FAULT_PACKET_LOST)
             return
-        packet = outcome.packet
+        packet = action.packet
         if self._faults.happens(self._faults.corrupt):
-            self._counters.add(Event.FAULT_CORRUPTIONS)
+            self._counters.add(Counted.FAULT_CORRUPTIONS)
             packet = self._faults.flip_a_bit(packet)
         copies = 1
         if self._faults.happens(self._faults.duplicate):
-            self._counters.add(Event.FAULT_DUPLICATES)
+            self._counters.add(Counted.FAULT_DUPLICATES)
             copies = 2
         for _ in range(copies):
-            wait = outcome.delay + self._faults.extra_delay()
+            wait = action.delay + self._faults.extra_delay()
             if wait > 0:
-                self._journeys.start(partial(self._arrive, provider, outcome.inbox, packet, wait))
+                self._packets.start(partial(self._arrive, provider, action.inbox, packet, wait))
             else:
-                self._put(provider, outcome.inbox, packet)
+                self._put(provider, action.inbox, packet)
 
-    async def _travel(self, outcome: Forward) -> None:
-        await trio.sleep(outcome.delay)
+    async def _travel(self, action: Forward) -> None:
+        await trio.sleep(action.delay)
         try:
-            host, port = split_host(outcome.address)
+            host, port = split_host(action.address)
         except LoopixError:
             host, port = "", ""
         if not is_loopback(host):
@@ -82,15 +83,15 @@ class Carrier:
         try:
             with trio.fail_after(SEND_SECONDS):
                 async with await self._dial(host, int(port)) as stream:
-                    await stream.send_all(outcome.packet)
+                    await stream.send_all(action.packet)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             self._counters.add(DropReason.UNREACHABLE)
             return
-        self._counters.add(Event.PACKETS_RELAYED)
+        self._counters.add(Counted.PACKETS_RELAYED)
 
     async def _arrive(self, provider: Provider, inbox: str, packet: bytes, wait: float) -> None:
         await trio.sleep(wait)
         self._put(provider, inbox, packet)
 
     def _put(self, provider: Provider, inbox: str, packet: bytes) -> None:
-        self._counters.add(provider.store(inbox, packet) or Event.PACKETS_STORED)
+        self._counters.add(provider.store(inbox, packet) or Counted.PACKETS_STORED)

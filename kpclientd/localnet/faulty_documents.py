@@ -1,4 +1,4 @@
-"""Answers that no client may believe: one for each way in which a gateway or its authorities could deceive.
+"""Faulty answers to document requests: one for each way in which a gateway or its authorities could deceive.
 
 Whatever the fault does not concern is genuine: a document with the wrong geometry is well signed, and a stream with
 its chunks out of order carries a document that is good.
@@ -33,8 +33,8 @@ OTHER_VERSION: Final = 1
 GARBAGE: Final = b"no certificate at all"
 
 
-class Spoiler:
-    """Spoils answers.
+class FaultyDocuments:
+    """Makes the faulty answers.
 
     Args:
         authorities: make the genuine documents, and sign the wrong ones.

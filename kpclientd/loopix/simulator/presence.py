@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeGuard, TypeVar
 
-from kpclientd.loopix.double.errors import PresenceError
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
+from kpclientd.loopix.simulator.errors import PresenceError
 from sphinx.randomness import Randomness
 
 LIFETIME_SECONDS: Final = 5.0
@@ -82,25 +82,25 @@ class Presences:
         Raises:
             PresenceError: if something is missing or of the wrong type, or there are too many nodes.
         """
-        given = _object(body)
-        key = _text(given, "pubKey")
-        shown: dict[str, object] = {"host": self._host(_text(given, "host", ""), source), "pubKey": key}
+        announced = _object(body)
+        key = _text(announced, "pubKey")
+        shown: dict[str, object] = {"host": self._host(_text(announced, "host", ""), source), "pubKey": key}
         match kind:
             case Kind.COCONODES:
-                shown["type"] = _text(given, "type")
+                shown["type"] = _text(announced, "type")
             case Kind.MIXNODES:
-                shown["layer"] = _layer(given)
+                shown["layer"] = _layer(announced)
             case Kind.MIXPROVIDERS:
-                shown["registeredClients"] = _clients(given)
+                shown["registeredClients"] = _clients(announced)
         shown["lastSeen"] = self._nanoseconds()
         _put(self._entries[kind], key, Entry(shown, now + LIFETIME_SECONDS), now)
 
     def measure(self, body: bytes, now: float) -> None:
         """Take a mix's measurement in; arguments and errors as for `announce`."""
-        given = _object(body)
-        key = _text(given, "pubKey")
-        sent = given.get("sent") or {}
-        received = given.get("received")
+        announced = _object(body)
+        key = _text(announced, "pubKey")
+        sent = announced.get("sent") or {}
+        received = announced.get("received")
         if not isinstance(sent, dict) or not all(_is_count(count) for count in sent.values()):
             raise PresenceError("sent is not an object of counts")
         if not _is_count(received):
@@ -181,22 +181,22 @@ _NAMES: Final = {
 }
 
 
-def _text(given: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = given.get(name, default)
+def _text(announced: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = announced.get(name, default)
     if not isinstance(value, str) or (not value and default is None):
         raise PresenceError(f"{name} is missing or not a text")
     return value
 
 
-def _layer(given: Mapping[str, Any]) -> int:
-    layer = given.get("layer")
+def _layer(announced: Mapping[str, Any]) -> int:
+    layer = announced.get("layer")
     if not _is_count(layer) or not 1 <= layer <= _LARGEST_LAYER:
         raise PresenceError("layer is not a whole number above 0")
     return layer
 
 
-def _clients(given: Mapping[str, Any]) -> list[dict[str, str]]:
-    clients = given.get("registeredClients")
+def _clients(announced: Mapping[str, Any]) -> list[dict[str, str]]:
+    clients = announced.get("registeredClients")
     if not isinstance(clients, list) or not all(isinstance(client, dict) for client in clients):
         raise PresenceError("registeredClients is missing or not a list of objects")
     return [{"pubKey": _text(_renamed(client), "pubKey")} for client in clients]

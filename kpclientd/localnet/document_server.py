@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from kpclientd.localnet.authority import Authorities
-from kpclientd.localnet.counters import Counters, Event
+from kpclientd.localnet.counters import Counted, Counters
 from kpclientd.localnet.faults import Faults
-from kpclientd.localnet.spoil import Spoiler
+from kpclientd.localnet.faulty_documents import FaultyDocuments
 from kpclientd.wire.commands import Consensus2
 from kpclientd.wire.consensus import consensus_commands, gone, not_found
 from pki.epoch import EpochClock
@@ -23,7 +23,7 @@ OLDEST_SERVED: Final = 2
 """A document is served until it is older than this many epochs."""
 
 
-class Directory:
+class DocumentServer:
     """Answers requests for documents.
 
     Args:
@@ -47,19 +47,19 @@ class Directory:
         self._geometry = geometry
         self._faults = faults
         self._counters = counters
-        self._spoiler = Spoiler(authorities, geometry)
+        self._faulty_documents = FaultyDocuments(authorities, geometry)
 
     def answer(self, epoch: int, now: float) -> Sequence[Consensus2]:
         """Return the commands that answer a request for the document of `epoch` at `now` (unix seconds)."""
         refusal = self._refusal(epoch, now)
         if refusal is not None:
-            self._counters.add(Event.DOCUMENTS_REFUSED)
+            self._counters.add(Counted.DOCUMENTS_REFUSED)
             return (refusal,)
-        self._counters.add(Event.DOCUMENTS_SERVED)
+        self._counters.add(Counted.DOCUMENTS_SERVED)
         fault = self._faults.document
         if fault is None:
             return consensus_commands(self._authorities.certificate(epoch).encode(), self._geometry)
-        return self._spoiler.answer(fault, epoch, self._clock.epoch(now))
+        return self._faulty_documents.answer(fault, epoch, self._clock.epoch(now))
 
     def _refusal(self, epoch: int, now: float) -> Consensus2 | None:
         present = self._clock.epoch(now)

@@ -1,4 +1,4 @@
-"""A provider's answers as no client expects them: one for each fault.
+"""A provider's faulty replies: one for each fault.
 
 Whatever the fault does not concern is genuine.
 """
@@ -6,10 +6,10 @@ Whatever the fault does not concern is genuine.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from kpclientd.loopix.double.faults import ReplyFault
-from kpclientd.loopix.double.outcomes import Answer, Ending
 from kpclientd.loopix.messages_pb2 import ProviderResponse
 from kpclientd.loopix.packet import COMM, PULL, general, parse_general
+from kpclientd.loopix.simulator.actions import Answer, Ending
+from kpclientd.loopix.simulator.faults import ReplyFault
 
 FALSE_COUNT: Final = 1000
 """By how much a count is too high: packets that are promised and not there."""
@@ -29,9 +29,9 @@ def response(packets: Sequence[bytes], count: int | None = None) -> bytes:
     return ProviderResponse(NumberOfPackets=number, Packets=packets).SerializeToString()
 
 
-def spoil(packets: Sequence[bytes], fault: ReplyFault) -> Answer:
+def faulty_reply(packets: Sequence[bytes], fault: ReplyFault) -> Answer:
     """Return the answer with `packets` as `fault` leaves it."""
-    return _SPOILT[fault](packets)
+    return _FAULTY[fault](packets)
 
 
 def _with_empty_data(packets: Sequence[bytes]) -> Answer:
@@ -49,7 +49,7 @@ def _cut_short(packets: Sequence[bytes]) -> Answer:
     return Answer(whole[: len(whole) // 2])
 
 
-_SPOILT: Final[Mapping[ReplyFault, Callable[[Sequence[bytes]], Answer]]] = {
+_FAULTY: Final[Mapping[ReplyFault, Callable[[Sequence[bytes]], Answer]]] = {
     ReplyFault.EMPTY_DATA: _with_empty_data,
     ReplyFault.COUNT_TOO_HIGH: lambda packets: Answer(response(packets, len(packets) + FALSE_COUNT)),
     ReplyFault.COUNT_TOO_LOW: lambda packets: Answer(response(packets, max(0, len(packets) - 1))),

@@ -7,9 +7,9 @@ from typing import Final
 import h11
 import trio
 
-from kpclientd.loopix.double.directory import MAX_BODY, HttpReply, HttpRequest
-from kpclientd.loopix.double.outcomes import Ending
-from kpclientd.loopix.double.streams import RECEIVE_LENGTH, end, source_of
+from kpclientd.loopix.simulator.actions import Ending
+from kpclientd.loopix.simulator.directory_server import MAX_BODY, HttpReply, HttpRequest
+from kpclientd.loopix.simulator.streams import RECEIVE_LENGTH, end, source_of
 
 REQUEST_SECONDS: Final = 30.0
 """From the end of one request on a connection to the end of the next."""

@@ -10,12 +10,12 @@ from typing import Final
 import trio
 
 from kpclientd.localnet.commands import CONTROL_SOCKET, serve_commands
-from kpclientd.localnet.options import obey_or_run, port, probability
-from kpclientd.loopix.double.control import obey
-from kpclientd.loopix.double.files import ENVIRONMENT_FILE, write_files
-from kpclientd.loopix.double.network import DIRECTORY_PORT, LoopixNetwork
-from kpclientd.loopix.double.presence import DirectoryVersion
+from kpclientd.localnet.options import execute_or_run, port, probability
 from kpclientd.loopix.profile import DEFAULT, PROFILES
+from kpclientd.loopix.simulator.control import execute
+from kpclientd.loopix.simulator.files import ENVIRONMENT_FILE, write_files
+from kpclientd.loopix.simulator.network import DIRECTORY_PORT, LoopixNetwork
+from kpclientd.loopix.simulator.presence import DirectoryVersion
 
 MOST_NODES: Final = 100
 """Of one layer; more than any test has wanted."""
@@ -23,7 +23,7 @@ MOST_NODES: Final = 100
 
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet --family loopix` with the other arguments; returns the exit status."""
-    return obey_or_run(_parser().parse_args(argv), _run)
+    return execute_or_run(_parser().parse_args(argv), _run)
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ async def _run(options: argparse.Namespace) -> None:
             network.faults.loss = options.loss
             await nursery.start(network.run)
             write_files(options.directory, network.topology_url)
-            await nursery.start(serve_commands, partial(obey, network), options.directory)
+            await nursery.start(serve_commands, partial(execute, network), options.directory)
             providers = ", ".join(member.host for member in network.providers)
             print(
                 f"ready: topology {network.topology_url}, providers {providers}; {_next_step(options, network)}",

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import trio
 
-from kpclientd.loopix.double.outcomes import Ending
+from kpclientd.loopix.simulator.actions import Ending
 
 Dial: TypeAlias = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """Connects to a host and a port; raises OSError if nobody is there."""

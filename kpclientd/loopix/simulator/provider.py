@@ -8,16 +8,16 @@ import hashlib
 import hmac
 from typing import Final
 
-from kpclientd.loopix.double.counters import Counters, DropReason, Event
-from kpclientd.loopix.double.faults import Faults
-from kpclientd.loopix.double.mix import Mix, NodeKeys
-from kpclientd.loopix.double.outcomes import Answer, Drop, Outcome
-from kpclientd.loopix.double.spoil import response, spoil
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.messages_pb2 import PullRequest
 from kpclientd.loopix.nodes import KEY_LENGTH, ClientConfig, key_text
 from kpclientd.loopix.packet import ASSIGN, COMM, PULL, TOKEN, general, parse_general
 from kpclientd.loopix.protobuf import decode
+from kpclientd.loopix.simulator.actions import Answer, Drop, NodeAction
+from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
+from kpclientd.loopix.simulator.faults import Faults
+from kpclientd.loopix.simulator.faulty_replies import faulty_reply, response
+from kpclientd.loopix.simulator.mix import Mix, NodeKeys
 from sphinx.randomness import Randomness
 
 MAX_CLIENTS: Final = 4096
@@ -66,9 +66,9 @@ class Provider:
     def restart(self) -> None:
         """Forget who is registered; what was stored stays, and more is stored into known inboxes."""
         self._tokens.clear()
-        self.counters.add(Event.RESTARTS)
+        self.counters.add(Counted.RESTARTS)
 
-    def take(self, data: bytes) -> Outcome:
+    def take(self, data: bytes) -> NodeAction:
         """Say what to do about what a connection brought; see `Mix.take`."""
         try:
             flag, body = parse_general(data)
@@ -104,12 +104,12 @@ class Provider:
             return Drop(DropReason.TOO_MANY_CLIENTS)
         self._tokens[client] = token_for(client)
         self._inboxes.setdefault(client, [])
-        self.counters.add(Event.REGISTRATIONS)
+        self.counters.add(Counted.REGISTRATIONS)
         packets = [general(TOKEN, self._tokens[client])]
         if self.faults.registration is None:
             return Answer(response(packets))
-        self.counters.add(Event.FAULT_REPLIES)
-        return spoil(packets, self.faults.registration)
+        self.counters.add(Counted.FAULT_REPLIES)
+        return faulty_reply(packets, self.faults.registration)
 
     def _pull(self, body: bytes) -> Answer | Drop:
         try:
@@ -122,16 +122,16 @@ class Provider:
             return Drop(DropReason.UNKNOWN_CLIENT)
         if not hmac.compare_digest(token, request.Token):
             return Drop(DropReason.WRONG_TOKEN)
-        self.counters.add(Event.PULLS)
+        self.counters.add(Counted.PULLS)
         stored = self._inboxes[client]
         packets = [general(COMM, stored.pop(self._randomness.below(len(stored)))) for _ in range(len(stored))]
         if self.faults.pull is None:
-            self.counters.add(Event.PACKETS_PULLED, len(packets))
+            self.counters.add(Counted.PACKETS_PULLED, len(packets))
             return Answer(response(packets))
-        self.counters.add(Event.FAULT_REPLIES)
-        answer = spoil(packets, self.faults.pull)
+        self.counters.add(Counted.FAULT_REPLIES)
+        answer = faulty_reply(packets, self.faults.pull)
         if self.faults.pull.loses_the_reply:
             self.counters.add(DropReason.FAULT_REPLY_LOST, len(packets))
         else:
-            self.counters.add(Event.PACKETS_PULLED, len(packets))
+            self.counters.add(Counted.PACKETS_PULLED, len(packets))
         return answer

@@ -26,7 +26,7 @@ class DropReason(StrEnum):
     FAULT_REPLY_LOST = "stored message lost with its reply on command"
 
 
-class Event(StrEnum):
+class Counted(StrEnum):
     """What else is worth counting."""
 
     CONNECTIONS = "connections"
@@ -41,13 +41,13 @@ class Event(StrEnum):
     PRESENCES = "presences announced"
     FAULT_DUPLICATES = "duplicated on command"
     FAULT_CORRUPTIONS = "corrupted on command"
-    FAULT_REPLIES = "replies spoilt on command"
+    FAULT_REPLIES = "faulty replies on command"
 
 
-class Counters(Counter[Event | DropReason]):
+class Counters(Counter[Counted | DropReason]):
     """Counts of events and of drops by reason; index it with either."""
 
-    def add(self, what: Event | DropReason, times: int = 1) -> None:
+    def add(self, what: Counted | DropReason, times: int = 1) -> None:
         """Count `what` as having happened `times` more."""
         self[what] += times
 
@@ -58,5 +58,5 @@ class Counters(Counter[Event | DropReason]):
 
     def snapshot(self) -> dict[str, int]:
         """Return all counts that are not zero, drops marked as such."""
-        events = {str(event): self[event] for event in Event if self[event]}
+        events = {str(event): self[event] for event in Counted if self[event]}
         return events | {f"dropped, {reason}": count for reason, count in self.drops.items()}

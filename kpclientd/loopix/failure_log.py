@@ -1,17 +1,17 @@
-"""Says in the log that something fails, and later that it works again; not every time it is tried."""
+"""Logs that something fails, and later that it works again; not every time it is tried."""
 
 import logging
 from typing import Final
 
 REMINDER_FACTOR: Final = 10
-"""After the first failure the tenth is said aloud, then the hundredth, and so on."""
+"""After the first failure the tenth is logged as a warning, then the hundredth, and so on."""
 
 
-class Outage:
-    """Failures in a row of one thing.
+class FailureLog:
+    """Counts and logs the failures in a row of one thing.
 
     Args:
-        log: where to say it.
+        log: where to log them.
         what: what fails, as the beginning of a sentence.
     """
 
@@ -22,7 +22,7 @@ class Outage:
         self._what = what
 
     def failed(self, fault: Exception) -> None:
-        """Count a failure; few of many are said aloud."""
+        """Count a failure; few of many are logged as warnings, the others for debugging."""
         self.failures += 1
         level = logging.DEBUG
         if self.failures == self._reminder:

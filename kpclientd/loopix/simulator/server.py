@@ -6,11 +6,11 @@ from typing import Final, Protocol, TypeAlias
 
 import trio
 
-from kpclientd.loopix.double.counters import Counters, DropReason, Event
-from kpclientd.loopix.double.faults import Faults
-from kpclientd.loopix.double.mix import NodeKeys
-from kpclientd.loopix.double.outcomes import Answer, Drop, Ending, Forward, Outcome, Store
-from kpclientd.loopix.double.streams import end
+from kpclientd.loopix.simulator.actions import Answer, Drop, Ending, Forward, NodeAction, Store
+from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
+from kpclientd.loopix.simulator.faults import Faults
+from kpclientd.loopix.simulator.mix import NodeKeys
+from kpclientd.loopix.simulator.streams import end
 
 READ_SECONDS: Final = 30.0
 """A peer that sends nothing for so long is disconnected."""
@@ -27,7 +27,7 @@ class Node(Protocol):
 
     keys: NodeKeys
 
-    def take(self, data: bytes) -> Outcome:
+    def take(self, data: bytes) -> NodeAction:
         """Say what to do about what a connection brought."""
 
 
@@ -68,7 +68,7 @@ class NodeServer:
             if self.is_dead or self._connections > MAX_CONNECTIONS:
                 self._counters.add(DropReason.NODE_DEAD if self.is_dead else DropReason.TOO_MANY_CONNECTIONS)
             else:
-                self._counters.add(Event.CONNECTIONS)
+                self._counters.add(Counted.CONNECTIONS)
                 ending = await self._exchange(stream)
         except (trio.BrokenResourceError, trio.TooSlowError):
             pass  # the peer has gone, or might as well have
@@ -90,14 +90,14 @@ class NodeServer:
             return Ending.CLOSE
         if self.arrivals is not None:
             self.arrivals.append(Arrival(trio.current_time(), len(data)))
-        outcome = self.node.take(data)
-        if isinstance(outcome, Drop):
-            self._counters.add(outcome.reason)
-        elif isinstance(outcome, Answer):
+        action = self.node.take(data)
+        if isinstance(action, Drop):
+            self._counters.add(action.reason)
+        elif isinstance(action, Answer):
             await trio.sleep(self._faults.reply_delay)
             with trio.fail_after(WRITE_SECONDS):
-                await stream.send_all(outcome.data)
-            return outcome.ending
+                await stream.send_all(action.data)
+            return action.ending
         else:
-            self._carry(outcome)
+            self._carry(action)
         return Ending.CLOSE

@@ -17,7 +17,7 @@ _BITS_PER_BYTE: Final = 8
 
 
 class ReplyFault(StrEnum):
-    """How a provider spoils its answers to a pull or to a registration."""
+    """What is wrong with a provider's answer to a pull or to a registration."""
 
     EMPTY_DATA = "empty-data"
     COUNT_TOO_HIGH = "count-too-high"
@@ -74,7 +74,7 @@ class Faults:
         loss, duplicate, corrupt: probabilities.
         delay, jitter: so much later, and up to so much more, a packet is stored.
         reply_delay: how long a provider takes to answer.
-        pull, registration: how the answers are spoilt.
+        pull, registration: what is wrong with the answers.
         directory: how the directory fails.
         dead: names of nodes that neither serve nor announce themselves.
     """

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpclientd.loopix.double.counters import Counters, DropReason, Event
-from kpclientd.loopix.double.faults import Faults, ReplyFault
-from kpclientd.loopix.double.mix import LONGEST_DELAY_SECONDS, Mix, NodeKeys
-from kpclientd.loopix.double.outcomes import Answer, Drop, Ending, Forward, Store
-from kpclientd.loopix.double.provider import MAX_CLIENTS, MAX_INBOX_LENGTH, Provider, token_for
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.inbox import read_pulled
 from kpclientd.loopix.nodes import ClientConfig, MixConfig, key_text
 from kpclientd.loopix.packet import ASSIGN, COMM, PULL, TOKEN, general, parse_general, wrap
 from kpclientd.loopix.registration import pull_packet, registration_packet, token_of
+from kpclientd.loopix.simulator.actions import Answer, Drop, Ending, Forward, Store
+from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
+from kpclientd.loopix.simulator.faults import Faults, ReplyFault
+from kpclientd.loopix.simulator.mix import LONGEST_DELAY_SECONDS, Mix, NodeKeys
+from kpclientd.loopix.simulator.provider import MAX_CLIENTS, MAX_INBOX_LENGTH, Provider, token_for
 from sphinx.randomness import seeded
 from tests.support.vectors import recorded
 
@@ -58,10 +58,10 @@ def pull(token: bytes | None = None, key: bytes = CLIENT_KEY) -> bytes:
     return pull_packet(token_for(key_text(key)) if token is None else token, key)
 
 
-def data_of(outcome: object) -> bytes:
-    assert isinstance(outcome, Answer)
-    assert outcome.ending is Ending.CLOSE
-    return outcome.data
+def data_of(action: object) -> bytes:
+    assert isinstance(action, Answer)
+    assert action.ending is Ending.CLOSE
+    return action.data
 
 
 @pytest.mark.parametrize("honoured", [False, True])
@@ -69,14 +69,14 @@ def data_of(outcome: object) -> bytes:
 def test_recorded_packets_travel_as_they_did_through_the_genuine_nodes(vector: dict[str, Any], honoured: bool) -> None:
     packet = bytes.fromhex(vector["General"])
     for hop in range(HOPS - 1):
-        outcome = Mix(_keys(vector, hop), honour_delays=honoured).take(packet)
-        assert isinstance(outcome, Forward)
-        assert outcome.address == f"{vector['Host'][hop + 1]}:{vector['Port'][hop + 1]}"
-        assert outcome.delay == (vector["Delays"][hop] if honoured else int(vector["Delays"][hop]))
-        assert outcome.packet == general(COMM, bytes.fromhex(vector["Hops"][hop]["Out"]))
-        packet = outcome.packet
-    outcome = make_provider(_keys(vector, HOPS - 1)).take(packet)
-    assert outcome == Store(vector["DestID"], bytes.fromhex(vector["Hops"][-1]["Out"]), 0.0)
+        action = Mix(_keys(vector, hop), honour_delays=honoured).take(packet)
+        assert isinstance(action, Forward)
+        assert action.address == f"{vector['Host'][hop + 1]}:{vector['Port'][hop + 1]}"
+        assert action.delay == (vector["Delays"][hop] if honoured else int(vector["Delays"][hop]))
+        assert action.packet == general(COMM, bytes.fromhex(vector["Hops"][hop]["Out"]))
+        packet = action.packet
+    action = make_provider(_keys(vector, HOPS - 1)).take(packet)
+    assert action == Store(vector["DestID"], bytes.fromhex(vector["Hops"][-1]["Out"]), 0.0)
 
 
 def test_a_mix_is_nobodys_provider() -> None:
@@ -97,9 +97,9 @@ def test_no_packet_is_held_for_ever() -> None:
     keys = NodeKeys.generate("mix1-1", seeded(b"mix"))
     node = MixConfig("mix", "127.0.0.1", "9", keys.public_key, 1)
     packet = wrap([node, node], [1e300, 0.0], ClientConfig(id=CLIENT), b"late", bytes(range(32)))
-    outcome = Mix(keys, honour_delays=True).take(general(COMM, packet))
-    assert isinstance(outcome, Forward)
-    assert outcome.delay == LONGEST_DELAY_SECONDS
+    action = Mix(keys, honour_delays=True).take(general(COMM, packet))
+    assert isinstance(action, Forward)
+    assert action.delay == LONGEST_DELAY_SECONDS
 
 
 @given(st.binary(max_size=200))
@@ -107,8 +107,8 @@ def test_garbage_is_dropped_by_mix_and_provider(data: bytes) -> None:
     keys = NodeKeys.generate("any", seeded(b"any"))
     for flag in (COMM, ASSIGN, PULL, TOKEN):
         for node in (Mix(keys, honour_delays=False), make_provider(keys)):
-            outcome = node.take(general(flag, data))
-            assert isinstance(outcome, Drop) or (flag == ASSIGN and isinstance(outcome, Answer))
+            action = node.take(general(flag, data))
+            assert isinstance(action, Drop) or (flag == ASSIGN and isinstance(action, Answer))
             assert isinstance(node.take(data), Drop | Answer)
 
 
@@ -178,56 +178,56 @@ def test_an_inbox_has_a_bound(provider: Provider) -> None:
 
 def test_the_number_of_clients_has_a_bound(provider: Provider) -> None:
     keys = [number.to_bytes(32, "big") for number in range(MAX_CLIENTS)]
-    outcomes = [provider.take(register(key)) for key in keys]
-    assert outcomes[-1] == Drop(DropReason.TOO_MANY_CLIENTS)
-    assert all(isinstance(outcome, Answer) for outcome in outcomes[:-1])
+    actions = [provider.take(register(key)) for key in keys]
+    assert actions[-1] == Drop(DropReason.TOO_MANY_CLIENTS)
+    assert all(isinstance(action, Answer) for action in actions[:-1])
     assert isinstance(provider.take(register()), Answer), "whoever is known stays welcome"
 
 
 @pytest.mark.parametrize("fault", ReplyFault)
-def test_a_spoilt_registration_is_no_registration_for_a_client_unless_only_the_count_is_wrong(
+def test_a_faulty_registration_is_no_registration_for_a_client_unless_only_the_count_is_wrong(
     fault: ReplyFault,
 ) -> None:
     provider = make_provider()
     provider.faults.registration = fault
-    outcome = provider.take(register())
-    assert isinstance(outcome, Answer)
+    action = provider.take(register())
+    assert isinstance(action, Answer)
     if fault in (ReplyFault.COUNT_TOO_HIGH, ReplyFault.COUNT_TOO_LOW):
-        assert token_of(outcome.data) == token_for(CLIENT)
+        assert token_of(action.data) == token_for(CLIENT)
     else:
         with pytest.raises(LoopixError):
-            token_of(outcome.data)
+            token_of(action.data)
 
 
 @pytest.mark.parametrize("fault", ReplyFault)
-def test_a_spoilt_pull_costs_messages_exactly_when_it_is_counted_so(provider: Provider, fault: ReplyFault) -> None:
+def test_a_faulty_pull_costs_messages_exactly_when_it_is_counted_so(provider: Provider, fault: ReplyFault) -> None:
     provider.faults.pull = fault
     for _ in range(3):
         provider.store(CLIENT, STORED)
-    outcome = provider.take(pull())
-    assert isinstance(outcome, Answer)
+    action = provider.take(pull())
+    assert isinstance(action, Answer)
     try:
-        messages = read_pulled(outcome.data).messages
+        messages = read_pulled(action.data).messages
     except LoopixError:
         assert fault in DAMAGED
         messages = ()
     counters = provider.counters
-    assert counters[Event.FAULT_REPLIES] == 1
+    assert counters[Counted.FAULT_REPLIES] == 1
     if fault.loses_the_reply:
         assert messages == ()
         assert counters.drops == {DropReason.FAULT_REPLY_LOST: 3}
     else:
         assert messages == (b"hi",) * (4 if fault is ReplyFault.EXTRA_PACKET else 3)
-        assert counters[Event.PACKETS_PULLED] == 3
+        assert counters[Counted.PACKETS_PULLED] == 3
 
 
 @pytest.mark.parametrize("fault", ReplyFault)
-def test_an_empty_inbox_can_be_spoilt_too(provider: Provider, fault: ReplyFault) -> None:
+def test_an_empty_inbox_can_be_faulty_too(provider: Provider, fault: ReplyFault) -> None:
     provider.faults.pull = fault
-    outcome = provider.take(pull())
-    assert isinstance(outcome, Answer)
+    action = provider.take(pull())
+    assert isinstance(action, Answer)
     if fault not in DAMAGED:
-        assert read_pulled(outcome.data).messages == ()
+        assert read_pulled(action.data).messages == ()
 
 
 def test_an_entry_without_data_has_the_form_of_a_file_that_was_not_written_yet(provider: Provider) -> None:

@@ -1,4 +1,4 @@
-"""`kpclientd localnet --family loopix` as a process, and the commands it obeys."""
+"""`kpclientd localnet --family loopix` as a process, and the commands that it executes."""
 
 import json
 import re
@@ -15,10 +15,10 @@ import pytest
 import trio
 
 from kpclientd.localnet.errors import ControlError
-from kpclientd.loopix.directory import Directory
-from kpclientd.loopix.double import DirectoryFault, LoopixNetwork, ReplyFault
-from kpclientd.loopix.double.cli import main
-from kpclientd.loopix.double.control import obey
+from kpclientd.loopix.directory_client import DirectoryClient
+from kpclientd.loopix.simulator import DirectoryFault, LoopixNetwork, ReplyFault
+from kpclientd.loopix.simulator.cli import main
+from kpclientd.loopix.simulator.control import execute
 from kpclientd.loopix.topology import Topology
 
 RUN = (sys.executable, "-m", "kpclientd.cli", "localnet", "--family", "loopix")
@@ -37,14 +37,14 @@ def running(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[s
         process.stdout.close()
 
 
-def test_it_says_ready_serves_obeys_and_leaves_only_its_hint_when_told_to_stop(tmp_path: Path) -> None:
+def test_it_says_ready_serves_executes_commands_and_leaves_only_its_hint_when_told_to_stop(tmp_path: Path) -> None:
     options = ("--port", "0", "--mixes-per-layer", "2", "--providers", "2", "--directory-version", "0.0.4")
     with running(tmp_path, *options) as (process, line):
         assert line.startswith("ready: ")
         url = re.search(r"topology (http://127\.0\.0\.1:\d+/api/presence/topology)", line)
         assert url is not None
         assert (tmp_path / "loopix.env").read_text() == f"LOOPIX_DIRECTORY={url[1]}\n"
-        topology = Topology.parse(trio.run(Directory(url[1]).fetch))
+        topology = Topology.parse(trio.run(DirectoryClient(url[1]).fetch))
         assert [len(topology.layers[layer]) for layer in (1, 2, 3)] == [2, 2, 2]
         assert len(topology.providers) == 2
         assert main([str(tmp_path), "--do", "loss 0.5"]) == 0
@@ -98,34 +98,34 @@ def network() -> LoopixNetwork:
 
 @pytest.mark.parametrize("name", ["loss", "duplicate", "corrupt", "delay", "jitter", "reply-delay"])
 def test_a_number_sets_its_switch(network: LoopixNetwork, name: str) -> None:
-    assert obey(network, f"{name} 0.25") == "ok"
+    assert execute(network, f"{name} 0.25") == "ok"
     assert getattr(network.faults, name.replace("-", "_")) == 0.25
 
 
 def test_faults_of_several_forms_are_set_and_unset_by_name(network: LoopixNetwork) -> None:
-    obey(network, "pull empty-data")
-    obey(network, "registration silence")
-    obey(network, "directory outage")
+    execute(network, "pull empty-data")
+    execute(network, "registration silence")
+    execute(network, "directory outage")
     expected = replace(network.faults, directory=None, pull=ReplyFault.EMPTY_DATA, registration=ReplyFault.SILENCE)
     assert network.faults == replace(expected, directory=DirectoryFault.OUTAGE)
-    obey(network, "directory genuine")
+    execute(network, "directory genuine")
     assert network.faults == expected
-    obey(network, "clear")
+    execute(network, "clear")
     assert network.faults == replace(expected, pull=None, registration=None)
 
 
 def test_nodes_are_killed_and_revived_by_name(network: LoopixNetwork) -> None:
-    obey(network, "kill mix2-1")
-    obey(network, "kill provider2")
-    assert "dead mix2-1, provider2" in obey(network, "status")
-    obey(network, "revive mix2-1")
+    execute(network, "kill mix2-1")
+    execute(network, "kill provider2")
+    assert "dead mix2-1, provider2" in execute(network, "status")
+    execute(network, "revive mix2-1")
     assert network.faults.dead == {"provider2"}
 
 
 def test_providers_restart_together_or_one_by_one(network: LoopixNetwork) -> None:
-    obey(network, "restart")
-    obey(network, "restart provider1")
-    assert json.loads(obey(network, "counters")) == {"packets in flight": 0, "provider restarts": 3}
+    execute(network, "restart")
+    execute(network, "restart provider1")
+    assert json.loads(execute(network, "counters")) == {"packets in flight": 0, "provider restarts": 3}
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_providers_restart_together_or_one_by_one(network: LoopixNetwork) -> Non
 )
 def test_a_command_that_makes_no_sense_is_an_error(network: LoopixNetwork, line: str) -> None:
     with pytest.raises(ControlError):
-        obey(network, line)
+        execute(network, line)
 
 
 def test_help_names_every_command_in_one_line(network: LoopixNetwork) -> None:
-    answer = obey(network, "help")
+    answer = execute(network, "help")
     assert "\n" not in answer
     for name in ("loss", "reply-delay", "pull", "registration", "directory", "kill", "revive", "restart", "counters"):
         assert name in answer

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from kpclientd.loopix.double import DirectoryFault, DropReason, Event, LoopixNetwork, ReplyFault
 from kpclientd.loopix.errors import DirectoryError, LoopixError
+from kpclientd.loopix.simulator import Counted, DirectoryFault, DropReason, LoopixNetwork, ReplyFault
 from kpclientd.loopix.topology import Topology
 from tests.support.loopix_peer import SETTLED, Peer, couple, join, received, running
 
@@ -30,7 +30,7 @@ async def test_packets_are_duplicated_with_the_probability_given(autojump_clock:
         network.faults.duplicate = 0.2
         await _send_many(alice, bob)
         messages = await received(bob)
-        doubled = network.counters[Event.FAULT_DUPLICATES]
+        doubled = network.counters[Counted.FAULT_DUPLICATES]
         assert 20 <= doubled <= 60
         assert (len(messages), len(set(messages))) == (200 + doubled, 200)
 
@@ -41,7 +41,7 @@ async def test_a_corrupted_packet_is_stored_all_the_same(autojump_clock: MockClo
         await _send_many(alice, bob)
         await trio.sleep(SETTLED)
         pulled = await bob.pull()
-        assert network.counters[Event.FAULT_CORRUPTIONS] == network.counters[Event.PACKETS_PULLED] == 200
+        assert network.counters[Counted.FAULT_CORRUPTIONS] == network.counters[Counted.PACKETS_PULLED] == 200
         assert pulled.unreadable > 0, "some bits make a packet unreadable"
         sent = {number.to_bytes(2, "big") for number in range(200)}
         assert any(message not in sent for message in pulled.messages), "and some change the message"

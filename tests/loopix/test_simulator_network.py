@@ -7,17 +7,17 @@ import trio
 from trio.testing import MockClock
 
 from kpclientd.loopix.composer import Composer
-from kpclientd.loopix.double import DropReason, Event, LoopixNetwork, carrier
-from kpclientd.loopix.double.carrier import Carrier
-from kpclientd.loopix.double.errors import DoubleError
-from kpclientd.loopix.double.network import DIRECTORY_PORT
-from kpclientd.loopix.double.outcomes import Forward
-from kpclientd.loopix.double.server import Arrival
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.exchange import dial_tcp, exchange
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.packet import COMM, general, wrap
 from kpclientd.loopix.profile import PROFILES
+from kpclientd.loopix.simulator import Counted, DropReason, LoopixNetwork, transit
+from kpclientd.loopix.simulator.actions import Forward
+from kpclientd.loopix.simulator.errors import SimulatorError
+from kpclientd.loopix.simulator.network import DIRECTORY_PORT
+from kpclientd.loopix.simulator.server import Arrival
+from kpclientd.loopix.simulator.transit import Transit
 from kpclientd.loopix.topology import Topology
 from tests.support.loopix_peer import SETTLED, couple, join, received, running
 
@@ -29,8 +29,8 @@ async def test_messages_travel_both_ways_over_five_hops(autojump_clock: MockCloc
         assert await received(bob) == (b"to bob",)
         assert await received(alice) == (b"to alice",)
         assert network.counters.drops == {}
-        assert network.counters[Event.PACKETS_RELAYED] == 8
-        assert network.carrier.in_flight == 0
+        assert network.counters[Counted.PACKETS_RELAYED] == 8
+        assert network.transit.in_flight == 0
 
 
 async def test_a_client_can_write_to_itself(autojump_clock: MockClock) -> None:
@@ -153,19 +153,19 @@ async def test_a_packet_to_a_port_where_nobody_is_is_dropped(autojump_clock: Moc
 
 async def test_packets_under_way_have_a_bound(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 16
-    monkeypatch.setattr(carrier, "MAX_IN_FLIGHT", bound)
+    monkeypatch.setattr(transit, "MAX_IN_FLIGHT", bound)
     async with running() as network:
         for _ in range(bound + 1):
-            network.carrier.forward(Forward("127.0.0.1:9", b"", 1.0))
-        assert network.carrier.in_flight == bound
+            network.transit.forward(Forward("127.0.0.1:9", b"", 1.0))
+        assert network.transit.in_flight == bound
         assert network.counters.drops == {DropReason.IN_FLIGHT_LIMIT: 1}
         await trio.sleep(SETTLED)
-        assert network.carrier.in_flight == 0
+        assert network.transit.in_flight == 0
 
 
 def test_a_network_that_does_not_run_carries_nothing() -> None:
     network = LoopixNetwork(tcp=False)
-    Carrier(network.dial, network.faults, network.counters).forward(Forward("127.0.0.1:9", b"", 0.0))
+    Transit(network.dial, network.faults, network.counters).forward(Forward("127.0.0.1:9", b"", 0.0))
     assert network.counters.drops == {DropReason.IN_FLIGHT_LIMIT: 1}
 
 
@@ -224,7 +224,7 @@ async def test_a_port_that_is_taken_is_told() -> None:
         second = LoopixNetwork(directory_port=port)
         with pytest.raises(ExceptionGroup) as caught:
             await second.run()
-        assert caught.group_contains(DoubleError, match=f"port {port} is not to be had", depth=1)
+        assert caught.group_contains(SimulatorError, match=f"port {port} is not to be had", depth=1)
 
 
 async def test_a_client_config_with_another_id_reaches_the_inbox_of_that_id_or_none(autojump_clock: MockClock) -> None:

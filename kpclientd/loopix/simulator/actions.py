@@ -1,10 +1,10 @@
-"""What a node makes of what it was sent: the values between the sans-IO cores and those who carry them out."""
+"""What a node decides to do with what it was sent: values, from the sans-IO cores to those who do it."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
-from kpclientd.loopix.double.counters import DropReason
+from kpclientd.loopix.simulator.counters import DropReason
 
 
 class Ending(Enum):
@@ -49,4 +49,4 @@ class Drop:
     reason: DropReason
 
 
-Outcome: TypeAlias = Forward | Store | Answer | Drop
+NodeAction: TypeAlias = Forward | Store | Answer | Drop

@@ -8,11 +8,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from kpclientd.loopix.double.counters import DropReason
-from kpclientd.loopix.double.outcomes import Drop, Forward, Outcome, Store
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import key_text
 from kpclientd.loopix.packet import COMM, RELAY, general, parse_general, process
+from kpclientd.loopix.simulator.actions import Drop, Forward, NodeAction, Store
+from kpclientd.loopix.simulator.counters import DropReason
 from sphinx.crypto.nike import nike_scheme
 from sphinx.randomness import Randomness
 
@@ -58,7 +58,7 @@ class Mix:
         self.keys = keys
         self._honour_delays = honour_delays
 
-    def take(self, data: bytes) -> Outcome:
+    def take(self, data: bytes) -> NodeAction:
         """Say what to do about what a connection brought.
 
         Args:
@@ -70,8 +70,8 @@ class Mix:
             return Drop(DropReason.NOT_A_PACKET)
         if flag != COMM:
             return Drop(DropReason.UNKNOWN_FLAG)
-        outcome = self.relay(body)
-        return Drop(DropReason.FINAL_AT_MIX) if isinstance(outcome, Store) else outcome
+        action = self.relay(body)
+        return Drop(DropReason.FINAL_AT_MIX) if isinstance(action, Store) else action
 
     def relay(self, packet: bytes) -> Forward | Store | Drop:
         """Open a Sphinx packet."""

@@ -12,16 +12,16 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpclientd.loopix.directory import Directory as DirectoryClient
-from kpclientd.loopix.double import DirectoryFault, DirectoryVersion, Event, LoopixNetwork
-from kpclientd.loopix.double.counters import Counters
-from kpclientd.loopix.double.directory import MAX_BODY, TOPOLOGY_PATH, Directory, HttpReply, HttpRequest
-from kpclientd.loopix.double.faults import Faults
-from kpclientd.loopix.double.http import serve_http
-from kpclientd.loopix.double.outcomes import Ending
-from kpclientd.loopix.double.presence import MAX_ENTRIES
+from kpclientd.loopix.directory_client import DirectoryClient
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import key_text
+from kpclientd.loopix.simulator import Counted, DirectoryFault, DirectoryVersion, LoopixNetwork
+from kpclientd.loopix.simulator.actions import Ending
+from kpclientd.loopix.simulator.counters import Counters
+from kpclientd.loopix.simulator.directory_server import MAX_BODY, TOPOLOGY_PATH, DirectoryServer, HttpReply, HttpRequest
+from kpclientd.loopix.simulator.faults import Faults
+from kpclientd.loopix.simulator.http import serve_http
+from kpclientd.loopix.simulator.presence import MAX_ENTRIES
 from kpclientd.loopix.topology import Topology
 from sphinx.randomness import seeded
 
@@ -33,22 +33,24 @@ PROVIDER = {"pubKey": KEY, "registeredClients": [{"pubKey": KEY}], "host": "loca
 COCONODE = {"pubKey": KEY, "type": "validator", "host": "localhost:4000"}
 
 
-def make_directory(version: DirectoryVersion = DirectoryVersion.V003) -> Directory:
-    return Directory(version, Faults(seeded(b"faults")), Counters(), seeded(b"order"), lambda: UNIX)
+def make_directory(version: DirectoryVersion = DirectoryVersion.V003) -> DirectoryServer:
+    return DirectoryServer(version, Faults(seeded(b"faults")), Counters(), seeded(b"order"), lambda: UNIX)
 
 
-def answer(directory: Directory, method: str, path: str, body: object = None, now: float = 0.0) -> tuple[int, Any]:
+def answer(
+    directory: DirectoryServer, method: str, path: str, body: object = None, now: float = 0.0
+) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     reply = directory.answer(HttpRequest(method, path, data, "10.9.9.1"), now)
     assert isinstance(reply, HttpReply)
     return reply.status, json.loads(reply.body) if "json" in reply.content_type else reply.body
 
 
-def announce(directory: Directory, kind: str, body: object, now: float = 0.0) -> tuple[int, Any]:
+def announce(directory: DirectoryServer, kind: str, body: object, now: float = 0.0) -> tuple[int, Any]:
     return answer(directory, "POST", f"/api/presence/{kind}", body, now)
 
 
-def topology(directory: Directory, now: float = 0.0) -> Any:
+def topology(directory: DirectoryServer, now: float = 0.0) -> Any:
     status, value = answer(directory, "GET", TOPOLOGY_PATH, now=now)
     assert status == 200
     return value
@@ -198,7 +200,7 @@ def test_lists_come_in_any_order() -> None:
 def test_under_every_fault_a_client_sees_that_there_is_no_path_or_only_the_good_nodes(fault: DirectoryFault) -> None:
     counters = Counters()
     faults = Faults(seeded(b"faults"), directory=fault)
-    directory = Directory(DirectoryVersion.V003, faults, counters, seeded(b"order"), lambda: UNIX)
+    directory = DirectoryServer(DirectoryVersion.V003, faults, counters, seeded(b"order"), lambda: UNIX)
     faults.directory = None
     announce(directory, "mixnodes", MIX)
     announce(directory, "mixproviders", PROVIDER)
@@ -207,7 +209,7 @@ def test_under_every_fault_a_client_sees_that_there_is_no_path_or_only_the_good_
     reply = directory.answer(HttpRequest("GET", TOPOLOGY_PATH), 0.0)
     if isinstance(reply, Ending) or reply.status != 200:
         assert fault in (DirectoryFault.OUTAGE, DirectoryFault.SILENCE, DirectoryFault.ERROR)
-        assert counters[Event.TOPOLOGIES_REFUSED] == 1
+        assert counters[Counted.TOPOLOGIES_REFUSED] == 1
         return
     match fault:
         case DirectoryFault.GARBAGE | DirectoryFault.WRONG_TYPES:
@@ -231,7 +233,7 @@ def test_nobody_can_announce_during_an_outage() -> None:
     assert topology(directory)["MixNodes"] is None
 
 
-async def _talk(sent: bytes, directory: Directory) -> bytes:
+async def _talk(sent: bytes, directory: DirectoryServer) -> bytes:
     """What comes back on one connection until its end."""
     ours, theirs = trio.testing.memory_stream_pair()
     received = bytearray()

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kpclientd.loopix.double.counters import Counters, Event
-from kpclientd.loopix.double.errors import PresenceError
-from kpclientd.loopix.double.faults import DirectoryFault, Faults
-from kpclientd.loopix.double.outcomes import Ending
-from kpclientd.loopix.double.presence import DirectoryVersion, Kind, Presences
+from kpclientd.loopix.simulator.actions import Ending
+from kpclientd.loopix.simulator.counters import Counted, Counters
+from kpclientd.loopix.simulator.errors import PresenceError
+from kpclientd.loopix.simulator.faults import DirectoryFault, Faults
+from kpclientd.loopix.simulator.presence import DirectoryVersion, Kind, Presences
 from sphinx.randomness import Randomness
 
 TOPOLOGY_PATH: Final = "/api/presence/topology"
@@ -63,7 +63,7 @@ class HttpReply:
     content_type: str = _JSON
 
 
-class Directory:
+class DirectoryServer:
     """The server without its connections.
 
     Args:
@@ -102,7 +102,7 @@ class Directory:
                 reply = _json(BAD_REQUEST, {"error": str(error)})
         if path == TOPOLOGY_PATH:
             served = isinstance(reply, HttpReply) and reply.status == OK
-            self.counters.add(Event.TOPOLOGIES_SERVED if served else Event.TOPOLOGIES_REFUSED)
+            self.counters.add(Counted.TOPOLOGIES_SERVED if served else Counted.TOPOLOGIES_REFUSED)
         return reply
 
     def _failure(self) -> HttpReply | Ending | None:
@@ -128,7 +128,7 @@ class Directory:
                 return _json(CREATED, _DONE)
             case "POST", _ if (kind := _KINDS.get(path)) is not None:
                 self._presences.announce(kind, request.body, request.source, now)
-                self.counters.add(Event.PRESENCES)
+                self.counters.add(Counted.PRESENCES)
                 return _json(CREATED, _DONE)
         return HttpReply(NOT_FOUND, b"404 page not found", _TEXT)
 
@@ -137,7 +137,7 @@ class Directory:
         fault = self.faults.directory
         if fault is DirectoryFault.GARBAGE:
             return HttpReply(OK, _NOT_JSON)
-        return _json(OK, topology if fault is None else _SPOILT[fault](topology))
+        return _json(OK, topology if fault is None else _FAULTY[fault](topology))
 
 
 def _json(status: int, value: object) -> HttpReply:
@@ -161,12 +161,12 @@ _UNUSABLE: Final[tuple[Mapping[str, object], ...]] = (
 def _without(*words: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Empty the lists whose names contain one of `words`, in lower case."""
 
-    def spoil(topology: dict[str, Any]) -> dict[str, Any]:
+    def emptied(topology: dict[str, Any]) -> dict[str, Any]:
         return {
             name: None if any(word in name.lower() for word in words) else nodes for name, nodes in topology.items()
         }
 
-    return spoil
+    return emptied
 
 
 def _with_bad_entries(topology: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _with_bad_entries(topology: dict[str, Any]) -> dict[str, Any]:
     return {name: surrounded(nodes) for name, nodes in topology.items()}
 
 
-_SPOILT: Final[Mapping[DirectoryFault, Callable[[dict[str, Any]], object]]] = {
+_FAULTY: Final[Mapping[DirectoryFault, Callable[[dict[str, Any]], object]]] = {
     DirectoryFault.WRONG_TYPES: lambda topology: [topology],
     DirectoryFault.EMPTY: _without("nodes"),
     DirectoryFault.NO_PROVIDERS: _without("provider"),

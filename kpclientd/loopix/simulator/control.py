@@ -7,28 +7,28 @@ from typing import Final
 from kpclientd.localnet.commands import (
     NO_FAULT,
     OK,
-    Verb,
+    ControlCommand,
+    call_method,
+    execute_command,
     help_on,
-    obey_verb,
     set_choice,
     set_number,
-    simply,
 )
 from kpclientd.localnet.errors import ControlError
-from kpclientd.loopix.double.faults import DirectoryFault, ReplyFault
-from kpclientd.loopix.double.network import LoopixNetwork
+from kpclientd.loopix.simulator.faults import DirectoryFault, ReplyFault
+from kpclientd.loopix.simulator.network import LoopixNetwork
 
 PROBABILITIES: Final = ("loss", "duplicate", "corrupt")
 TIMES: Final = {"delay": "delay", "jitter": "jitter", "reply-delay": "reply_delay"}
 
 
-def obey(network: LoopixNetwork, line: str) -> str:
+def execute(network: LoopixNetwork, line: str) -> str:
     """Do what `line` says and return the one-line answer.
 
     Raises:
         ControlError: if the line is no command, or its argument is missing or wrong.
     """
-    return obey_verb(_VERBS, network, line)
+    return execute_command(_COMMANDS, network, line)
 
 
 def _kill(network: LoopixNetwork, arguments: list[str]) -> str:
@@ -59,7 +59,7 @@ def _restart(network: LoopixNetwork, arguments: list[str]) -> str:
 
 
 def _counters(network: LoopixNetwork, _: list[str]) -> str:
-    return json.dumps(network.counters.snapshot() | {"packets in flight": network.carrier.in_flight})
+    return json.dumps(network.counters.snapshot() | {"packets in flight": network.transit.in_flight})
 
 
 def _status(network: LoopixNetwork, _: list[str]) -> str:
@@ -67,35 +67,39 @@ def _status(network: LoopixNetwork, _: list[str]) -> str:
     dead = ", ".join(sorted(network.faults.dead)) or "none"
     return (
         f"topology {network.topology_url}, mixes {len(network.mixes)}, providers {len(network.providers)}, "
-        f"dead {dead}, clients {clients}, packets in flight {network.carrier.in_flight}"
+        f"dead {dead}, clients {clients}, packets in flight {network.transit.in_flight}"
     )
 
 
 def _help(_: LoopixNetwork, __: list[str]) -> str:
-    return help_on(_VERBS)
+    return help_on(_COMMANDS)
 
 
-def _choice(name: str, kind: type[ReplyFault] | type[DirectoryFault], what: str) -> Verb[LoopixNetwork]:
-    return Verb(f"{name} FAULT|{NO_FAULT}", what, set_choice(name, kind))
+def _choice(name: str, kind: type[ReplyFault] | type[DirectoryFault], what: str) -> ControlCommand[LoopixNetwork]:
+    return ControlCommand(f"{name} FAULT|{NO_FAULT}", what, set_choice(name, kind))
 
 
-_VERBS: Final[Mapping[str, Verb[LoopixNetwork]]] = {
+_COMMANDS: Final[Mapping[str, ControlCommand[LoopixNetwork]]] = {
     **{
-        name: Verb(f"{name} P", "probability of it, 0 to 1", set_number(name, 1.0, "a probability from 0 to 1"))
+        name: ControlCommand(
+            f"{name} P", "probability of it, 0 to 1", set_number(name, 1.0, "a probability from 0 to 1")
+        )
         for name in PROBABILITIES
     },
     **{
-        name: Verb(f"{name} S", "more seconds for each", set_number(attribute, float("inf"), "a time in seconds"))
+        name: ControlCommand(
+            f"{name} S", "more seconds for each", set_number(attribute, float("inf"), "a time in seconds")
+        )
         for name, attribute in TIMES.items()
     },
-    "pull": _choice("pull", ReplyFault, "spoil the answers to pulls"),
-    "registration": _choice("registration", ReplyFault, "spoil the answers to registrations"),
+    "pull": _choice("pull", ReplyFault, "answer pulls with that fault"),
+    "registration": _choice("registration", ReplyFault, "answer registrations with that fault"),
     "directory": _choice("directory", DirectoryFault, "let the directory fail"),
-    "kill": Verb("kill NODE", "let a node be dead", _kill),
-    "revive": Verb("revive NODE", "let it live again", _revive),
-    "restart": Verb("restart [PROVIDER]", "let providers forget their clients", _restart),
-    "clear": Verb("clear", "do all things right from now on", simply("clear")),
-    "counters": Verb("counters", "what happened so far, as JSON", _counters),
-    "status": Verb("status", "the network in one line", _status),
-    "help": Verb("help", "this line", _help),
+    "kill": ControlCommand("kill NODE", "let a node be dead", _kill),
+    "revive": ControlCommand("revive NODE", "let it live again", _revive),
+    "restart": ControlCommand("restart [PROVIDER]", "let providers forget their clients", _restart),
+    "clear": ControlCommand("clear", "do all things right from now on", call_method("clear")),
+    "counters": ControlCommand("counters", "what happened so far, as JSON", _counters),
+    "status": ControlCommand("status", "the network in one line", _status),
+    "help": ControlCommand("help", "this line", _help),
 }

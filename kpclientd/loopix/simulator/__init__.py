@@ -3,17 +3,17 @@
 It stands on the client's own cores and implements none of them again; only the servers' own behaviour lives here.
 """
 
-from kpclientd.loopix.double.counters import Counters, DropReason, Event
-from kpclientd.loopix.double.faults import DirectoryFault, Faults, ReplyFault
-from kpclientd.loopix.double.network import LoopixNetwork
-from kpclientd.loopix.double.presence import DirectoryVersion
+from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
+from kpclientd.loopix.simulator.faults import DirectoryFault, Faults, ReplyFault
+from kpclientd.loopix.simulator.network import LoopixNetwork
+from kpclientd.loopix.simulator.presence import DirectoryVersion
 
 __all__ = [
+    "Counted",
     "Counters",
     "DirectoryFault",
     "DirectoryVersion",
     "DropReason",
-    "Event",
     "Faults",
     "LoopixNetwork",
     "ReplyFault",
