@@ -1,7 +1,7 @@
-"""A TOML table read the way the reference's library reads one: names in any case, types without mercy.
+"""A TOML table read the way the reference's library reads one: names in any case, values of exactly one type.
 
-Every key that a reader asks for becomes a known one. What nobody asked for is what a strict reading complains about,
-so there is no second list of keys to keep in step with the code that uses them.
+Every key that a reader asks for becomes a known one. A strict reading refuses those that no reader asked for, so there
+is no second list of keys to keep in step with the code that uses them.
 """
 
 import datetime

@@ -51,7 +51,7 @@ class FaultyConnection(Protocol):
         """End it abruptly."""
 
     def freeze(self) -> None:
-        """Leave it open and never say or hear anything on it again."""
+        """Leave it open and never read or write on it again."""
 
     def damage_next_frame(self) -> None:
         """Send a frame whose authenticator is wrong."""

@@ -74,7 +74,7 @@ class Account:
         self._due.set()
 
     def note_listing(self, is_listed: bool | None) -> None:
-        """Hear whether the directory lists the client with its provider; None if it does not list the provider."""
+        """Take note whether the directory lists the client with its provider; None if it does not list the provider."""
         if is_listed is False and trio.current_time() > self._registered_at + LISTING_SECONDS:
             log.warning("the directory does not list this client any more: it is registered again")
             self.renew()

@@ -1,4 +1,4 @@
-"""Ends of connections, polite and otherwise."""
+"""How connections end: closed, reset, or left open in silence."""
 
 import contextlib
 import socket
@@ -24,7 +24,7 @@ _LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
 
 
 async def end(stream: trio.abc.Stream, ending: Ending) -> None:
-    """End a connection: politely, by a reset, or only when the peer does."""
+    """End a connection: by closing it, by a reset, or only when the peer does."""
     try:
         if ending is Ending.SILENCE:
             await wait_for_end(stream)
