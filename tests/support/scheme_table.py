@@ -1,4 +1,4 @@
-"""Writes the table of schemes, docs/schemes.md: `python -m sphinx.scheme_table > docs/schemes.md`."""
+"""Writes the table of schemes, docs/schemes.md: `python -m tests.support.scheme_table > docs/schemes.md`."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ One scheme builds the headers of all packets of a network: its `[SphinxGeometry]
 `KEMName`. Names are found in any case, but documents name a geometry by a digest that covers the name's spelling.
 All that the reference knows stands here, supported or not: a geometry of each can be computed and compared.
 
-`python -m sphinx.scheme_table` writes this file from the registry that the code uses (`sphinx.schemes`).
+`python -m tests.support.scheme_table` writes this file from the registry that the code uses (`sphinx.schemes`).
 """
 
 _EXTRAS: Final = f"""## Optional dependencies

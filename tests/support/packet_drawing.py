@@ -1,4 +1,4 @@
-"""Draws the packet of a geometry: `python -m sphinx.drawing [--kem] [SCHEME [HOPS [USER_PAYLOAD]]]`.
+"""Draws the packet of a geometry: `python -m tests.support.packet_drawing [--kem] [SCHEME [HOPS [USER_PAYLOAD]]]`.
 
 The drawings of docs/sphinx.md are made here, so that they can not drift from the code.
 """
@@ -25,7 +25,7 @@ DEFAULT_HOPS: Final = 5
 DEFAULT_USER_PAYLOAD: Final = 2000
 
 _WIDTH: Final = 74
-_USAGE: Final = "usage: python -m sphinx.drawing [--kem] [SCHEME [HOPS [USER_PAYLOAD]]]"
+_USAGE: Final = "usage: python -m tests.support.packet_drawing [--kem] [SCHEME [HOPS [USER_PAYLOAD]]]"
 
 
 @dataclass(frozen=True, slots=True)
