@@ -92,7 +92,6 @@ class ClientConnection:
         self.additional_data = b""
         self.link_key = b""
         self.admitted_at = -math.inf
-        self.received_bytes = 0
         self._host = host
         self._stream = stream
         self._session = host.new_session(self)
@@ -233,7 +232,6 @@ class ClientConnection:
 
     async def _receive(self) -> bytes:
         data = await self._stream.receive_some(RECEIVE_LENGTH)
-        self.received_bytes += len(data)
         if self.state is ConnectionState.FROZEN:
             await trio.sleep_forever()
         return bytes(data)

@@ -103,11 +103,6 @@ class HandshakeDriver:
         """Whether all messages were sent and received."""
         return self._next == _MESSAGES
 
-    @property
-    def awaited(self) -> HandshakeState:
-        """What this end is waiting for."""
-        return _RECEIVE_STATES[self._next]
-
     def start(self) -> bytes:
         """Return what to write first: an initiator's version and message 1."""
         if not self._initiator:

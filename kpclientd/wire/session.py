@@ -193,19 +193,6 @@ class NoiseSession:
             raise SessionStateError(f"a session in state {self._state.name} cannot send")
         return seal_frame(self._sending, self._codec.encode(command))
 
-    def end_of_stream(self) -> None:
-        """Take note that the peer closed the connection; every refusal by the other side looks like this.
-
-        Raises:
-            HandshakeError: if the handshake was not complete, naming what was still awaited.
-        """
-        state, broken_off = self._state, self._state is not _State.CLOSED and not self._established
-        self.close()
-        if broken_off:
-            in_handshake = state in (_State.UNSTARTED, _State.HANDSHAKE)
-            awaited = self._handshake.awaited if in_handshake else HandshakeState.FINALIZATION
-            raise HandshakeError(awaited, self._initiator, "the peer closed the connection")
-
     def close(self) -> None:
         """Forget all keys and all bytes; may be called at any time, and again."""
         self._state = _State.CLOSED

@@ -133,9 +133,6 @@ def test_an_initiator_that_meets_an_impostor_never_sends_its_own_key() -> None:
         pair.client.receive(answer, NOW)
     assert asked == [PeerCredentials(NODE_ID, pair.gateway_key.public_key)]
     assert pair.client.outgoing() == b""
-    with pytest.raises(HandshakeError) as caught:
-        pair.gateway.end_of_stream()
-    assert caught.value.state is HandshakeState.MESSAGE_3_RECEIVE
 
 
 def test_a_responder_that_refuses_its_peer_sends_no_message_4() -> None:
@@ -144,9 +141,6 @@ def test_a_responder_that_refuses_its_peer_sends_no_message_4() -> None:
     with pytest.raises(AuthenticationError):
         pair.gateway.receive(introduction, NOW)
     assert pair.gateway.outgoing() == b""
-    with pytest.raises(HandshakeError) as caught:
-        pair.client.end_of_stream()
-    assert caught.value.state is HandshakeState.MESSAGE_4_RECEIVE
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 40, 100, 355])
@@ -237,42 +231,6 @@ def test_a_broken_first_frame_fails_the_finalization() -> None:
             client.receive(altered(frame, position), NOW)
         assert caught.value.state is HandshakeState.FINALIZATION
         assert isinstance(caught.value.__cause__, WireError)
-
-
-@pytest.mark.parametrize(
-    ("awaiting", "state"),
-    [
-        (1, HandshakeState.MESSAGE_1_RECEIVE),
-        (2, HandshakeState.MESSAGE_2_RECEIVE),
-        (3, HandshakeState.MESSAGE_3_RECEIVE),
-        (4, HandshakeState.MESSAGE_4_RECEIVE),
-    ],
-)
-def test_a_connection_closed_in_the_handshake_names_what_was_awaited(awaiting: int, state: HandshakeState) -> None:
-    pair = link()
-    cut = message(pair, awaiting)[:7]
-    victim = pair.client if awaiting in (2, 4) else pair.gateway
-    victim.receive(cut, NOW)
-    with pytest.raises(HandshakeError, match="the peer closed the connection") as caught:
-        victim.end_of_stream()
-    assert caught.value.state is state
-
-
-def test_a_connection_closed_before_the_no_op_fails_the_finalization() -> None:
-    client, _ = until_finalization()
-    with pytest.raises(HandshakeError) as caught:
-        client.end_of_stream()
-    assert caught.value.state is HandshakeState.FINALIZATION
-
-
-def test_a_connection_closed_later_or_by_us_is_no_error() -> None:
-    pair = connected()
-    pair.client.end_of_stream()
-    pair.client.end_of_stream()
-    assert not pair.client.established
-    fresh = link().client
-    fresh.close()
-    fresh.end_of_stream()
 
 
 def test_a_session_starts_once_and_an_initiator_must_be_started_to_receive() -> None:
