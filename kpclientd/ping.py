@@ -18,6 +18,7 @@ from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
+from pki.epoch import MILLISECONDS_PER_SECOND
 from sphinx.errors import MixnetError
 from sphinx.randomness import Randomness
 from sphinx.types import SURB_ID_LENGTH, SurbId
@@ -38,7 +39,6 @@ ONLINE_SECONDS: Final = 5.0
 SEND_SECONDS: Final = 30.0
 """How long the daemon may leave a request unread before it counts as stuck."""
 
-_MILLISECONDS: Final = 1000
 _SHORT_ID: Final = 8
 
 Print = Callable[[str], None]
@@ -79,7 +79,7 @@ class PingStatistics:
         ordered = sorted(self.round_trips)
         median = (ordered[(received - 1) // 2] + ordered[received // 2]) / 2
         p95 = ordered[math.ceil(0.95 * received) - 1]
-        times = "/".join(f"{seconds * _MILLISECONDS:.1f}" for seconds in (ordered[0], median, p95))
+        times = "/".join(f"{seconds * MILLISECONDS_PER_SECOND:.1f}" for seconds in (ordered[0], median, p95))
         return f"{line}; min/median/p95 {times} ms"
 
 
@@ -197,7 +197,7 @@ class _Run:
                 self._statistics.round_trips.append(elapsed)
                 self._show(
                     f"{len(pending.payload)} bytes from {self._service.descriptor.name}: "
-                    f"seq={sequence} time={elapsed * _MILLISECONDS:.1f} ms"
+                    f"seq={sequence} time={elapsed * MILLISECONDS_PER_SECOND:.1f} ms"
                 )
             case bytes():
                 self._show(f"seq={sequence} lost: the answer is not what was sent")

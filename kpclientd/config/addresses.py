@@ -15,6 +15,7 @@ TCP_NETWORKS: Final = ("tcp", "tcp4", "tcp6")
 
 ONION_SCHEME: Final = "onion"
 MAX_PORT: Final = 65535
+LOOPBACK: Final = "127.0.0.1"
 
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#\s]*)(?:[/?#]\S*)?")
 _HOST_PORT: Final = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
@@ -93,6 +94,14 @@ def require_ip_url(text: str) -> None:
     _require_literal(text, url.host)
     if url.port is None:
         raise AddressError(f'address "{text}" has no port')
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address without brackets, means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _require_literal(text: str, host: str) -> None:

@@ -3,7 +3,6 @@
 Source: the Katzenpost wire protocol, "choosing the gateway" and "transports".
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,9 +10,9 @@ from urllib.parse import urlsplit
 
 from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.errors import NoGateway
-from pki import Document
+from pki import Document, key_hash
 from sphinx.randomness import Randomness
-from sphinx.types import NODE_ID_LENGTH, NodeId
+from sphinx.types import NodeId
 
 DIALLED_SCHEMES: Final = ("tcp", "tcp4", "tcp6")
 """URL schemes that this version can dial; others are passed over."""
@@ -60,7 +59,7 @@ def candidate_from_pins(pins: Sequence[PinnedGateway], transports: Sequence[str]
     by_scheme: dict[str, list[str]] = {}
     for address in chosen.addresses:
         by_scheme.setdefault(urlsplit(address).scheme, []).append(address)
-    node_id = NodeId(hashlib.blake2b(chosen.identity_key, digest_size=NODE_ID_LENGTH).digest())
+    node_id = NodeId(key_hash(chosen.identity_key))
     return _candidate(chosen.name, node_id, chosen.link_key, _in_order(by_scheme, transports))
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import trio
 
 from kpclientd.gateway.errors import DialError
+from kpclientd.streams import reason_of
 
 CONNECT_SECONDS: Final = 60.0
 KEEPALIVE_SECONDS: Final = 15
@@ -35,17 +36,10 @@ async def dial_tcp(url: str) -> trio.abc.Stream:
     except trio.TooSlowError:
         raise DialError(f"{url} did not answer within {CONNECT_SECONDS:.0f} s") from None
     except OSError as error:
-        raise DialError(f"{url} cannot be reached: {_reason(error)}") from None
+        raise DialError(f"{url} cannot be reached: {reason_of(error)}") from None
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
         if hasattr(socket, option):
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE_SECONDS)
     return stream
-
-
-def _reason(error: OSError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
-        return str(cause.exceptions[0])
-    return error.strerror or str(error)

@@ -6,8 +6,6 @@ lets its sender and its command handler write at once, here every frame is seale
 
 import hmac
 import math
-import socket
-import struct
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -17,6 +15,7 @@ import trio
 from kpclientd.localnet.counters import Counted, Counters
 from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.spool import Delivery, Spool
+from kpclientd.streams import READ_SIZE, reset_when_closed
 from kpclientd.wire.commands import (
     Command,
     Consensus2,
@@ -41,11 +40,6 @@ HEARTBEAT_SECONDS: Final = 10.0
 
 ACKNOWLEDGEMENT_SECONDS: Final = 60.0
 """A sender whose message is not acknowledged for so long stops for good; the connection stays open, but mute."""
-
-RECEIVE_LENGTH: Final = 65536
-
-_LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
-"""struct linger: closing sends a reset instead of what is still buffered."""
 
 
 class Host(Protocol):
@@ -137,8 +131,7 @@ class ClientConnection:
 
     def reset(self) -> None:
         """End the connection at once; on TCP by a reset."""
-        if isinstance(self._stream, trio.SocketStream):
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+        reset_when_closed(self._stream)
         self._scope.cancel()
 
     def freeze(self) -> None:
@@ -231,7 +224,7 @@ class ClientConnection:
                     return
 
     async def _receive(self) -> bytes:
-        data = await self._stream.receive_some(RECEIVE_LENGTH)
+        data = await self._stream.receive_some(READ_SIZE)
         if self.state is ConnectionState.FROZEN:
             await trio.sleep_forever()
         return bytes(data)

@@ -9,11 +9,10 @@ from typing import Final
 
 from kpclientd.traffic.tokens import BUCKET_CAP
 from kpclientd.traffic.tokens import refill_interval as client_refill_interval
+from pki.epoch import NANOSECONDS_PER_SECOND
 
 FIRST_TOKENS: Final = 1
 """Tokens of a bucket that was just made."""
-
-_NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 
 def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
@@ -22,7 +21,7 @@ def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
     It is the daemon's own computation, for the same rates (events per millisecond): both follow the consensus.
     """
     seconds = client_refill_interval(lambda_p, lambda_l)
-    return None if seconds is None else round(seconds * _NANOSECONDS_PER_SECOND)
+    return None if seconds is None else round(seconds * NANOSECONDS_PER_SECOND)
 
 
 class RateLimiter:
@@ -52,4 +51,4 @@ class RateLimiter:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return round(seconds * _NANOSECONDS_PER_SECOND)
+    return round(seconds * NANOSECONDS_PER_SECOND)

@@ -19,12 +19,13 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.gateway.errors import DialError
 from kpclientd.localnet.authority import Authorities, Rates
 from kpclientd.localnet.counters import Counters
 from kpclientd.localnet.document_server import OLDEST_SERVED, DocumentServer
 from kpclientd.localnet.faults import Faults
-from kpclientd.localnet.files import LOOPBACK, Listen, Membership, write_files
+from kpclientd.localnet.files import Listen, Membership, write_files
 from kpclientd.localnet.gateway import Gateway
 from kpclientd.localnet.keys import KeyTree
 from kpclientd.localnet.limiter import refill_interval

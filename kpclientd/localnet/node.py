@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from kpclientd.localnet.counters import DropReason
 from kpclientd.localnet.keys import KEPT_EPOCHS, NodeKeys
-from pki.epoch import EpochClock
+from pki.epoch import MILLISECONDS_PER_SECOND, EpochClock
 from sphinx.commands import NextNodeHop, NodeDelay, Recipient, RoutingCommand, SurbReply
 from sphinx.errors import SphinxError
 from sphinx.packet import Sphinx
@@ -24,8 +24,6 @@ MAX_DELAY_PERIODS: Final = 3
 
 SHORTEST_DELAY_MS: Final = 1
 """A delay of zero counts as this when the packet did not have to wait."""
-
-_MILLISECONDS_PER_SECOND: Final = 1000
 
 Command = TypeVar("Command", NextNodeHop, Recipient, SurbReply, NodeDelay)
 
@@ -152,7 +150,7 @@ class Node:
         if not delays or packet is None:
             return Drop(DropReason.NO_DELAY)
         delay_ms = delays[0].milliseconds or SHORTEST_DELAY_MS
-        absurd = delay_ms > MAX_DELAY_PERIODS * self._clock.period * _MILLISECONDS_PER_SECOND
+        absurd = delay_ms > MAX_DELAY_PERIODS * self._clock.period * MILLISECONDS_PER_SECOND
         if absurd or 0 < self._delay_cap_ms < delay_ms:
             return Drop(DropReason.DELAY_TOO_LONG)
         if next_hop not in self.neighbours:

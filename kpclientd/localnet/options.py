@@ -7,12 +7,12 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import MAX_PORT
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.commands import send
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
-LARGEST_PORT: Final = 65535
 
 
 def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
@@ -54,7 +54,7 @@ def rate(text: str) -> float:
 
 def port(text: str) -> int:
     """Read a TCP port, 0 for any."""
-    return int(_between(text, 0, LARGEST_PORT, f"a port from 0 to {LARGEST_PORT}"))
+    return int(_between(text, 0, MAX_PORT, f"a port from 0 to {MAX_PORT}"))
 
 
 def _between(text: str, least: float, most: float, what: str) -> float:

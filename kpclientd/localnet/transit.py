@@ -14,12 +14,11 @@ from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
+from pki.epoch import MILLISECONDS_PER_SECOND
 from sphinx.types import NodeId, RecipientId, SurbId
 
 MAX_IN_FLIGHT: Final = 16384
 """Packets under way at once; a bound on memory (some 4 kB each)."""
-
-_MILLISECONDS_PER_SECOND: Final = 1000
 
 
 class Transit:
@@ -83,7 +82,7 @@ class Transit:
         if self._faults.happens(self._faults.corrupt_packets):
             self._counters.add(Counted.FAULT_CORRUPTIONS)
             packet = self._faults.flip_a_bit(packet)
-        due = arrived + action.delay_ms / _MILLISECONDS_PER_SECOND
+        due = arrived + action.delay_ms / MILLISECONDS_PER_SECOND
         for _ in range(self._copies()):
             self._packets.start(self._travel, action.next_hop, packet, due + self._faults.extra_delay())
 
@@ -95,7 +94,7 @@ class Transit:
             action = node.process(packet, self._unix())
             if isinstance(action, Forward):
                 place, packet = action.next_hop, action.packet
-                due = arrived + action.delay_ms / _MILLISECONDS_PER_SECOND
+                due = arrived + action.delay_ms / MILLISECONDS_PER_SECOND
             elif isinstance(action, Serve):
                 reply = self._services.handle(action.recipient, action.plaintext)
                 if isinstance(reply, Drop):

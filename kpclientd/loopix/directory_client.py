@@ -4,14 +4,13 @@ Source: the Nym 2019 Loopix client, "directory HTTP API". The reference looks at
 for ever; here the status has to be 200, and length and time are bounded.
 """
 
-import ipaddress
 from typing import Final
 
 import httpx
 import trio
 
+from kpclientd.config.addresses import MAX_PORT, is_loopback
 from kpclientd.loopix.errors import DirectoryError
-from kpclientd.loopix.nodes import MAX_PORT
 
 STEP_SECONDS: Final = 10.0
 """For each step, such as connecting; what the whole may take is for the caller to say."""
@@ -61,7 +60,7 @@ class DirectoryClient:
                 verify=self._certificates,
                 follow_redirects=True,
                 timeout=STEP_SECONDS,
-                trust_env=not _is_local(self._url.host),
+                trust_env=not is_loopback(self._url.host),
             ) as client,
             client.stream("GET", self._url, headers=_HEADERS) as response,
         ):
@@ -77,10 +76,3 @@ class DirectoryClient:
             if len(body) > MAX_TOPOLOGY:
                 raise DirectoryError(f"directory {self._url} answered more than {MAX_TOPOLOGY} bytes")
             return bytes(body)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

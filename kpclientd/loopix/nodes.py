@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from kpclientd.config.addresses import MAX_PORT
 from kpclientd.loopix.errors import LoopixError, PacketError
 from kpclientd.loopix.messages_pb2 import ClientConfig as ClientMessage
 from kpclientd.loopix.messages_pb2 import MixConfig as MixMessage
@@ -22,7 +23,6 @@ UNUSED_HOST: Final = "0.0.0.0"
 UNUSED_PORT: Final = "42"
 """The address of every client in a topology; nothing listens there."""
 
-MAX_PORT: Final = 65_535
 MAX_LAYER: Final = 2**64 - 1
 
 

@@ -3,18 +3,15 @@
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
-from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK, MAX_PORT
 from kpclientd.loopix.client import LoopixClient
 from kpclientd.loopix.errors import LocalSocketError
-from kpclientd.loopix.nodes import MAX_PORT
 from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.tcp_socket import TcpServer
 from kpclientd.loopix.websocket import WebSocketServer
-
-LOOPBACK: Final = "127.0.0.1"
 
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 

@@ -15,11 +15,11 @@ from kpclientd.loopix.logs import TCP_SOCKET
 from kpclientd.loopix.profile import Profile
 from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.requests import decode_request, encode_response
+from kpclientd.streams import READ_SIZE
 
 log = logging.getLogger(TCP_SOCKET)
 
 WRITE_SECONDS: Final = 60.0
-READ_SIZE: Final = 65536
 
 
 class TcpServer:

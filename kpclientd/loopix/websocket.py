@@ -15,6 +15,7 @@ import trio
 import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.loopix.errors import RequestError
 from kpclientd.loopix.logs import WEBSOCKET
 from kpclientd.loopix.request_handler import RequestHandler
@@ -210,4 +211,4 @@ class _Replayed(trio.abc.Stream):
 
 def _remote_host(stream: trio.abc.Stream) -> str:
     """The peer's address; streams that are no sockets are of this process."""
-    return str(stream.socket.getpeername()[0]) if isinstance(stream, trio.SocketStream) else "127.0.0.1"
+    return str(stream.socket.getpeername()[0]) if isinstance(stream, trio.SocketStream) else LOOPBACK

@@ -9,7 +9,8 @@ import trio
 
 from kpclientd.loopix.simulator.actions import Ending
 from kpclientd.loopix.simulator.directory_server import MAX_BODY, HttpReply, HttpRequest
-from kpclientd.loopix.simulator.streams import RECEIVE_LENGTH, end, source_of
+from kpclientd.loopix.simulator.streams import end, source_of
+from kpclientd.streams import READ_SIZE
 
 REQUEST_SECONDS: Final = 30.0
 """From the end of one request on a connection to the end of the next."""
@@ -71,7 +72,7 @@ class _Exchange:
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._http.receive_data(bytes(await self._stream.receive_some(RECEIVE_LENGTH)))
+                self._http.receive_data(bytes(await self._stream.receive_some(READ_SIZE)))
             elif isinstance(event, h11.Request):
                 self._method, target = event.method.decode("ascii"), event.target.decode("latin-1")
             elif isinstance(event, h11.Data):

@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.loopix.nodes import PROVIDER_LAYER, MixConfig
 from kpclientd.loopix.simulator.directory_server import PRESENCE_PATH, HttpRequest
 from kpclientd.loopix.simulator.mix import Mix
 from kpclientd.loopix.simulator.presence import Kind
 from kpclientd.loopix.simulator.provider import Provider
 from kpclientd.loopix.simulator.server import NodeServer
-from kpclientd.loopix.simulator.streams import LOOPBACK
 
 ANNOUNCE_SECONDS: Final = 2.0
 """The pause between two announcements of a node."""

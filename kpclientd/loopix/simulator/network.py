@@ -20,6 +20,7 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK, is_loopback
 from kpclientd.localnet.keys import KeyTree
 from kpclientd.loopix.errors import DirectoryError
 from kpclientd.loopix.nodes import PROVIDER_LAYER
@@ -32,10 +33,10 @@ from kpclientd.loopix.simulator.faults import Faults
 from kpclientd.loopix.simulator.http import serve_http
 from kpclientd.loopix.simulator.member import ANNOUNCE_SECONDS, Member
 from kpclientd.loopix.simulator.mix import Mix, NodeKeys
-from kpclientd.loopix.simulator.presence import DirectoryVersion, is_loopback
+from kpclientd.loopix.simulator.presence import DirectoryVersion
 from kpclientd.loopix.simulator.provider import Provider
 from kpclientd.loopix.simulator.server import NodeServer
-from kpclientd.loopix.simulator.streams import LOOPBACK, Serve
+from kpclientd.loopix.simulator.streams import Serve
 from kpclientd.loopix.simulator.transit import Transit
 
 LAYERS: Final = 3

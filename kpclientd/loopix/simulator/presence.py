@@ -4,16 +4,17 @@ Sans-IO, and as forgetful as the directory server of 2019: an announcement count
 three. Nobody has to prove who it is. (The Nym 2019 Loopix client, "directory HTTP API".)
 """
 
-import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeGuard, TypeVar
 
+from kpclientd.config.addresses import is_loopback
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
 from kpclientd.loopix.simulator.errors import PresenceError
+from pki.epoch import NANOSECONDS_PER_SECOND
 from sphinx.randomness import Randomness
 
 LIFETIME_SECONDS: Final = 5.0
@@ -26,7 +27,6 @@ DEFAULT_NODE_PORT: Final = 1789
 """Where nodes of that time listened if not told otherwise; older directories put it into every foreign address."""
 
 _LARGEST_LAYER: Final = 2**63 - 1
-_NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 Item = TypeVar("Item")
 
@@ -138,15 +138,7 @@ class Presences:
         return [left.pop(self._randomness.below(len(left))) for _ in items]
 
     def _nanoseconds(self) -> int:
-        return int(self._unix() * _NANOSECONDS_PER_SECOND)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, means this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return int(self._unix() * NANOSECONDS_PER_SECOND)
 
 
 def _alive(entries: Mapping[str, Entry], now: float) -> list[Mapping[str, object]]:

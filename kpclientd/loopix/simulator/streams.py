@@ -1,14 +1,14 @@
 """How connections end: closed, reset, or left open in silence."""
 
 import contextlib
-import socket
-import struct
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.loopix.simulator.actions import Ending
+from kpclientd.streams import READ_SIZE, reset_when_closed
 
 Dial: TypeAlias = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """Connects to a host and a port; raises OSError if nobody is there."""
@@ -16,20 +16,14 @@ Dial: TypeAlias = Callable[[str, int], Awaitable[trio.abc.Stream]]
 Serve: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
 """Serves one connection and closes it."""
 
-LOOPBACK: Final = "127.0.0.1"
-RECEIVE_LENGTH: Final = 65536
-
-_LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
-"""struct linger: closing sends a reset instead of what is still buffered."""
-
 
 async def end(stream: trio.abc.Stream, ending: Ending) -> None:
     """End a connection: by closing it, by a reset, or only when the peer does."""
     try:
         if ending is Ending.SILENCE:
             await wait_for_end(stream)
-        if ending is Ending.RESET and isinstance(stream, trio.SocketStream):
-            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+        if ending is Ending.RESET:
+            reset_when_closed(stream)
     finally:
         await trio.aclose_forcefully(stream)
 
@@ -37,7 +31,7 @@ async def end(stream: trio.abc.Stream, ending: Ending) -> None:
 async def wait_for_end(stream: trio.abc.Stream) -> None:
     """Read what comes and forget it, until the peer closes."""
     with contextlib.suppress(trio.BrokenResourceError):
-        while await stream.receive_some(RECEIVE_LENGTH):
+        while await stream.receive_some(READ_SIZE):
             pass
 
 

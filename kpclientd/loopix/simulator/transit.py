@@ -5,13 +5,13 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import is_loopback
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
 from kpclientd.loopix.simulator.actions import Forward, Store
 from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
 from kpclientd.loopix.simulator.faults import Faults
-from kpclientd.loopix.simulator.presence import is_loopback
 from kpclientd.loopix.simulator.provider import Provider
 from kpclientd.loopix.simulator.streams import Dial
 
