@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.loopix.config_table import Section, read_toml
+from kpclientd.loopix.config_table import Section, read_config
 from kpclientd.loopix.errors import LoopixConfigError
 from kpclientd.loopix.inbox import BUFFER_LIMIT
 from kpclientd.loopix.profile import DEFAULT, Profile
@@ -172,7 +172,7 @@ def load_config(path: Path, profile: Profile = DEFAULT, *, home: Path | None = N
     Raises:
         LoopixConfigError: if it cannot be read or makes no sense.
     """
-    root = read_toml(path)
+    root = read_config(path)
     client = root.section("client")
     if client is None:
         raise LoopixConfigError("config: No Client block was present")

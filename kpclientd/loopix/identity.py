@@ -4,18 +4,16 @@ The private key only makes the id: nothing is ever decrypted with it. Source: th
 and keys" and "PEM".
 """
 
-import base64
-import binascii
 import hmac
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from kpclientd.loopix.errors import KeyFileError
 from kpclientd.loopix.nodes import KEY_LENGTH, key_text
-from sphinx.crypto.nike import nike_scheme
+from pki.pem import encode_block, find_block
+from sphinx.crypto.nike import X25519
 from sphinx.randomness import Randomness
 
 PRIVATE_KEY_TYPE: Final = "SPHINX CURVE25519 PRIVATE KEY"
@@ -25,13 +23,10 @@ KEY_FILE_MODE: Final = 0o600
 MAX_KEY_FILE: Final = 64 * 1024
 """Longest key file to read (bytes); one that was written here has some 130."""
 
-_COLUMNS: Final = 64
-_X25519: Final = nike_scheme("x25519")
-_BLOCK: Final = re.compile(
-    r"^-----BEGIN (?P<type>[^\r\n]{1,80})-----[ \t]*\r?\n(?P<body>[A-Za-z0-9+/=\s]*?)"
-    r"^-----END (?P<end>[^\r\n]{1,80})-----[ \t]*(?:\r?\n|\Z)",
-    re.MULTILINE,
-)
+_LONGEST_TYPE: Final = 80
+"""Characters of a wrong type that an error shows."""
+
+_X25519: Final = X25519()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +57,22 @@ def client_id(public_key: bytes) -> str:
     return key_text(public_key)
 
 
-def encode_key(key_type: str, key: bytes) -> str:
-    """Return the PEM text of a key."""
-    text = base64.b64encode(key).decode("ascii")
-    lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
-    return "\n".join((f"-----BEGIN {key_type}-----", *lines, f"-----END {key_type}-----", ""))
-
-
 def decode_key(key_type: str, text: str) -> bytes:
     """Return the key (32 bytes) in a PEM text; what stands before the block is ignored, as in the reference.
 
     Raises:
         KeyFileError: if there is no block, something follows it, it is of another type, or it holds no key.
     """
-    block = _BLOCK.search(text)
-    if block is None or block["type"] != block["end"]:
+    block = find_block(text)
+    if block is None or block.label != block.end_label:
         raise KeyFileError(f"no PEM block; expected one of type '{key_type}'")
-    if block.end() != len(text):
+    if text[block.end :] not in ("", "\n"):
         raise KeyFileError("trailing garbage after PEM encoded key")
-    if block["type"] != key_type:
-        raise KeyFileError(f"invalid PEM Type: '{block['type']}'; expected '{key_type}'")
+    if block.label != key_type:
+        raise KeyFileError(f"invalid PEM Type: '{block.label[:_LONGEST_TYPE]}'; expected '{key_type}'")
     try:
-        key = base64.b64decode("".join(block["body"].split()), validate=True)
-    except (binascii.Error, ValueError):
+        key = block.raw()
+    except ValueError:
         raise KeyFileError("failed to read key from PEM file: damaged base64") from None
     if len(key) != KEY_LENGTH:
         raise KeyFileError(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
@@ -113,7 +101,7 @@ def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) 
     try:
         with os.fdopen(os.open(path, flags, KEY_FILE_MODE), "w", encoding="ascii") as file:
             os.fchmod(file.fileno(), KEY_FILE_MODE)  # it may have existed with another
-            file.write(encode_key(key_type, key))
+            file.write(encode_block(key_type, key))
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -12,11 +12,11 @@ from kpclientd.loopix.identity import (
     PUBLIC_KEY_TYPE,
     client_id,
     decode_key,
-    encode_key,
     generate,
     load_identity,
     save_key,
 )
+from pki.pem import encode_block
 from sphinx.randomness import seeded
 
 PRIVATE = bytes.fromhex("bf2b5aaf32e09c16ccad57ff4098111e30a2245f3922bbb7cbd719ac37c7d33b")
@@ -36,13 +36,13 @@ def files(folder: Path, private: bytes = PRIVATE, public: bytes = PUBLIC) -> tup
 
 
 def test_a_key_is_three_lines_of_pem() -> None:
-    assert encode_key(PRIVATE_KEY_TYPE, PRIVATE) == PRIVATE_PEM
+    assert encode_block(PRIVATE_KEY_TYPE, PRIVATE) == PRIVATE_PEM
     assert decode_key(PRIVATE_KEY_TYPE, PRIVATE_PEM) == PRIVATE
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_every_key_survives_pem(key: bytes) -> None:
-    assert decode_key(PUBLIC_KEY_TYPE, encode_key(PUBLIC_KEY_TYPE, key)) == key
+    assert decode_key(PUBLIC_KEY_TYPE, encode_block(PUBLIC_KEY_TYPE, key)) == key
 
 
 @pytest.mark.parametrize(
