@@ -66,14 +66,14 @@ _LARGEST_EPOCH: Final = 2**64 - 1
 
 
 def _counters(network: LocalNetwork, _: list[str]) -> str:
-    return json.dumps(network.counters.snapshot() | {"packets in flight": network.transit.in_flight})
+    return json.dumps(network.counters.snapshot() | {"packets in flight": network.transit.packets.count})
 
 
 def _status(network: LocalNetwork, _: list[str]) -> str:
     elapsed = network.clock.elapsed(network.unix())
     return (
         f"gateway {network.gateway_url}, {len(network.gateway.connections)} connected, epoch {network.epoch} "
-        f"({elapsed:.1f} of {network.clock.period:g} s), {network.transit.in_flight} packets in flight"
+        f"({elapsed:.1f} of {network.clock.period:g} s), {network.transit.packets.count} packets in flight"
     )
 
 

@@ -1,7 +1,6 @@
 """The gateway of the local network: accepts clients, takes their packets in and pushes their replies."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -9,6 +8,7 @@ import trio
 from kpclientd.localnet.connection import ClientConnection
 from kpclientd.localnet.counters import Counted, Counters, DropReason
 from kpclientd.localnet.faults import Faults
+from kpclientd.localnet.in_flight import Arrival
 from kpclientd.localnet.keys import NodeKeys
 from kpclientd.localnet.limiter import RateLimiter
 from kpclientd.localnet.spool import Spool, SpooledReply
@@ -20,14 +20,6 @@ from sphinx.randomness import Randomness
 from sphinx.types import RecipientId, SurbId
 
 MAX_CONNECTIONS: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A client's packet as an observer beside the gateway sees it."""
-
-    time: float
-    length: int
 
 
 class Gateway:

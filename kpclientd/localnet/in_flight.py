@@ -1,11 +1,23 @@
 """Packets in flight between nodes: a task for each, counted, and never more than a limit at once."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVarTuple, Unpack
+from dataclasses import dataclass
+from typing import Final, TypeVarTuple, Unpack
 
 import trio
 
+MAX_IN_FLIGHT: Final = 16384
+"""Packets of one network; a bound on memory (some 4 kB each)."""
+
 Arguments = TypeVarTuple("Arguments")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What came to a node at once, as an observer beside it sees that: trio's clock, and how many bytes there were."""
+
+    time: float
+    length: int
 
 
 class PacketsInFlight:
@@ -15,13 +27,11 @@ class PacketsInFlight:
         count: how many there are.
 
     Args:
-        limit: the most there may be.
-        refuse: called for each one beyond that.
+        refuse: called for each one beyond `MAX_IN_FLIGHT`.
     """
 
-    def __init__(self, limit: int, refuse: Callable[[], None]) -> None:
+    def __init__(self, refuse: Callable[[], None]) -> None:
         self.count = 0
-        self._limit = limit
         self._refuse = refuse
         self._nursery: trio.Nursery | None = None
 
@@ -34,7 +44,7 @@ class PacketsInFlight:
 
     def start(self, travel: Callable[[Unpack[Arguments]], Awaitable[None]], *arguments: *Arguments) -> None:
         """Start the task of a packet, unless too many are in flight or `run` is not running."""
-        if self._nursery is None or self.count >= self._limit:
+        if self._nursery is None or self.count >= MAX_IN_FLIGHT:
             self._refuse()
             return
         self.count += 1

@@ -54,8 +54,6 @@ USER_PAYLOAD_LENGTH: Final = 2000
 WIRE_KEM: Final = "XWING"
 SIGNATURES: Final = "Ed25519"
 
-MASTER_SECRET_LENGTH: Final = 32
-
 NOMINAL_GATEWAY_PORT: Final = 30004
 """What descriptors say while nothing listens on TCP; the reference's test network has its gateway there."""
 
@@ -104,9 +102,9 @@ class LocalNetwork:
         self._port = port
         self._gateway_port = NOMINAL_GATEWAY_PORT
         self._nursery: trio.Nursery | None = None
-        tree = KeyTree(os.urandom(MASTER_SECRET_LENGTH) if seed is None else seed)
+        tree = KeyTree.of_seed(seed)
         self.topology = build(tree, self.sphinx, self._kem, self._signatures, mixes_per_layer)
-        self.faults = Faults(tree.randomness("faults"), lambda: self.gateway.connections)
+        self.faults = Faults(tree.randomness("faults"), connections=lambda: self.gateway.connections)
         self.authorities = Authorities(
             topology=self.topology,
             geometry=self.geometry,
@@ -184,7 +182,7 @@ class LocalNetwork:
         """Run the network until cancelled; started once clients can dial."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(self.transit.run)
+            await nursery.start(self.transit.packets.run)
             nursery.start_soon(self._follow_epochs)
             if self._port is not None:
                 await nursery.start(partial(self.serve_tcp, self._port))

@@ -5,7 +5,6 @@ between gateway and first mix, and again where a reply reaches its gateway.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import trio
 
@@ -16,9 +15,6 @@ from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
 from pki.epoch import MILLISECONDS_PER_SECOND
 from sphinx.types import NodeId, RecipientId, SurbId
-
-MAX_IN_FLIGHT: Final = 16384
-"""Packets under way at once; a bound on memory (some 4 kB each)."""
 
 
 class Transit:
@@ -32,6 +28,9 @@ class Transit:
         faults: the switches.
         counters: where to count.
         unix: the wall clock, by which nodes choose their keys.
+
+    Attributes:
+        packets: those in flight; they move while its `run` does.
     """
 
     def __init__(
@@ -52,16 +51,7 @@ class Transit:
         self._faults = faults
         self._counters = counters
         self._unix = unix
-        self._packets = PacketsInFlight(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry packets until cancelled."""
-        await self._packets.run(task_status=task_status)
-
-    @property
-    def in_flight(self) -> int:
-        """Packets under way."""
-        return self._packets.count
+        self.packets = PacketsInFlight(lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     def inject(self, packet: bytes) -> None:
         """Take a packet from a client."""
@@ -84,7 +74,7 @@ class Transit:
             packet = self._faults.flip_a_bit(packet)
         due = arrived + action.delay_ms / MILLISECONDS_PER_SECOND
         for _ in range(self._copies()):
-            self._packets.start(self._travel, action.next_hop, packet, due + self._faults.extra_delay())
+            self.packets.start(self._travel, action.next_hop, packet, due + self._faults.extra_delay())
 
     async def _travel(self, place: NodeId, packet: bytes, due: float) -> None:
         while True:
@@ -123,7 +113,7 @@ class Transit:
         for _ in range(self._copies()):
             wait = self._faults.extra_delay()
             if wait > 0:
-                self._packets.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
+                self.packets.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
             else:
                 self._deliver(reply.recipient, reply.surb_id, payload)
 

@@ -4,10 +4,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,26 +16,17 @@ from kpclientd.loopix.simulator import DirectoryFault, LoopixNetwork, ReplyFault
 from kpclientd.loopix.simulator.cli import main
 from kpclientd.loopix.simulator.control import execute
 from kpclientd.loopix.topology import Topology
-
-RUN = (sys.executable, "-m", "kpclientd.cli", "localnet", "--family", "loopix")
-PATIENCE = 30.0
-
-
-@contextmanager
-def running(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen([*RUN, str(directory), *options], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process, process.stdout.readline()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+from tests.support.processes import (
+    PATIENCE,
+    local_network,
+    refuses_a_command_without_a_network,
+    refuses_as_usage,
+)
 
 
 def test_it_says_ready_serves_executes_commands_and_leaves_only_its_hint_when_told_to_stop(tmp_path: Path) -> None:
     options = ("--port", "0", "--mixes-per-layer", "2", "--providers", "2", "--directory-version", "0.0.4")
-    with running(tmp_path, *options) as (process, line):
+    with local_network(tmp_path, "--family", "loopix", *options) as (process, line):
         assert line.startswith("ready: ")
         url = re.search(r"topology (http://127\.0\.0\.1:\d+/api/presence/topology)", line)
         assert url is not None
@@ -66,8 +53,7 @@ def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path, capsys: pyte
 def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path), "--do", "status"]) == 1
-    assert "no local network answers" in capsys.readouterr().err
+    assert refuses_a_command_without_a_network(main, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +71,7 @@ def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
 def test_an_option_that_makes_no_sense_is_a_usage_error(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(tmp_path), *options])
-    assert stopped.value.code == 2
-    assert options[0] in capsys.readouterr().err
+    assert refuses_as_usage(main, tmp_path, options, capsys)
 
 
 @pytest.fixture

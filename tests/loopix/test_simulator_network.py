@@ -6,17 +6,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from kpclientd.localnet import in_flight
+from kpclientd.localnet.in_flight import Arrival
 from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.exchange import dial_tcp, exchange
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.packet import COMM, general, wrap
 from kpclientd.loopix.profile import PROFILES
-from kpclientd.loopix.simulator import Counted, DropReason, LoopixNetwork, transit
+from kpclientd.loopix.simulator import Counted, DropReason, LoopixNetwork
 from kpclientd.loopix.simulator.actions import Forward
 from kpclientd.loopix.simulator.errors import SimulatorError
 from kpclientd.loopix.simulator.network import DIRECTORY_PORT
-from kpclientd.loopix.simulator.server import Arrival
 from kpclientd.loopix.simulator.transit import Transit
 from kpclientd.loopix.topology import Topology
 from tests.support.loopix_peer import SETTLED, couple, join, received, running
@@ -30,7 +31,7 @@ async def test_messages_travel_both_ways_over_five_hops(autojump_clock: MockCloc
         assert await received(alice) == (b"to alice",)
         assert network.counters.drops == {}
         assert network.counters[Counted.PACKETS_RELAYED] == 8
-        assert network.transit.in_flight == 0
+        assert network.transit.packets.count == 0
 
 
 async def test_a_client_can_write_to_itself(autojump_clock: MockClock) -> None:
@@ -153,14 +154,14 @@ async def test_a_packet_to_a_port_where_nobody_is_is_dropped(autojump_clock: Moc
 
 async def test_packets_under_way_have_a_bound(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = 16
-    monkeypatch.setattr(transit, "MAX_IN_FLIGHT", bound)
+    monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT", bound)
     async with running() as network:
         for _ in range(bound + 1):
             network.transit.forward(Forward("127.0.0.1:9", b"", 1.0))
-        assert network.transit.in_flight == bound
+        assert network.transit.packets.count == bound
         assert network.counters.drops == {DropReason.IN_FLIGHT_LIMIT: 1}
         await trio.sleep(SETTLED)
-        assert network.transit.in_flight == 0
+        assert network.transit.packets.count == 0
 
 
 def test_a_network_that_does_not_run_carries_nothing() -> None:

@@ -1,7 +1,6 @@
 """`kpclientd localnet --family loopix`: a whole Loopix network on this machine, until it is told to stop."""
 
 import argparse
-import signal
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Final
 
 import trio
 
-from kpclientd.localnet.commands import CONTROL_SOCKET, serve_commands
-from kpclientd.localnet.options import execute_or_run, port, probability
+from kpclientd.localnet.commands import serve_commands
+from kpclientd.localnet.options import add_control_option, execute_or_run, port, probability, run_until_stopped
 from kpclientd.loopix.profile import DEFAULT, PROFILES
 from kpclientd.loopix.simulator.control import execute
 from kpclientd.loopix.simulator.files import ENVIRONMENT_FILE, write_files
@@ -27,29 +26,25 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            network = LoopixNetwork(
-                mixes_per_layer=options.mixes_per_layer,
-                providers=options.providers,
-                profile=PROFILES[options.profile],
-                seed=None if options.seed is None else str(options.seed).encode(),
-                honour_delays=options.honour_delays,
-                version=DirectoryVersion(options.directory_version),
-                directory_port=options.port,
-            )
-            network.faults.loss = options.loss
-            await nursery.start(network.run)
-            write_files(options.directory, network.topology_url)
-            await nursery.start(serve_commands, partial(execute, network), options.directory)
-            providers = ", ".join(member.host for member in network.providers)
-            print(
-                f"ready: topology {network.topology_url}, providers {providers}; {_next_step(options, network)}",
-                flush=True,
-            )
-            async for _ in signals:
-                break
-            nursery.cancel_scope.cancel()
+    network = LoopixNetwork(
+        mixes_per_layer=options.mixes_per_layer,
+        providers=options.providers,
+        profile=PROFILES[options.profile],
+        seed=None if options.seed is None else str(options.seed).encode(),
+        honour_delays=options.honour_delays,
+        version=DirectoryVersion(options.directory_version),
+        directory_port=options.port,
+    )
+    network.faults.loss = options.loss
+
+    async def start(nursery: trio.Nursery) -> str:
+        await nursery.start(network.run)
+        write_files(options.directory, network.topology_url)
+        await nursery.start(serve_commands, partial(execute, network), options.directory)
+        providers = ", ".join(member.host for member in network.providers)
+        return f"ready: topology {network.topology_url}, providers {providers}; {_next_step(options, network)}"
+
+    await run_until_stopped(start)
 
 
 def _next_step(options: argparse.Namespace, network: LoopixNetwork) -> str:
@@ -93,11 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         default=DirectoryVersion.V003,
         help="generation of the directory (default %(default)s)",
     )
-    parser.add_argument(
-        "--do",
-        metavar="COMMAND",
-        help=f"give a command to the network that runs in DIR (by {CONTROL_SOCKET}); try help",
-    )
+    add_control_option(parser)
     return parser
 
 

@@ -59,7 +59,7 @@ def _restart(network: LoopixNetwork, arguments: list[str]) -> str:
 
 
 def _counters(network: LoopixNetwork, _: list[str]) -> str:
-    return json.dumps(network.counters.snapshot() | {"packets in flight": network.transit.in_flight})
+    return json.dumps(network.counters.snapshot() | {"packets in flight": network.transit.packets.count})
 
 
 def _status(network: LoopixNetwork, _: list[str]) -> str:
@@ -67,7 +67,7 @@ def _status(network: LoopixNetwork, _: list[str]) -> str:
     dead = ", ".join(sorted(network.faults.dead)) or "none"
     return (
         f"topology {network.topology_url}, mixes {len(network.mixes)}, providers {len(network.providers)}, "
-        f"dead {dead}, clients {clients}, packets in flight {network.transit.in_flight}"
+        f"dead {dead}, clients {clients}, packets in flight {network.transit.packets.count}"
     )
 
 

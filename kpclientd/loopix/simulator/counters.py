@@ -1,7 +1,8 @@
 """What happened in a local Loopix network, in numbers; nothing is dropped without being counted with its reason."""
 
-from collections import Counter
 from enum import StrEnum
+
+from kpclientd.localnet.counters import CountersOf
 
 
 class DropReason(StrEnum):
@@ -44,19 +45,10 @@ class Counted(StrEnum):
     FAULT_REPLIES = "faulty replies on command"
 
 
-class Counters(Counter[Counted | DropReason]):
-    """Counts of events and of drops by reason; index it with either."""
+class Counters(CountersOf[Counted, DropReason]):
+    """The counters of a local Loopix network."""
 
-    def add(self, what: Counted | DropReason, times: int = 1) -> None:
-        """Count `what` as having happened `times` more."""
-        self[what] += times
+    __slots__ = ()
 
-    @property
-    def drops(self) -> dict[DropReason, int]:
-        """Every drop that happened, by reason: empty in a network that loses nothing."""
-        return {reason: self[reason] for reason in DropReason if self[reason]}
-
-    def snapshot(self) -> dict[str, int]:
-        """Return all counts that are not zero, drops marked as such."""
-        events = {str(event): self[event] for event in Counted if self[event]}
-        return events | {f"dropped, {reason}": count for reason, count in self.drops.items()}
+    def __init__(self) -> None:
+        super().__init__(Counted, DropReason)

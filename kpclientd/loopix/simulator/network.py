@@ -47,8 +47,6 @@ DIRECTORY_PORT: Final = 8080
 FIRST_NODE_PORT: Final = 9980
 """Where upstream's script has its first mix; nodes without sockets are numbered from here."""
 
-MASTER_SECRET_LENGTH: Final = 32
-
 
 class LoopixNetwork:
     """A directory, three layers of mixes, and providers.
@@ -78,7 +76,7 @@ class LoopixNetwork:
         directory_port: int = 0,
         unix: Callable[[], float] = time.time,
     ) -> None:
-        self._tree = KeyTree(os.urandom(MASTER_SECRET_LENGTH) if seed is None else seed)
+        self._tree = KeyTree.of_seed(seed)
         self.profile = profile
         self.counters = Counters()
         self.faults = Faults(self._tree.randomness("faults"))
@@ -119,7 +117,7 @@ class LoopixNetwork:
             SimulatorError: if the directory's port is taken.
         """
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.transit.run)
+            await nursery.start(self.transit.packets.run)
             if self._tcp:
                 await self._listen(nursery)
             self._nursery = nursery

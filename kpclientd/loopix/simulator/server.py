@@ -1,11 +1,11 @@
 """The connections of one node, as genuine nodes serve them: one read, perhaps one answer, and the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import trio
 
+from kpclientd.localnet.in_flight import Arrival
 from kpclientd.loopix.simulator.actions import Answer, Drop, Ending, Forward, NodeAction, Store
 from kpclientd.loopix.simulator.counters import Counted, Counters, DropReason
 from kpclientd.loopix.simulator.faults import Faults
@@ -29,14 +29,6 @@ class Node(Protocol):
 
     def take(self, data: bytes) -> NodeAction:
         """Say what to do about what a connection brought."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A connection's bytes as an observer beside the node sees them: trio's clock, and how many there were."""
-
-    time: float
-    length: int
 
 
 class NodeServer:

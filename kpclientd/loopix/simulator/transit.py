@@ -15,9 +15,6 @@ from kpclientd.loopix.simulator.faults import Faults
 from kpclientd.loopix.simulator.provider import Provider
 from kpclientd.loopix.simulator.streams import Dial
 
-MAX_IN_FLIGHT: Final = 16384
-"""Packets under way at once; a bound on memory (a kilobyte or two each)."""
-
 SEND_SECONDS: Final = 10.0
 """To connect to the next hop and hand it the packet."""
 
@@ -29,30 +26,23 @@ class Transit:
         dial: reaches the next hop; only addresses of this machine are ever dialled.
         faults: the switches.
         counters: where to count.
+
+    Attributes:
+        packets: those in flight; they move while its `run` does.
     """
 
     def __init__(self, dial: Dial, faults: Faults, counters: Counters) -> None:
         self._dial = dial
         self._faults = faults
         self._counters = counters
-        self._packets = PacketsInFlight(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry packets until cancelled."""
-        await self._packets.run(task_status=task_status)
-
-    @property
-    def in_flight(self) -> int:
-        """Packets under way."""
-        return self._packets.count
+        self.packets = PacketsInFlight(lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     def forward(self, action: Forward) -> None:
         """Send a packet on to its next hop."""
-        self._packets.start(partial(self._travel, action))
+        self.packets.start(partial(self._travel, action))
 
     def store(self, provider: Provider, action: Store) -> None:
         """Put a packet into its inbox at `provider`."""
-
         if self._faults.happens(self._faults.loss):
             self._counters.add(DropReason.FAULT_PACKET_LOST)
             return
@@ -67,7 +57,7 @@ class Transit:
         for _ in range(copies):
             wait = action.delay + self._faults.extra_delay()
             if wait > 0:
-                self._packets.start(partial(self._arrive, provider, action.inbox, packet, wait))
+                self.packets.start(partial(self._arrive, provider, action.inbox, packet, wait))
             else:
                 self._put(provider, action.inbox, packet)
 
