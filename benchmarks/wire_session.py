@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from benchmarks.timing import median_seconds
+from benchmarks.timing import Row, median_seconds
 from kpclientd.wire.commands import CommandCodec, SendPacket
 from kpclientd.wire.noise import CipherState
 from kpclientd.wire.session import NoiseSession, PeerCredentials
@@ -83,7 +83,7 @@ def frames() -> tuple[float, float, float]:
     return statistics.median(seal_samples), statistics.median(open_samples), median_seconds(cipher, FRAMES)
 
 
-def rows() -> list[tuple[str, float, float | None]]:
+def rows() -> list[Row]:
     """Name, median seconds, and the floor: the time of the primitives alone."""
     handshake_seconds, key_operations = handshake()
     seal_seconds, open_seconds, cipher = frames()
