@@ -67,9 +67,9 @@ def fixed_or_random(fixed: bytes) -> Callable[[int, random.Random], bytes]:
 
 def changed(data: bytes, kind: int, last: int) -> bytes:
     """`data` with a bit changed in its first byte, or in the one at `last`."""
-    spoilt = bytearray(data)
-    spoilt[last if kind else 0] ^= 1
-    return bytes(spoilt)
+    corrupted = bytearray(data)
+    corrupted[last if kind else 0] ^= 1
+    return bytes(corrupted)
 
 
 def early_exit(left: bytes, right: bytes) -> bool:

@@ -162,14 +162,14 @@ SIGNED_REVEALS = certified_by_each(REVEALS)
 VOTER = next(iter(COMMITS))
 
 
-def judge(commits: dict[bytes, bytes] | None, reveals: dict[bytes, bytes] | None) -> None:
+def check_commits(commits: dict[bytes, bytes] | None, reveals: dict[bytes, bytes] | None) -> None:
     voted = change(GOOD, shared_random_commit=commits, shared_random_reveal=reveals)
     check_well_formed(Document.parse(voted.encode()), E, NETWORK.verifiers)
 
 
 def test_commits_and_reveals_that_open_them_are_well_formed() -> None:
-    judge(COMMITS, SIGNED_REVEALS)
-    judge({VOTER: COMMITS[VOTER]}, None)
+    check_commits(COMMITS, SIGNED_REVEALS)
+    check_commits({VOTER: COMMITS[VOTER]}, None)
 
 
 def without(values: dict[bytes, bytes], signer: bytes) -> dict[bytes, bytes]:
@@ -194,4 +194,4 @@ def test_each_rule_of_commits_and_reveals_is_checked(
     commits: dict[bytes, bytes], reveals: dict[bytes, bytes] | None, fault: str
 ) -> None:
     with pytest.raises(IllFormedDocumentError, match=fault):
-        judge(commits, reveals)
+        check_commits(commits, reveals)
