@@ -1,12 +1,12 @@
 # make run      a local mixnet, a daemon on it, pings; stays up until Ctrl-C (ONCE=1: ends by itself)
 # make test     all checks and all tests, in an environment of their own
-# make check    format, lint, types and floors only
+# make check    format, lint, types and layers only
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
 # make coverage measures how much of the packet core the tests reach
 # make soak     sets the engines against each other, a million times (CASES=n)
 # make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C
 # make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
-# make bench    measures, each beside the floor of its primitives
+# make bench    measures, each beside the cost of its primitives alone
 # make proto    generates code from the schema of the Loopix family
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here

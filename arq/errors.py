@@ -1,7 +1,9 @@
 """Why the engine refuses a message, by what its application can do about it."""
 
+from sphinx.errors import MixnetError
 
-class ArqError(Exception):
+
+class ArqError(MixnetError):
     """Root of this package's errors."""
 
 

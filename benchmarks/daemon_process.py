@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.timing import Row
+
 STARTS = 5
 REST_SECONDS = 5.0
 PATIENCE_SECONDS = 20.0
@@ -70,7 +72,7 @@ def interpreter_seconds() -> float:
     return time.perf_counter() - begin
 
 
-def rows() -> list[tuple[str, float, float | None]]:
+def rows() -> list[Row]:
     """Start to first document; its floor is the interpreter with the libraries that are used."""
     with local_network() as directory:
         starts = statistics.median(start_seconds(directory) for _ in range(STARTS))

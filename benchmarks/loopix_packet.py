@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
-from benchmarks.sphinx_core import Row
-from benchmarks.timing import median_seconds
+from benchmarks.timing import Row, median_seconds
 from kpclientd.loopix.nodes import ClientConfig, MixConfig, key_text
 from kpclientd.loopix.packet import COMM, general, process, wrap
 from kpclientd.loopix.profile import DEFAULT

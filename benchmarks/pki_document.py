@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cbor2
 
-from benchmarks.timing import median_seconds
+from benchmarks.timing import Row, median_seconds
 from pki.certificate import Certificate, Verifier, threshold
 from pki.document import Document
 from pki.epoch import EpochClock
@@ -17,7 +17,7 @@ RECORDING = Path(__file__).parent.parent / "tests" / "vectors" / "pki_documents.
 REPEATS = 50
 
 
-def rows() -> list[tuple[str, float, float | None]]:
+def rows() -> list[Row]:
     """Name, median seconds, and the floor: the time of the primitives alone."""
     recording = json.loads(RECORDING.read_text())
     scheme = signature_scheme(recording["documents"][0]["facts"]["KeyType"])

@@ -4,34 +4,17 @@ All of one engine takes turns, in processor time: what slows the machine slows w
 floor is its own multiplications, faster than the library's beside them: the ratio says what all else costs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
-from benchmarks.timing import processor_seconds_in_turns
-from sphinx import (
-    Geometry,
-    NodeDelay,
-    NodeId,
-    PathHop,
-    Recipient,
-    RecipientId,
-    RoutingCommand,
-    Sphinx,
-    SurbId,
-    SurbReply,
-)
+from benchmarks.packets import HOPS, REPLY_HOPS, USER_PAYLOAD, PacketNetwork
+from benchmarks.timing import Row, processor_seconds_in_turns
+from sphinx import Geometry
 from sphinx.native import engine, engine_names
-from sphinx.plaintext import compose_plaintext
-from sphinx.randomness import Randomness, seeded
 
-Row = tuple[str, float, float | None]
 Call = Callable[[], object]
 
-HOPS = 5
-REPLY_HOPS = HOPS - 1
-USER_PAYLOAD = 2000
-DELAY_MS = 200
 TURNS = 25
 
 
@@ -42,10 +25,10 @@ def rows() -> list[Row]:
 
 def rows_of(name: str) -> list[Row]:
     """The rows of one engine."""
-    network = Network(name, seeded(b"benchmark"))
+    network = PacketNetwork(Geometry.nike("x25519", HOPS, USER_PAYLOAD), name)
     sphinx, randomness = network.sphinx, network.randomness
     surb = sphinx.new_surb(network.reply_path, randomness)
-    packet = sphinx.new_packet(network.forward_path, network.plaintext(surb.surb), randomness)
+    packet = network.packet(with_surb=True)
     delivered = network.answered(surb.surb)
     multiply, multiply_base = multiplications(name)
     seconds = processor_seconds_in_turns(
@@ -53,8 +36,8 @@ def rows_of(name: str) -> list[Row]:
             "multiply": multiply,
             "base": multiply_base,
             "layers": lambda: engine(name).layers(surb.keys, REPLY_HOPS, delivered),
-            "packet": lambda: network.packet(None),
-            "with SURB": lambda: network.packet(sphinx.new_surb(network.reply_path, randomness).surb),
+            "packet": lambda: network.packet(with_surb=False),
+            "with SURB": lambda: network.packet(with_surb=True),
             "reply": lambda: sphinx.open_reply(surb.keys, delivered),
             "from SURB": lambda: sphinx.packet_from_surb(surb.surb, b"answer"),
             "unwrap": lambda: sphinx.unwrap(network.private_keys[0], packet),
@@ -92,45 +75,6 @@ def multiplications(name: str) -> tuple[Call, Call]:
     if library is None:
         return (lambda: crypto_scalarmult(scalar, point)), (lambda: crypto_scalarmult_base(scalar))
     return (lambda: library.multiply(scalar, point)), (lambda: library.multiply_base(scalar))
-
-
-class Network:
-    """Five nodes' keys and the paths through them."""
-
-    def __init__(self, name: str, randomness: Randomness) -> None:
-        self.sphinx = sphinx = Sphinx(Geometry.nike("x25519", HOPS, USER_PAYLOAD), engine=name)
-        self.randomness = randomness
-        self.private_keys = [sphinx.nike.generate(randomness.bytes) for _ in range(HOPS)]
-        forward_end = (NodeDelay(DELAY_MS), Recipient(RecipientId(bytes(32))))
-        reply_end = (Recipient(RecipientId(bytes(32))), SurbReply(SurbId(bytes(16))))
-        self.forward_path = self._path(range(HOPS), forward_end)
-        self.reply_path = self._path(reversed(range(REPLY_HOPS)), reply_end)
-
-    def _path(self, nodes: Iterable[int], end: tuple[RoutingCommand, ...]) -> list[PathHop]:
-        hops = [
-            PathHop(
-                NodeId(bytes([number] * 32)),
-                self.sphinx.nike.public_key(self.private_keys[number]),
-                (NodeDelay(DELAY_MS),),
-            )
-            for number in nodes
-        ]
-        last = hops[-1]
-        return [*hops[:-1], PathHop(last.node_id, last.public_key, end)]
-
-    def plaintext(self, surb: bytes | None) -> bytes:
-        return compose_plaintext(self.sphinx.geometry, b"message", surb)
-
-    def packet(self, surb: bytes | None) -> bytes:
-        return self.sphinx.new_packet(self.forward_path, self.plaintext(surb), self.randomness)
-
-    def answered(self, surb: bytes) -> bytes:
-        packet, _ = self.sphinx.packet_from_surb(surb, b"answer")
-        for number in reversed(range(REPLY_HOPS)):
-            unwrapped = self.sphinx.unwrap(self.private_keys[number], packet)
-            packet = unwrapped.packet or b""
-        assert unwrapped.payload is not None
-        return unwrapped.payload
 
 
 if __name__ == "__main__":

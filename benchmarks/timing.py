@@ -6,6 +6,9 @@ import timeit
 from collections.abc import Callable, Mapping
 from typing import Final
 
+Row = tuple[str, float, float | None]
+"""What was measured, its median seconds, and the floor below which they cannot fall, if there is one."""
+
 SECONDS_PER_SAMPLE: Final = 0.004
 """Long beside the clock's own call."""
 

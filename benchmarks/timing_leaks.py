@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx import Geometry, NodeId, PathHop, Recipient, RecipientId, Sphinx
-from sphinx.crypto.mac import same
+from sphinx.crypto.mac import constant_time_equal
 from sphinx.errors import PacketError, PayloadTagError
 from sphinx.native import engine, engine_names
 from sphinx.randomness import Randomness, seeded
@@ -67,9 +67,9 @@ def fixed_or_random(fixed: bytes) -> Callable[[int, random.Random], bytes]:
 
 def changed(data: bytes, kind: int, last: int) -> bytes:
     """`data` with a bit changed in its first byte, or in the one at `last`."""
-    spoilt = bytearray(data)
-    spoilt[last if kind else 0] ^= 1
-    return bytes(spoilt)
+    corrupted = bytearray(data)
+    corrupted[last if kind else 0] ^= 1
+    return bytes(corrupted)
 
 
 def early_exit(left: bytes, right: bytes) -> bool:
@@ -83,7 +83,7 @@ def works() -> Iterator[Work]:
         return changed(mac, kind, MAC_LENGTH - 1)
 
     yield Work("control: a comparison that leaks", differing, lambda other: early_exit(mac, other))
-    yield Work("MAC comparison: first or last byte differs", differing, lambda other: same(mac, other))
+    yield Work("MAC comparison: first or last byte differs", differing, lambda other: constant_time_equal(mac, other))
     for name in engine_names():
         yield from engine_works(name, SLOW_SHARE if name == "python" else 1.0)
 

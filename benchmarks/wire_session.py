@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from benchmarks.timing import median_seconds
+from benchmarks.timing import Row, median_seconds
 from kpclientd.wire.commands import CommandCodec, SendPacket
 from kpclientd.wire.noise import CipherState
-from kpclientd.wire.session import PeerCredentials, Session
+from kpclientd.wire.session import NoiseSession, PeerCredentials
 from kpclientd.wire.transport import HEADER_LENGTH, open_body, open_header, seal_frame
 from sphinx.crypto.kem import kem_scheme
 from sphinx.geometry import Geometry
@@ -36,8 +36,8 @@ def handshake() -> tuple[float, float]:
     client_key, gateway_key = kem.generate(RANDOMNESS), kem.generate(RANDOMNESS)
 
     def both_ends() -> None:
-        client = Session.initiator(kem, client_key, b"q" * 32, CODEC, anybody, RANDOMNESS)
-        gateway = Session.responder(kem, gateway_key, b"n" * 32, CODEC, anybody, RANDOMNESS)
+        client = NoiseSession.initiator(kem, client_key, b"q" * 32, CODEC, anybody, RANDOMNESS)
+        gateway = NoiseSession.responder(kem, gateway_key, b"n" * 32, CODEC, anybody, RANDOMNESS)
         gateway.receive(client.start(), NOW)
         for _ in range(2):
             client.receive(gateway.outgoing(), NOW)
@@ -83,7 +83,7 @@ def frames() -> tuple[float, float, float]:
     return statistics.median(seal_samples), statistics.median(open_samples), median_seconds(cipher, FRAMES)
 
 
-def rows() -> list[tuple[str, float, float | None]]:
+def rows() -> list[Row]:
     """Name, median seconds, and the floor: the time of the primitives alone."""
     handshake_seconds, key_operations = handshake()
     seal_seconds, open_seconds, cipher = frames()

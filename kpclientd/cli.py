@@ -42,7 +42,7 @@ def _localnet(arguments: Sequence[str]) -> int:
     parser.add_argument("--family", choices=("katzenpost", "loopix"), default="katzenpost")
     options, rest = parser.parse_known_args(arguments)
     if options.family == "loopix":
-        from kpclientd.loopix.double.cli import main as loopix_main
+        from kpclientd.loopix.simulator.cli import main as loopix_main
 
         return loopix_main(rest)
     from kpclientd.localnet.cli import main

@@ -18,7 +18,7 @@ from kpclientd.daemon import Daemon
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
 from kpclientd.localnet.network import LocalNetwork
-from kpclientd.ping import Options, Statistics, ping
+from kpclientd.ping import Options, PingStatistics, ping
 from kpclientd.status import DaemonStatus
 from kpclientd.thin.listener import open_listeners
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(count: int, once: bool) -> int:
-    statistics = Statistics()
+    statistics = PingStatistics()
     with (
         TemporaryDirectory(prefix="kpclientd-") as directory,
         trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
@@ -77,7 +77,7 @@ async def _cancel_on(signals: AsyncIterator[int], scope: trio.CancelScope) -> No
         scope.cancel()
 
 
-async def _demonstrate(directory: Path, options: Options, once: bool, statistics: Statistics) -> None:
+async def _demonstrate(directory: Path, options: Options, once: bool, statistics: PingStatistics) -> None:
     network = LocalNetwork(epoch_period=EPOCH_SECONDS, mu=MU, lambda_p=LAMBDA_P, lambda_l=LAMBDA_L)
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)

@@ -1,11 +1,13 @@
-"""What can go wrong on the daemon's floor, by what the reader of the message can do about it."""
+"""What can go wrong in the daemon and the programs beside it, by what the reader of the message can do about it."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from sphinx.errors import MixnetError
 
-class KpclientdError(Exception):
-    """Root of every error this package raises on purpose; its text is written for the person who runs it."""
+
+class KpclientdError(MixnetError):
+    """Root of the errors of this package and of the packages in it; what the lower layers raise has roots there."""
 
 
 class ConfigError(KpclientdError):

@@ -18,7 +18,8 @@ from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
-from pki.errors import PkiError
+from pki.epoch import MILLISECONDS_PER_SECOND
+from sphinx.errors import MixnetError
 from sphinx.randomness import Randomness
 from sphinx.types import SURB_ID_LENGTH, SurbId
 
@@ -38,7 +39,6 @@ ONLINE_SECONDS: Final = 5.0
 SEND_SECONDS: Final = 30.0
 """How long the daemon may leave a request unread before it counts as stuck."""
 
-_MILLISECONDS: Final = 1000
 _SHORT_ID: Final = 8
 
 Print = Callable[[str], None]
@@ -63,7 +63,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Statistics:
+class PingStatistics:
     """How many were sent, and the round trips (seconds) of those that were answered."""
 
     sent: int = 0
@@ -79,20 +79,20 @@ class Statistics:
         ordered = sorted(self.round_trips)
         median = (ordered[(received - 1) // 2] + ordered[received // 2]) / 2
         p95 = ordered[math.ceil(0.95 * received) - 1]
-        times = "/".join(f"{seconds * _MILLISECONDS:.1f}" for seconds in (ordered[0], median, p95))
+        times = "/".join(f"{seconds * MILLISECONDS_PER_SECOND:.1f}" for seconds in (ordered[0], median, p95))
         return f"{line}; min/median/p95 {times} ms"
 
 
 @dataclass(slots=True)
 class _Pending:
-    """One message on its way; `outcome` is the answer's payload or the reason why there will be none."""
+    """One message on its way; `result` is the answer's payload or the reason why there will be none."""
 
     payload: bytes = field(repr=False)
     ended: trio.Event = field(default_factory=trio.Event)
-    outcome: bytes | str = field(default="", repr=False)
+    result: bytes | str = field(default="", repr=False)
 
-    def end(self, outcome: bytes | str) -> None:
-        self.outcome = outcome
+    def end(self, result: bytes | str) -> None:
+        self.result = result
         self.ended.set()
 
 
@@ -103,17 +103,17 @@ def main(arguments: Sequence[str]) -> int:
     try:
         address = load_dial(parsed.config)
     except ConfigError as error:
-        return _complain(error, MISUSED)
+        return _report(error, MISUSED)
     try:
         return trio.run(_until_interrupted, address, options)
     except UnknownServiceError as error:
-        return _complain(error, MISUSED)
-    except (KpclientdError, PkiError) as error:
-        return _complain(error, UNANSWERED)
+        return _report(error, MISUSED)
+    except MixnetError as error:
+        return _report(error, UNANSWERED)
 
 
 async def ping(
-    address: ListenTcp | ListenUnix, options: Options, randomness: Randomness, statistics: Statistics, show: Print
+    address: ListenTcp | ListenUnix, options: Options, randomness: Randomness, statistics: PingStatistics, show: Print
 ) -> None:
     """Ping a service through the daemon at `address` and show a line for each answer, each loss and at the end.
 
@@ -132,7 +132,7 @@ async def ping(
         show(f"PING {options.service} at {service.descriptor.name} ({node}) through {display(address)}")
         run = _Run(client, service, options, randomness, statistics, show)
         try:
-            await run.to_its_end()
+            await run.send_all()
         finally:
             show(f"--- {options.service} ping statistics ---")
             show(statistics.summary())
@@ -147,7 +147,7 @@ class _Run:
         service: ServiceEndpoint,
         options: Options,
         randomness: Randomness,
-        statistics: Statistics,
+        statistics: PingStatistics,
         show: Print,
     ) -> None:
         self._statistics = statistics
@@ -159,7 +159,7 @@ class _Run:
         self._pending: dict[bytes, _Pending] = {}
         self._scope = trio.CancelScope()
 
-    async def to_its_end(self) -> None:
+    async def send_all(self) -> None:
         """Send all and wait until each is answered or given up, or until the daemon goes away."""
         with self._scope:
             async with trio.open_nursery() as listening:
@@ -192,12 +192,12 @@ class _Run:
             await pending.ended.wait()
         del self._pending[surb_id]
         elapsed = trio.current_time() - start
-        match pending.outcome:
+        match pending.result:
             case bytes() as answer if answer.startswith(pending.payload):
                 self._statistics.round_trips.append(elapsed)
                 self._show(
                     f"{len(pending.payload)} bytes from {self._service.descriptor.name}: "
-                    f"seq={sequence} time={elapsed * _MILLISECONDS:.1f} ms"
+                    f"seq={sequence} time={elapsed * MILLISECONDS_PER_SECOND:.1f} ms"
                 )
             case bytes():
                 self._show(f"seq={sequence} lost: the answer is not what was sent")
@@ -210,8 +210,8 @@ class _Run:
                 message = await self._client.receive()
                 if "shutdown_event" in message:
                     self._show("the daemon is shutting down")
-                for verb in ("message_sent_event", "message_reply_event"):
-                    if isinstance(event := message.get(verb), dict):
+                for name in ("message_sent_event", "message_reply_event"):
+                    if isinstance(event := message.get(name), dict):
                         self._match(event)
         except ThinError as error:
             self._stop(str(error))
@@ -239,14 +239,14 @@ class _Run:
 
 
 async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) -> int:
-    """Ping until all is done or the user has seen enough."""
-    statistics = Statistics()
+    """Ping until all is done or a signal ends it."""
+    statistics = PingStatistics()
     failure: list[Exception] = []
 
     async def run(scope: trio.CancelScope) -> None:
         try:
             await ping(address, options, Randomness(os.urandom), statistics, _show)
-        except (KpclientdError, PkiError) as error:
+        except MixnetError as error:
             failure.append(error)
         scope.cancel()
 
@@ -320,6 +320,6 @@ def _show(line: str) -> None:
     print(line, flush=True)
 
 
-def _complain(error: Exception, status: int) -> int:
+def _report(error: Exception, status: int) -> int:
     sys.stderr.write(f"kpclientd ping: {error}\n")
     return status

@@ -54,6 +54,8 @@ async def dial_tcp(url: str) -> "Stream":
     """
     import trio  # not needed to read a configuration
 
+    from kpclientd.streams import reason_of
+
     try:
         parts = parse_url(url)
     except AddressError as error:
@@ -66,7 +68,7 @@ async def dial_tcp(url: str) -> "Stream":
     except trio.TooSlowError:
         raise DialError(f"{url} did not answer within {CONNECT_SECONDS:.0f} s") from None
     except (OSError, UnicodeError) as error:
-        raise DialError(f"{url} cannot be reached: {_reason(error)}") from None
+        raise DialError(f"{url} cannot be reached: {reason_of(error)}") from None
     _tune(stream)
     return stream
 
@@ -77,13 +79,6 @@ def _tune(stream: "SocketStream") -> None:
     for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
         if hasattr(socket, option):
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE_SECONDS)
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
-        return str(cause.exceptions[0])
-    return getattr(error, "strerror", None) or str(error)
 
 
 TRANSPORTS: Final[Mapping[str, Transport]] = {

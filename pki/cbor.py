@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import cbor2
 
+from pki.any_case import AnyCase
 from pki.errors import EncodingError
 
 NESTING: Final = 32
@@ -128,22 +129,17 @@ class Record:
         EncodingError: by the constructor if `value` is no map, by a getter if a field has another type.
     """
 
-    __slots__ = ("_fields", "_folded", "_what")
+    __slots__ = ("_fields", "_values", "_what")
 
     def __init__(self, value: object, what: str) -> None:
         if not isinstance(value, dict):
             raise EncodingError(f"{what}: {_kind(value)}; expected a map")
         self._fields: dict[Any, Any] = value
-        self._folded: dict[str, Any] | None = None
+        self._values = AnyCase(value)
         self._what = what
 
     def _get(self, name: str, types: type | tuple[type, ...], expected: str) -> Any:
-        if name in self._fields:
-            value = self._fields[name]
-        else:
-            if self._folded is None:
-                self._folded = {k.casefold(): v for k, v in self._fields.items() if isinstance(k, str)}
-            value = self._folded.get(name.casefold())
+        value = self._values.get(name)
         if value is None:
             return None
         if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):

@@ -17,6 +17,9 @@ GENESIS: Final = 1_496_275_200
 DEFAULT_PERIOD: Final = 1200.0
 """Seconds; the reference's 20 minutes."""
 
+MILLISECONDS_PER_SECOND: Final = 1_000
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
 PERIOD_VARIABLE: Final = "KATZENPOST_EPOCH_DURATION"
 
 REPLICA_PERIOD: Final = 604_800
@@ -34,11 +37,10 @@ _DURATION_UNITS: Final[Mapping[str, int]] = {
     "µs": 1_000,
     "μs": 1_000,
     "ms": 1_000_000,
-    "s": 1_000_000_000,
+    "s": NANOSECONDS_PER_SECOND,
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_NANOSECONDS: Final = 1_000_000_000
 _LONGEST_DURATION: Final = (1 << 63) - 1  # Go's int64 nanoseconds
 _LONGEST_TEXT: Final = 100
 _DURATION_TERM: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
@@ -58,7 +60,7 @@ class EpochClock:
     period: float = DEFAULT_PERIOD
 
     def __post_init__(self) -> None:
-        if not RESOLUTION <= self.period <= _LONGEST_DURATION / _NANOSECONDS:
+        if not RESOLUTION <= self.period <= _LONGEST_DURATION / NANOSECONDS_PER_SECOND:
             raise EpochError(f"the epoch period must be a positive number of seconds, not {self.period}")
 
     def epoch(self, now: float) -> int:
@@ -120,7 +122,7 @@ def parse_duration(text: str) -> float:
         offset = term.end()
     if offset == 0 or nanoseconds > _LONGEST_DURATION:
         raise EpochError(fault)
-    return (-nanoseconds if negative else nanoseconds) / _NANOSECONDS
+    return (-nanoseconds if negative else nanoseconds) / NANOSECONDS_PER_SECOND
 
 
 def period_from_environment(environ: Mapping[str, str]) -> float:

@@ -1,8 +1,10 @@
 """What can go wrong with what the directory authorities say, and with what is derived from it."""
 
+from sphinx.errors import MixnetError
 
-class PkiError(Exception):
-    """The root of every error of this package."""
+
+class PkiError(MixnetError):
+    """Root of this package's errors."""
 
 
 class EpochError(PkiError):

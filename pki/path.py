@@ -11,8 +11,8 @@ from typing import Final
 
 from pki.descriptor import MixDescriptor
 from pki.document import Document
-from pki.epoch import EpochClock
-from pki.errors import RouteError
+from pki.epoch import MILLISECONDS_PER_SECOND, EpochClock
+from pki.errors import PkiError, RouteError
 from sphinx.commands import MAX_DELAY_MS, NodeDelay, Recipient, RoutingCommand, SurbReply
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
@@ -23,8 +23,6 @@ ATTEMPTS: Final = 3
 
 _CAP_PROBABILITY: Final = 1e-12
 """A delay is capped where only this share of all draws would exceed it; nodes drop packets above the cap."""
-
-_MILLISECONDS: Final = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Route:
     arrival: float
 
 
-class _MissingKeyError(Exception):
+class _MissingKeyError(PkiError):
     """A node has no key for the epoch of arrival: draw again."""
 
 
@@ -171,7 +169,7 @@ class _Draw:
         hops = []
         waited_ms = 0
         for index, node in enumerate(nodes):
-            arrival = self.start + waited_ms / _MILLISECONDS
+            arrival = self.start + waited_ms / MILLISECONDS_PER_SECOND
             is_last = index == len(nodes) - 1
             commands: tuple[RoutingCommand, ...] = ()
             public_key = self._key(node, arrival)
@@ -180,7 +178,7 @@ class _Draw:
                 waited_ms += delay_ms
                 commands = (NodeDelay(delay_ms),)
             hops.append(PathHop(node.node_id, public_key, commands + last_commands if is_last else commands))
-        return Route(tuple(hops), self.start + waited_ms / _MILLISECONDS)
+        return Route(tuple(hops), self.start + waited_ms / MILLISECONDS_PER_SECOND)
 
     def _key(self, node: MixDescriptor, arrival: float) -> bytes:
         # The reference reckons in whole seconds. That is the same where epochs begin at whole seconds, and where they

@@ -4,8 +4,8 @@ There is no ASN.1 inside, so the label is all that tells one scheme's key from a
 """
 
 import base64
-import binascii
 import re
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pki.errors import PemError
@@ -22,6 +22,44 @@ _BLOCK: Final = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PemBlock:
+    """A PEM block as it stands in a text.
+
+    Attributes:
+        label: of its first line.
+        end_label: of its last line.
+        body: what is between them; base64, if it is undamaged.
+        end: where the text goes on after it.
+    """
+
+    label: str
+    end_label: str
+    body: str = field(repr=False)
+    end: int
+
+    def raw(self) -> bytes:
+        """The bytes that the block holds.
+
+        Raises:
+            ValueError: if its base64 is damaged.
+        """
+        return base64.b64decode("".join(self.body.split()), validate=True)
+
+
+def find_block(text: str) -> PemBlock | None:
+    """Return the first PEM block of `text`, or None; its lines may have any length and any ends."""
+    found = _BLOCK.search(text)
+    return None if found is None else PemBlock(found["label"], found["end"], found["body"], found.end())
+
+
+def encode_block(label: str, raw: bytes) -> str:
+    """Return the PEM block that holds `raw`, with a final newline."""
+    text = base64.b64encode(raw).decode("ascii")
+    lines = (text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS))
+    return "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""))
+
+
 def encode_pem(scheme_name: str, kind: PemKind, raw: bytes) -> str:
     """The PEM text of a key, with a final newline.
 
@@ -35,10 +73,7 @@ def encode_pem(scheme_name: str, kind: PemKind, raw: bytes) -> str:
     """
     if not any(raw):
         raise PemError(f"refusing to write an all-zero {scheme_name} {kind.lower()} key of {len(raw)} bytes")
-    label = _label(scheme_name, kind)
-    text = base64.b64encode(raw).decode("ascii")
-    lines = (text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS))
-    return "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""))
+    return encode_block(_label(scheme_name, kind), raw)
 
 
 def decode_pem(text: str, scheme_name: str, kind: PemKind, length: int | None = None) -> bytes:
@@ -59,17 +94,16 @@ def decode_pem(text: str, scheme_name: str, kind: PemKind, length: int | None = 
     expected = _label(scheme_name, kind)
     if len(text) > LONGEST_TEXT:
         raise PemError(f"a PEM text of {len(text)} characters; at most {LONGEST_TEXT} are read")
-    block = _BLOCK.search(text)
+    block = find_block(text)
     if block is None:
         raise PemError(f"no PEM block found; expected one that begins with -----BEGIN {expected}-----")
-    label = block["label"]
-    if label != block["end"]:
+    if block.label != block.end_label:
         raise PemError(f"the PEM block's BEGIN and END lines differ; expected both to say {expected}")
-    if label.upper() != expected:
-        raise PemError(f"the PEM block is labelled {label[:_COLUMNS]!r}; expected {expected!r}")
+    if block.label.upper() != expected:
+        raise PemError(f"the PEM block is labelled {block.label[:_COLUMNS]!r}; expected {expected!r}")
     try:
-        raw = base64.b64decode("".join(block["body"].split()), validate=True)
-    except (binascii.Error, ValueError):
+        raw = block.raw()
+    except ValueError:
         raise PemError(f"the PEM block {expected!r} holds damaged base64") from None
     if length is not None and len(raw) != length:
         raise PemError(f"the PEM block {expected!r} holds {len(raw)} bytes; expected {length}")

@@ -155,7 +155,7 @@ def _certified(signer: bytes, blob: bytes, epoch: int, authorities: Sequence[Ver
         raise IllFormedDocumentError("a commit or reveal is by an unknown authority")
     try:
         certificate = Certificate.parse(blob)
-        # It expires with the epoch that is being voted on, so it is judged by the epoch of the vote.
+        # It expires with the epoch that is being voted on, so it is checked in the epoch of the vote.
         certificate.verify_threshold(verifiers, len(verifiers), epoch - 1)
     except DocumentRejected as error:
         raise IllFormedDocumentError(f"a commit or reveal is not validly signed: {error}") from None

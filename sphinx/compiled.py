@@ -70,10 +70,10 @@ class CompiledX25519:
         element = packet[len(VERSION) : len(VERSION) + self._nike.public_key_length]
         unwrapped = bytearray(packet)
         status, fragment = self._library.unwrap(self._geometry.nr_hops, private_key, unwrapped)
-        if status == Status.WEAK_KEY:
+        if status is Status.WEAK_KEY:
             raise PacketError(f"a packet's group element is degenerate: {weak(self._nike.name)}")
         tag = replay_tag(element)
-        if status != Status.DONE:
+        if status is not Status.DONE:
             raise PacketError("a packet's header MAC is wrong", tag)
         commands, next_hop = read_commands(fragment, tag)
         if next_hop is None:
@@ -101,5 +101,5 @@ class CompiledX25519:
 
 
 def _check_keys(nike: Nike, status: Status) -> None:
-    if status != Status.DONE:
+    if status is not Status.DONE:
         raise weak(nike.name)

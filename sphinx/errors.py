@@ -1,7 +1,14 @@
 """What can go wrong with packets and keys, grouped by what the caller can do about it."""
 
 
-class SphinxError(Exception):
+class MixnetError(Exception):
+    """Root of every error that this project raises on purpose; its text is written for whoever has to act.
+
+    It stands here because this is the lowest layer: all others can see it.
+    """
+
+
+class SphinxError(MixnetError):
     """Root of this package's errors."""
 
 

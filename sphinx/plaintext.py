@@ -23,7 +23,7 @@ class Request:
 
     Attributes:
         surb: to answer with (surb_length bytes), if the sender wants an answer.
-        payload: user_forward_payload_length bytes; where the message ends in it is the application's business.
+        payload: user_forward_payload_length bytes; only the application knows where its message ends in it.
     """
 
     surb: bytes | None = field(repr=False)

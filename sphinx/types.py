@@ -1,4 +1,4 @@
-"""The byte strings that every floor names: each has one meaning and one length."""
+"""The byte strings that every layer names: each has one meaning and one length."""
 
 from typing import NewType
 

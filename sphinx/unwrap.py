@@ -6,7 +6,7 @@ from typing import TypeVar
 from sphinx.agreement import Agreement, PrivateKey
 from sphinx.commands import NextNodeHop, RoutingCommand, SurbReply, decode_commands
 from sphinx.crypto.kdf import HopKeys
-from sphinx.crypto.mac import header_mac, replay_tag, same
+from sphinx.crypto.mac import constant_time_equal, header_mac, replay_tag
 from sphinx.crypto.stream import header_stream, xor
 from sphinx.errors import CommandError, PacketError, PayloadTagError
 from sphinx.geometry import HOP_COMMANDS_LENGTH, MAC_LENGTH, PAYLOAD_TAG_LENGTH, VERSION, Geometry
@@ -55,7 +55,7 @@ def unwrap(
     element = header[len(VERSION) : routing_info_at]
     keys = agreement.at_hop(private_key, element)
     tag = replay_tag(element)
-    if not same(header[-MAC_LENGTH:], header_mac(keys.mac_key, header[:-MAC_LENGTH])):
+    if not constant_time_equal(header[-MAC_LENGTH:], header_mac(keys.mac_key, header[:-MAC_LENGTH])):
         raise PacketError("a packet's header MAC is wrong", tag)
 
     fragment, routing_info = _routing(geometry, keys, header[routing_info_at:-MAC_LENGTH])
@@ -76,7 +76,7 @@ def check_form(geometry: Geometry, packet: bytes) -> None:
     if len(packet) < geometry.header_length:
         raise PacketError(f"a packet has {len(packet)} bytes, expected at least {geometry.header_length}")
     version = packet[: len(VERSION)]
-    if not same(version, VERSION):
+    if not constant_time_equal(version, VERSION):
         raise PacketError(f"a packet has version {version.hex()}, expected {VERSION.hex()}")
 
 
@@ -110,7 +110,7 @@ def at_last_hop(commands: tuple[RoutingCommand, ...], tag: bytes, payload: bytes
         raise PacketError(f"a payload has {len(payload)} bytes, expected at least {PAYLOAD_TAG_LENGTH}", tag)
     if _only(commands, SurbReply, tag) is not None:
         return Unwrapped(commands, tag, None, payload)
-    if not same(payload[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH)):
+    if not constant_time_equal(payload[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH)):
         raise PayloadTagError("a payload's tag is not zero: it was altered on its way", tag)
     return Unwrapped(commands, tag, None, payload[PAYLOAD_TAG_LENGTH:])
 

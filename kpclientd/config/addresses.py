@@ -8,6 +8,7 @@ from typing import Final
 from kpclientd.errors import KpclientdError
 
 MAX_PORT: Final = 65535
+LOOPBACK: Final = "127.0.0.1"
 
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#\s]*)(?:[/?#]\S*)?")
 _HOST_PORT: Final = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
@@ -85,3 +86,11 @@ def require_ip_literal(text: str, host: str) -> None:
             f'address "{text}" has hostname "{host}" which is not an IP literal; production deployments must not '
             "rely on DNS resolution (set AllowHostnameAddresses=true to allow it in a test network)"
         ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address without brackets, means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -20,14 +20,12 @@ from kpclientd.config.table import Table, read_table
 from kpclientd.errors import ConfigError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
 from kpclientd.transports import TRANSPORTS
-from pki.epoch import parse_duration
+from pki.epoch import NANOSECONDS_PER_SECOND, parse_duration
 from pki.errors import EpochError
 
 LOG_LEVELS: Final = ("ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 DEFAULT_GRACE_PERIOD: Final = 600.0
 """Seconds for which a lost application's session is kept (the reference's ten minutes)."""
-
-_NANOSECONDS: Final = 1_000_000_000
 
 
 def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
@@ -114,7 +112,7 @@ def _refuse_tables(root: Table) -> None:
 def _read_grace_period(root: Table) -> float:
     value = root.string_or_integer("SessionGracePeriod")
     if isinstance(value, int):
-        seconds = value / _NANOSECONDS
+        seconds = value / NANOSECONDS_PER_SECOND
     else:
         try:
             seconds = parse_duration(value)

@@ -1,7 +1,7 @@
-"""A TOML table read the way the reference's library reads one: names in any case, types without mercy.
+"""A TOML table read the way the reference's library reads one: names in any case, values of exactly one type.
 
-Every key that a reader asks for becomes a known one. What nobody asked for is what a strict reading complains about,
-so there is no second list of keys to keep in step with the code that uses them.
+Every key that a reader asks for becomes a known one. A strict reading refuses those that no reader asked for, so there
+is no second list of keys to keep in step with the code that uses them.
 """
 
 import datetime
@@ -36,15 +36,24 @@ def read_table(path: Path) -> "Table":
     Raises:
         ConfigError: it cannot be read, is too long, or is not TOML.
     """
+    return Table(path, "", read_toml(path, MAX_FILE_LENGTH))
+
+
+def read_toml(path: Path, limit: int) -> dict[str, object]:
+    """Read a file of at most `limit` bytes, and return what TOML makes of it.
+
+    Raises:
+        ConfigError: it cannot be read, is longer, or is not TOML.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_FILE_LENGTH + 1)
+            content = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {error.strerror}") from error
-    if len(content) > MAX_FILE_LENGTH:
-        raise ConfigError(path, f"is longer than {MAX_FILE_LENGTH} bytes, so it is no configuration")
+    if len(content) > limit:
+        raise ConfigError(path, f"is longer than {limit} bytes, so it is no configuration")
     try:
-        return Table(path, "", tomllib.loads(content.decode("utf-8-sig")))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(path, f"toml: byte {error.start} is not UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

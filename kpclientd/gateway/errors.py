@@ -1,7 +1,9 @@
 """Why there is no connection to a gateway. The texts are for the operator; none holds a key or a payload."""
 
+from kpclientd.errors import KpclientdError
 
-class GatewayError(Exception):
+
+class GatewayError(KpclientdError):
     """Root of this package's errors."""
 
 

@@ -22,6 +22,7 @@ import trio
 from kpclientd.gateway.choice import GatewayChoice
 from kpclientd.gateway.errors import DocumentGone, FetchFailed, LinkLost, NotConnected
 from kpclientd.gateway.tokens import TokenEstimate
+from kpclientd.streams import READ_SIZE
 from kpclientd.wire.commands import (
     Command,
     CommandCodec,
@@ -33,10 +34,10 @@ from kpclientd.wire.commands import (
     NoOp,
     SendPacket,
 )
-from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Outcome
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, FetchResult
 from kpclientd.wire.credentials import PeerCredentials
 from kpclientd.wire.errors import WireError
-from kpclientd.wire.session import CommandReceived, Established, Event, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseEvent, NoiseSession
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
@@ -54,7 +55,6 @@ KEEPALIVE_SECONDS: Final = 60.0
 HAND_ON_SECONDS: Final = 0.005
 """From the first delivery to the moment when it, and what came after it, is handed on."""
 
-READ_SIZE: Final = 65536
 QUEUE_ID_BYTES: Final = 16
 LEAST_UNCERTAINTY_SECONDS: Final = 0.02
 """Jitter of a local network; see `TokenEstimate`."""
@@ -74,7 +74,7 @@ class GatewayLink:
     def __init__(
         self,
         stream: trio.abc.Stream,
-        session: Session,
+        session: NoiseSession,
         choice: GatewayChoice,
         queue_id: RecipientId,
         tokens: TokenEstimate,
@@ -83,7 +83,7 @@ class GatewayLink:
         since: float,
         unix: Callable[[], float],
         on_message: Callable[[SurbId, bytes], None],
-        early: list[Event],
+        early: list[NoiseEvent],
     ) -> None:
         self.choice = choice
         self.queue_id = queue_id
@@ -98,7 +98,7 @@ class GatewayLink:
         self._delivered: list[Message] = []
         self._any_delivered = trio.Event()
         self._assembler = ConsensusAssembler()
-        self._waiter: trio.MemorySendChannel[Outcome] | None = None
+        self._waiter: trio.MemorySendChannel[FetchResult] | None = None
         self._writing = trio.Lock()
         self._last_write = trio.current_time()
         self._scope = trio.CancelScope()
@@ -156,7 +156,7 @@ class GatewayLink:
         """
         if self._waiter is not None or self._assembler.busy:
             raise FetchFailed("an earlier document request is still unfinished on this link")
-        self._waiter, answers = trio.open_memory_channel[Outcome](1)
+        self._waiter, answers = trio.open_memory_channel[FetchResult](1)
         try:
             with answers, trio.fail_after(FETCH_SECONDS):
                 await self._send(self._assembler.request(epoch))
@@ -245,7 +245,7 @@ class GatewayLink:
         for message in delivered:
             self._on_message(message.surb_id, message.payload)
 
-    async def _dispatch_all(self, events: list[Event]) -> None:
+    async def _dispatch_all(self, events: list[NoiseEvent]) -> None:
         for event in events:
             if isinstance(event, CommandReceived):
                 await self._dispatch(event.command)
@@ -289,7 +289,7 @@ async def open_link(
         owns_key = hmac.compare_digest(peer.public_key, choice.link_key)
         return hmac.compare_digest(peer.additional_data, choice.node_id) and owns_key
 
-    session = Session.initiator(
+    session = NoiseSession.initiator(
         kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_chosen, randomness
     )
     try:

@@ -1,18 +1,16 @@
 """`kpclientd localnet`: a whole mixnet on this machine, until it is told to stop."""
 
 import argparse
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from kpclientd.localnet.commands import CONTROL_SOCKET
 from kpclientd.localnet.control import serve_control
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, LocalNetwork
-from kpclientd.localnet.options import obey_or_run, port, probability, rate
+from kpclientd.localnet.options import add_control_option, execute_or_run, port, probability, rate, run_until_stopped
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
 from pki.errors import EpochError
 
@@ -25,34 +23,32 @@ EPOCH: Final = "30s"
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
     options = _parser().parse_args(argv)
-    return obey_or_run(options, _run)
+    return execute_or_run(options, _run)
 
 
 async def _run(options: argparse.Namespace) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            network = LocalNetwork(
-                epoch_period=parse_duration(options.epoch),
-                seed=None if options.seed is None else str(options.seed).encode(),
-                mu=options.mu,
-                lambda_p=options.lambda_p,
-                lambda_l=options.lambda_l,
-                rate_limit=options.rate_limit,
-            )
-            network.faults.loss = options.loss
-            await nursery.start(network.run)
-            thin = network.write_files(options.directory, options.thin_port, options.epoch)
-            await nursery.start(serve_control, network, options.directory)
-            host, gateway_port = network.gateway_address
-            print(
-                f"ready: gateway {host}:{gateway_port}, epochs of {options.epoch}; start the daemon (it will listen at "
-                f"{thin.address}) with {PERIOD_VARIABLE}={options.epoch} kpclientd --config "
-                f"{options.directory / CLIENT_FILE}",
-                flush=True,
-            )
-            async for _ in signals:
-                break
-            nursery.cancel_scope.cancel()
+    network = LocalNetwork(
+        epoch_period=parse_duration(options.epoch),
+        seed=None if options.seed is None else str(options.seed).encode(),
+        mu=options.mu,
+        lambda_p=options.lambda_p,
+        lambda_l=options.lambda_l,
+        rate_limit=options.rate_limit,
+    )
+    network.faults.loss = options.loss
+
+    async def start(nursery: trio.Nursery) -> str:
+        await nursery.start(network.run)
+        thin = network.write_files(options.directory, options.thin_port, options.epoch)
+        await nursery.start(serve_control, network, options.directory)
+        host, gateway_port = network.gateway_address
+        return (
+            f"ready: gateway {host}:{gateway_port}, epochs of {options.epoch}; start the daemon (it will listen at "
+            f"{thin.address}) with {PERIOD_VARIABLE}={options.epoch} kpclientd --config "
+            f"{options.directory / CLIENT_FILE}"
+        )
+
+    await run_until_stopped(start)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,11 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let the gateway take whatever comes; with its limiter, the reference's, clients that do not count "
         "its tokens lose some packets",
     )
-    parser.add_argument(
-        "--do",
-        metavar="COMMAND",
-        help=f"give a command to the network that runs in DIR (by {CONTROL_SOCKET}); try help",
-    )
+    add_control_option(parser)
     return parser
 
 

@@ -1,6 +1,6 @@
 """Commands to a running network: one text line each, by a Unix socket, and one line in answer.
 
-What the commands are is each network's own affair; here is how they travel, and the forms that most of them have.
+Each network defines its own commands; here is how they are sent and answered, and the forms that most of them have.
 """
 
 import shlex
@@ -28,11 +28,11 @@ NO_FAULT: Final = "genuine"
 _ERROR: Final = "error: "
 
 Network = TypeVar("Network")
-Obey: TypeAlias = Callable[[str], str]
-"""Does what a line says and returns the one-line answer; raises ControlError."""
+Execute: TypeAlias = Callable[[str], str]
+"""Executes a line and returns the one-line answer; raises ControlError."""
 
 
-class Fallible(Protocol):
+class FaultyNetwork(Protocol):
     """A network with switches for what it does wrong."""
 
     @property
@@ -40,20 +40,20 @@ class Fallible(Protocol):
         """The switches, as attributes."""
 
 
-Act: TypeAlias = Callable[[Fallible, list[str]], str]
-"""Does one command with its arguments; returns the answer."""
+Run: TypeAlias = Callable[[FaultyNetwork, list[str]], str]
+"""Executes one command with its arguments; returns the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verb(Generic[Network]):
-    """A command: how it is used, what it does, and the doing."""
+class ControlCommand(Generic[Network]):
+    """A command: how it is used, what it does, and the function that does it."""
 
     usage: str
     help: str
-    act: Callable[[Network, list[str]], str]
+    run: Callable[[Network, list[str]], str]
 
 
-def obey_verb(verbs: Mapping[str, Verb[Network]], network: Network, line: str) -> str:
+def execute_command(commands: Mapping[str, ControlCommand[Network]], network: Network, line: str) -> str:
     """Do what `line` says and return the one-line answer.
 
     Raises:
@@ -63,21 +63,21 @@ def obey_verb(verbs: Mapping[str, Verb[Network]], network: Network, line: str) -
         name, *arguments = shlex.split(line)
     except ValueError as error:
         raise ControlError(f"not a command: {error}; try help") from None
-    verb = verbs.get(name)
-    if verb is None:
-        raise ControlError(f"no command is called {name!r}; there are {', '.join(verbs)}")
-    return verb.act(network, arguments)
+    command = commands.get(name)
+    if command is None:
+        raise ControlError(f"no command is called {name!r}; there are {', '.join(commands)}")
+    return command.run(network, arguments)
 
 
-def help_on(verbs: Mapping[str, Verb[Network]]) -> str:
+def help_on(commands: Mapping[str, ControlCommand[Network]]) -> str:
     """Return all commands in one line."""
-    return "; ".join(f"{verb.usage}: {verb.help}" for verb in verbs.values())
+    return "; ".join(f"{command.usage}: {command.help}" for command in commands.values())
 
 
 async def serve_commands(
-    obey: Obey, directory: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    execute: Execute, directory: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Obey commands that come in through the control socket in `directory`, until cancelled; then remove it."""
+    """Execute commands that come in through the control socket in `directory`, until cancelled; then remove it."""
     path = socket_path(directory, CONTROL_SOCKET)
     path.unlink(missing_ok=True)  # one network per directory: what is there was left by one that was killed
     with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as listening:
@@ -88,7 +88,7 @@ async def serve_commands(
             task_status.started()
 
             async def serve(stream: trio.SocketStream) -> None:
-                await _serve_lines(obey, stream)
+                await _serve_lines(execute, stream)
 
             await trio.serve_listeners(serve, [listener])
         finally:
@@ -117,7 +117,7 @@ def send(directory: Path, line: str) -> str:
     return answer
 
 
-async def _serve_lines(obey: Obey, stream: trio.SocketStream) -> None:
+async def _serve_lines(execute: Execute, stream: trio.SocketStream) -> None:
     buffer = bytearray()
     async with stream:
         try:
@@ -125,18 +125,18 @@ async def _serve_lines(obey: Obey, stream: trio.SocketStream) -> None:
                 buffer += data
                 *lines, rest = buffer.split(b"\n")
                 for line in lines:
-                    await stream.send_all(_answer(obey, bytes(line)))
+                    await stream.send_all(_answer(execute, bytes(line)))
                 if len(rest) > LONGEST_LINE:
                     await stream.send_all(f"{_ERROR}a line may have {LONGEST_LINE} bytes\n".encode())
                     return
                 buffer = bytearray(rest)
         except trio.BrokenResourceError:
-            pass  # the one who asked has gone
+            pass  # the client has gone
 
 
-def _answer(obey: Obey, line: bytes) -> bytes:
+def _answer(execute: Execute, line: bytes) -> bytes:
     try:
-        answer = obey(line.decode())
+        answer = execute(line.decode())
     except (ControlError, UnicodeDecodeError) as error:
         answer = f"{_ERROR}{error}"
     return answer.encode() + b"\n"
@@ -158,48 +158,48 @@ def number(arguments: list[str], most: float, what: str) -> float:
     return value
 
 
-def set_number(attribute: str, most: float, what: str) -> Act:
-    """Return what sets a fault's number, from 0 to `most`."""
+def set_number(attribute: str, most: float, what: str) -> Run:
+    """Return a command's function that sets a fault's number, from 0 to `most`."""
 
-    def act(network: Fallible, arguments: list[str]) -> str:
+    def run(network: FaultyNetwork, arguments: list[str]) -> str:
         setattr(network.faults, attribute, number(arguments, most, what))
         return OK
 
-    return act
+    return run
 
 
-def set_switch(attribute: str) -> Act:
-    """Return what switches a fault on or off."""
+def set_switch(attribute: str) -> Run:
+    """Return a command's function that switches a fault on or off."""
 
-    def act(network: Fallible, arguments: list[str]) -> str:
+    def run(network: FaultyNetwork, arguments: list[str]) -> str:
         if arguments not in (["on"], ["off"]):
             raise ControlError(f"expected on or off; got {' '.join(arguments) or 'nothing'}")
         setattr(network.faults, attribute, arguments == ["on"])
         return OK
 
-    return act
+    return run
 
 
-def set_choice(attribute: str, kind: type[StrEnum]) -> Act:
-    """Return what sets a fault that has several forms, or none."""
+def set_choice(attribute: str, kind: type[StrEnum]) -> Run:
+    """Return a command's function that sets a fault that has several forms, or none."""
     names = [*kind, NO_FAULT]
 
-    def act(network: Fallible, arguments: list[str]) -> str:
+    def run(network: FaultyNetwork, arguments: list[str]) -> str:
         if len(arguments) != 1 or arguments[0] not in names:
             raise ControlError(f"expected one of {', '.join(names)}; got {' '.join(arguments) or 'nothing'}")
         setattr(network.faults, attribute, None if arguments[0] == NO_FAULT else kind(arguments[0]))
         return OK
 
-    return act
+    return run
 
 
-def simply(method: str) -> Act:
-    """Return what calls a method of the faults."""
+def call_method(method: str) -> Run:
+    """Return a command's function that calls a method of the faults."""
 
-    def act(network: Fallible, arguments: list[str]) -> str:
+    def run(network: FaultyNetwork, arguments: list[str]) -> str:
         if arguments:
             raise ControlError(f"expected no argument; got {' '.join(arguments)}")
         getattr(network.faults, method)()
         return OK
 
-    return act
+    return run

@@ -6,17 +6,16 @@ lets its sender and its command handler write at once, here every frame is seale
 
 import hmac
 import math
-import socket
-import struct
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
 import trio
 
-from kpclientd.localnet.counters import Counters, Event
+from kpclientd.localnet.counters import Counted, Counters
 from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.spool import Delivery, Spool
+from kpclientd.streams import READ_SIZE, reset_when_closed
 from kpclientd.wire.commands import (
     Command,
     Consensus2,
@@ -26,7 +25,7 @@ from kpclientd.wire.commands import (
     SendPacket,
 )
 from kpclientd.wire.errors import WireError
-from kpclientd.wire.session import CommandReceived, Established, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from sphinx.types import RecipientId
 
 HANDSHAKE_SECONDS: Final = 3.0
@@ -42,11 +41,6 @@ HEARTBEAT_SECONDS: Final = 10.0
 ACKNOWLEDGEMENT_SECONDS: Final = 60.0
 """A sender whose message is not acknowledged for so long stops for good; the connection stays open, but mute."""
 
-RECEIVE_LENGTH: Final = 65536
-
-_LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
-"""struct linger: closing sends a reset instead of what is still buffered."""
-
 
 class Host(Protocol):
     """What a connection needs of the gateway behind it."""
@@ -55,7 +49,7 @@ class Host(Protocol):
     counters: Counters
     spool: Spool
 
-    def new_session(self, connection: "ClientConnection") -> Session:
+    def new_session(self, connection: "ClientConnection") -> NoiseSession:
         """Return a responder that asks the connection's `admit` about its peer."""
 
     def unix(self) -> float:
@@ -71,7 +65,7 @@ class Host(Protocol):
         """Return the answer to a request for the document of `epoch`; empty if there is to be none."""
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """How far a connection has come."""
 
     HANDSHAKE = auto()
@@ -88,11 +82,10 @@ class ClientConnection:
     """
 
     def __init__(self, host: Host, stream: trio.abc.Stream) -> None:
-        self.state = State.HANDSHAKE
+        self.state = ConnectionState.HANDSHAKE
         self.additional_data = b""
         self.link_key = b""
         self.admitted_at = -math.inf
-        self.received_bytes = 0
         self._host = host
         self._stream = stream
         self._session = host.new_session(self)
@@ -108,11 +101,11 @@ class ClientConnection:
         try:
             with self._scope:
                 await self._serve()
-                if self.state is State.FROZEN:  # a dead peer has no deadlines either
+                if self.state is ConnectionState.FROZEN:  # a dead peer has no deadlines either
                     await trio.sleep_forever()
         except* WireError:
-            established = self.state is not State.HANDSHAKE
-            self._host.counters.add(Event.PROTOCOL_ERRORS if established else Event.HANDSHAKES_FAILED)
+            established = self.state is not ConnectionState.HANDSHAKE
+            self._host.counters.add(Counted.PROTOCOL_ERRORS if established else Counted.HANDSHAKES_FAILED)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass  # the client has gone, or does not read: as if it had closed
         finally:
@@ -138,13 +131,12 @@ class ClientConnection:
 
     def reset(self) -> None:
         """End the connection at once; on TCP by a reset."""
-        if isinstance(self._stream, trio.SocketStream):
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+        reset_when_closed(self._stream)
         self._scope.cancel()
 
     def freeze(self) -> None:
         """Never read or write again, but stay open."""
-        self.state = State.FROZEN
+        self.state = ConnectionState.FROZEN
 
     def damage_next_frame(self) -> None:
         """Flip a bit of the next frame's authenticator, and send that frame now."""
@@ -158,10 +150,10 @@ class ClientConnection:
         with trio.move_on_after(HANDSHAKE_SECONDS):
             early = await self._handshake()
         if early is None:
-            self._host.counters.add(Event.HANDSHAKES_FAILED)
+            self._host.counters.add(Counted.HANDSHAKES_FAILED)
             return
-        if self.state is not State.FROZEN:
-            self.state = State.CONNECTED
+        if self.state is not ConnectionState.FROZEN:
+            self.state = ConnectionState.CONNECTED
         self._delivery = Delivery(self._host.spool, RecipientId(self.additional_data))
         self._host.established(self)
         async with trio.open_nursery() as nursery:
@@ -193,7 +185,8 @@ class ClientConnection:
                         return
 
     async def _handle(self, command: Command) -> bool:
-        """Obey one command; False if the client may not send it and the connection must be closed."""
+        """Execute one command; False if
+        the client may not send it and the connection must be closed."""
         match command:
             case NoOp():
                 pass
@@ -201,13 +194,13 @@ class ClientConnection:
                 self._host.take_packet(self, packet)
             case MessageDelivered(sequence=sequence):
                 if self._delivery is not None and self._delivery.acknowledge(sequence):
-                    self._host.counters.add(Event.MESSAGES_ACKNOWLEDGED)
+                    self._host.counters.add(Counted.MESSAGES_ACKNOWLEDGED)
                     self._acknowledged.set()
             case GetConsensus2(epoch=epoch):
                 for chunk in self._host.consensus(epoch):
                     await self._send(chunk)
             case _:
-                self._host.counters.add(Event.PROTOCOL_ERRORS)
+                self._host.counters.add(Counted.PROTOCOL_ERRORS)
                 return False
         return True
 
@@ -222,18 +215,17 @@ class ClientConnection:
                 await self._send(NoOp())
             while self._delivery is not None and (message := self._delivery.next_message()) is not None:
                 self._acknowledged = trio.Event()
-                self._host.counters.add(Event.MESSAGES_PUSHED)
+                self._host.counters.add(Counted.MESSAGES_PUSHED)
                 await self._send(message)
                 with trio.move_on_after(ACKNOWLEDGEMENT_SECONDS) as patience:
                     await self._acknowledged.wait()
                 if patience.cancelled_caught:
-                    self._host.counters.add(Event.ACKNOWLEDGEMENTS_MISSED)
+                    self._host.counters.add(Counted.ACKNOWLEDGEMENTS_MISSED)
                     return
 
     async def _receive(self) -> bytes:
-        data = await self._stream.receive_some(RECEIVE_LENGTH)
-        self.received_bytes += len(data)
-        if self.state is State.FROZEN:
+        data = await self._stream.receive_some(READ_SIZE)
+        if self.state is ConnectionState.FROZEN:
             await trio.sleep_forever()
         return bytes(data)
 
@@ -246,7 +238,7 @@ class ClientConnection:
             await self._write(frame)
 
     async def _write(self, data: bytes) -> None:
-        if self.state is State.FROZEN:
+        if self.state is ConnectionState.FROZEN:
             await trio.sleep_forever()
         with trio.fail_after(WRITE_SECONDS):
             await self._stream.send_all(data)

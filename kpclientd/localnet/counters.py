@@ -2,6 +2,10 @@
 
 from collections import Counter
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+EventName = TypeVar("EventName", bound=StrEnum)
+ReasonName = TypeVar("ReasonName", bound=StrEnum)
 
 
 class DropReason(StrEnum):
@@ -29,7 +33,7 @@ class DropReason(StrEnum):
     FAULT_REPLY_LOST = "reply lost on command"
 
 
-class Event(StrEnum):
+class Counted(StrEnum):
     """What else is worth counting."""
 
     CONNECTIONS = "connections"
@@ -49,27 +53,43 @@ class Event(StrEnum):
     FAULT_CORRUPTIONS = "corrupted on command"
 
 
-class Counters:
-    """Counts of events and of drops by reason; index it with either."""
+class CountersOf(Generic[EventName, ReasonName]):
+    """Counts of events and of drops by reason; index it with either.
 
-    __slots__ = ("_counts",)
+    Args:
+        events: what can be counted.
+        reasons: why something can be dropped.
+    """
 
-    def __init__(self) -> None:
-        self._counts: Counter[Event | DropReason] = Counter()
+    __slots__ = ("_counts", "_events", "_reasons")
 
-    def add(self, what: Event | DropReason, times: int = 1) -> None:
+    def __init__(self, events: type[EventName], reasons: type[ReasonName]) -> None:
+        self._events = events
+        self._reasons = reasons
+        self._counts: Counter[StrEnum] = Counter()
+
+    def add(self, what: EventName | ReasonName, times: int = 1) -> None:
         """Count `what` as having happened `times` more."""
         self._counts[what] += times
 
-    def __getitem__(self, what: Event | DropReason) -> int:
+    def __getitem__(self, what: EventName | ReasonName) -> int:
         return self._counts[what]
 
     @property
-    def drops(self) -> dict[DropReason, int]:
+    def drops(self) -> dict[ReasonName, int]:
         """Every drop that happened, by reason: empty in a network that loses nothing."""
-        return {reason: self._counts[reason] for reason in DropReason if self._counts[reason]}
+        return {reason: self._counts[reason] for reason in self._reasons if self._counts[reason]}
 
     def snapshot(self) -> dict[str, int]:
         """Return all counts that are not zero, drops marked as such."""
-        events = {str(event): self._counts[event] for event in Event if self._counts[event]}
+        events = {str(event): self._counts[event] for event in self._events if self._counts[event]}
         return events | {f"dropped, {reason}": count for reason, count in self.drops.items()}
+
+
+class Counters(CountersOf[Counted, DropReason]):
+    """The counters of a local network."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Counted, DropReason)

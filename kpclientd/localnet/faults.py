@@ -8,7 +8,7 @@ Everything is a plain attribute or a method without arguments, so that a test re
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ _BITS_PER_BYTE: Final = 8
 
 
 class DocumentFault(StrEnum):
-    """How the gateway spoils the documents that it serves."""
+    """What is wrong with the documents that the gateway serves."""
 
     TOO_FEW_SIGNATURES = "too-few-signatures"
     REPEATED_SIGNER = "repeated-signer"
@@ -44,39 +44,33 @@ class DocumentFault(StrEnum):
     SILENCE = "silence"
 
 
-class Afflicted(Protocol):
+class FaultyConnection(Protocol):
     """A connection as the faults see it."""
 
     def reset(self) -> None:
         """End it abruptly."""
 
     def freeze(self) -> None:
-        """Leave it open and never say or hear anything on it again."""
+        """Leave it open and never read or write on it again."""
 
     def damage_next_frame(self) -> None:
         """Send a frame whose authenticator is wrong."""
 
 
 @dataclass(slots=True)
-class Faults:
-    """The switches. Probabilities are in [0, 1], times in seconds; all zero means a network that loses nothing.
+class PacketFaults:
+    """The switches that every network has. Probabilities are in [0, 1], times in seconds.
 
-    A packet and its reply are drawn for independently, each once on its whole way.
+    Attributes:
+        loss, duplicate: probabilities.
+        delay, jitter: so much longer, and up to so much more, something takes.
     """
 
     randomness: Randomness = field(repr=False)
-    connections: Callable[[], Iterable[Afflicted]] = field(repr=False)
     loss: float = 0.0
     duplicate: float = 0.0
-    corrupt_packets: float = 0.0
-    corrupt_replies: float = 0.0
     delay: float = 0.0
     jitter: float = 0.0
-    refuse_connections: bool = False
-    silent_handshake: bool = False
-    impostor: bool = False
-    document: DocumentFault | None = None
-    skipped_epochs: set[int] = field(default_factory=set)
 
     def happens(self, probability: float) -> bool:
         """Draw: True with `probability`."""
@@ -87,11 +81,36 @@ class Faults:
         return self.delay + (self.jitter * self.randomness.uniform() if self.jitter else 0.0)
 
     def flip_a_bit(self, data: bytes) -> bytes:
-        """Return `data` with one random bit changed."""
+        """Return `data`, which is not empty, with one random bit changed."""
         position = self.randomness.below(len(data) * _BITS_PER_BYTE)
         damaged = bytearray(data)
         damaged[position // _BITS_PER_BYTE] ^= 1 << position % _BITS_PER_BYTE
         return bytes(damaged)
+
+    def clear(self) -> None:
+        """Put every switch back: from now on the network does all things right."""
+        for switch in fields(self):
+            if switch.default is not MISSING:
+                setattr(self, switch.name, switch.default)
+            elif switch.default_factory is not MISSING:
+                setattr(self, switch.name, switch.default_factory())
+
+
+@dataclass(slots=True)
+class Faults(PacketFaults):
+    """The switches; untouched, the network loses nothing.
+
+    A packet and its reply are drawn for independently, each once on its whole way.
+    """
+
+    connections: Callable[[], Iterable[FaultyConnection]] = field(repr=False, kw_only=True)
+    corrupt_packets: float = 0.0
+    corrupt_replies: float = 0.0
+    refuse_connections: bool = False
+    silent_handshake: bool = False
+    impostor: bool = False
+    document: DocumentFault | None = None
+    skipped_epochs: set[int] = field(default_factory=set)
 
     def skip_consensus(self, epoch: int) -> None:
         """Let the authorities fail to agree for `epoch`: no document of it was ever made."""
@@ -111,9 +130,3 @@ class Faults:
         """Send a frame with a wrong authenticator on all present connections."""
         for connection in tuple(self.connections()):
             connection.damage_next_frame()
-
-    def clear(self) -> None:
-        """Put every switch back: from now on the network does all things right."""
-        untouched = Faults(self.randomness, self.connections)
-        for switch in fields(self):
-            setattr(self, switch.name, getattr(untouched, switch.name))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.localnet.errors import PathTooLongError
 from kpclientd.localnet.keys import AuthorityKeys, NodeKeys
 from pki.epoch import PERIOD_VARIABLE
@@ -14,8 +15,6 @@ from pki.pem import encode_pem
 from pki.signatures import SignatureScheme
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
-
-LOOPBACK: Final = "127.0.0.1"
 
 CLIENT_FILE: Final = "client.toml"
 CLIENT_UNIX_FILE: Final = "client-unix.toml"

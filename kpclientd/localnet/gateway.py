@@ -1,33 +1,25 @@
 """The gateway of the local network: accepts clients, takes their packets in and pushes their replies."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import trio
 
 from kpclientd.localnet.connection import ClientConnection
-from kpclientd.localnet.counters import Counters, DropReason, Event
+from kpclientd.localnet.counters import Counted, Counters, DropReason
 from kpclientd.localnet.faults import Faults
+from kpclientd.localnet.in_flight import Arrival
 from kpclientd.localnet.keys import NodeKeys
-from kpclientd.localnet.limiter import TokenBucket
+from kpclientd.localnet.limiter import RateLimiter
 from kpclientd.localnet.spool import Spool, SpooledReply
 from kpclientd.wire.commands import CommandCodec, Consensus2
-from kpclientd.wire.session import Session
+from kpclientd.wire.session import NoiseSession
 from sphinx.crypto.kem import Kem, KemPrivateKey
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
 from sphinx.types import RecipientId, SurbId
 
 MAX_CONNECTIONS: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A client's packet as an observer beside the gateway sees it."""
-
-    time: float
-    length: int
 
 
 class Gateway:
@@ -78,15 +70,15 @@ class Gateway:
         self._randomness = randomness
         self._inject = inject
         self._owners: dict[bytes, ClientConnection] = {}
-        self._buckets: dict[ClientConnection, TokenBucket] = {}
+        self._buckets: dict[ClientConnection, RateLimiter] = {}
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one client over `stream` until either side ends it; the stream is closed then."""
         if self.faults.refuse_connections or len(self.connections) >= MAX_CONNECTIONS:
-            self.counters.add(Event.CONNECTIONS_REFUSED)
+            self.counters.add(Counted.CONNECTIONS_REFUSED)
             await trio.aclose_forcefully(stream)
             return
-        self.counters.add(Event.CONNECTIONS)
+        self.counters.add(Counted.CONNECTIONS)
         connection = ClientConnection(self, stream)
         self.connections.add(connection)
         try:
@@ -102,7 +94,7 @@ class Gateway:
         if not self.spool.store(recipient, SpooledReply(surb_id, payload)):
             self.counters.add(DropReason.SPOOL_FULL)
             return
-        self.counters.add(Event.REPLIES_SPOOLED)
+        self.counters.add(Counted.REPLIES_SPOOLED)
         owner = self._owners.get(recipient)
         if owner is not None:
             owner.wake()
@@ -112,9 +104,9 @@ class Gateway:
         connected = {RecipientId(queue) for queue in self._owners}
         self.counters.add(DropReason.SPOOL_EXPIRED, self.spool.keep_only(connected))
 
-    def new_session(self, connection: ClientConnection) -> Session:
+    def new_session(self, connection: ClientConnection) -> NoiseSession:
         """Return the gateway's end of a session."""
-        return Session.responder(
+        return NoiseSession.responder(
             self._kem,
             self._impostor_link if self.faults.impostor else self.keys.link,
             self.keys.node_id,
@@ -125,18 +117,18 @@ class Gateway:
 
     def established(self, connection: ClientConnection) -> None:
         """Give `connection` its queue and its bucket; the newest of several with one queue gets the pushes."""
-        self.counters.add(Event.HANDSHAKES)
+        self.counters.add(Counted.HANDSHAKES)
         former = self._owners.get(connection.additional_data)
         if former is not None and former.is_same_client(connection):
             former.reset()
         self._owners[connection.additional_data] = connection
         if self._token_interval is not None:
-            self._buckets[connection] = TokenBucket(self._token_interval, connection.admitted_at)
+            self._buckets[connection] = RateLimiter(self._token_interval, connection.admitted_at)
 
     def take_packet(self, connection: ClientConnection, packet: bytes) -> None:
         """Record, limit, and let into the network."""
         now = trio.current_time()
-        self.counters.add(Event.PACKETS_RECEIVED)
+        self.counters.add(Counted.PACKETS_RECEIVED)
         if self.arrivals is not None:
             self.arrivals.append(Arrival(now, len(packet)))
         bucket = self._buckets.get(connection)

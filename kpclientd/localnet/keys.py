@@ -5,6 +5,7 @@ and a mix key of any epoch can be made when a document or a packet asks for it a
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ from sphinx.crypto.kem import Kem, KemPrivateKey
 from sphinx.packet import Sphinx
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import NodeId
+
+MASTER_SECRET_LENGTH: Final = 32
 
 PUBLISHED_EPOCHS: Final = 3
 """A descriptor of epoch E carries the Sphinx keys of E, E+1 and E+2."""
@@ -35,6 +38,11 @@ class KeyTree:
 
     def __init__(self, master: bytes) -> None:
         self._root = hashlib.blake2b(master, digest_size=32, person=b"localnet").digest()
+
+    @classmethod
+    def of_seed(cls, seed: bytes | None) -> "KeyTree":
+        """The keys that follow from `seed`; with None, keys of this run only."""
+        return cls(os.urandom(MASTER_SECRET_LENGTH) if seed is None else seed)
 
     def randomness(self, *label: str | int) -> Randomness:
         """Return the stream named `label`, from its beginning."""

@@ -8,6 +8,8 @@ client that sends at its two Poisson rates fills nine tenths of it on average.
 import math
 from typing import Final
 
+from pki.epoch import NANOSECONDS_PER_SECOND
+
 FIRST_TOKENS: Final = 1
 """Tokens of a bucket that was just made."""
 
@@ -17,7 +19,6 @@ _RATE_FACTOR: Final = 1.1
 """Tokens for each packet that a client should send (the wire specification, "rate limit at the gateway")."""
 
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
-_NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 _LONGEST: Final = (1 << 63) - 1  # of the reference's durations
 
 
@@ -33,7 +34,7 @@ def refill_interval(lambda_p: float, lambda_l: float) -> int | None:
     return min(math.ceil(exact), _LONGEST)
 
 
-class TokenBucket:
+class RateLimiter:
     """Whether one connection may send a packet now.
 
     Args:
@@ -60,4 +61,4 @@ class TokenBucket:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return round(seconds * _NANOSECONDS_PER_SECOND)
+    return round(seconds * NANOSECONDS_PER_SECOND)

@@ -19,11 +19,12 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.localnet.authority import Authorities, Rates
 from kpclientd.localnet.counters import Counters
-from kpclientd.localnet.directory import OLDEST_SERVED, Directory
+from kpclientd.localnet.document_server import OLDEST_SERVED, DocumentServer
 from kpclientd.localnet.faults import Faults
-from kpclientd.localnet.files import LOOPBACK, Listen, Membership, write_files
+from kpclientd.localnet.files import Listen, Membership, write_files
 from kpclientd.localnet.gateway import Gateway
 from kpclientd.localnet.keys import KeyTree
 from kpclientd.localnet.limiter import refill_interval
@@ -52,8 +53,6 @@ USER_PAYLOAD_LENGTH: Final = 2000
 
 WIRE_KEM: Final = "XWING"
 SIGNATURES: Final = "Ed25519"
-
-MASTER_SECRET_LENGTH: Final = 32
 
 NOMINAL_GATEWAY_PORT: Final = 30004
 """What descriptors say while nothing listens on TCP; the reference's test network has its gateway there."""
@@ -103,9 +102,9 @@ class LocalNetwork:
         self._port = port
         self._gateway_port = NOMINAL_GATEWAY_PORT
         self._nursery: trio.Nursery | None = None
-        tree = KeyTree(os.urandom(MASTER_SECRET_LENGTH) if seed is None else seed)
+        tree = KeyTree.of_seed(seed)
         self.topology = build(tree, self.sphinx, self._kem, self._signatures, mixes_per_layer)
-        self.faults = Faults(tree.randomness("faults"), lambda: self.gateway.connections)
+        self.faults = Faults(tree.randomness("faults"), connections=lambda: self.gateway.connections)
         self.authorities = Authorities(
             topology=self.topology,
             geometry=self.geometry,
@@ -114,7 +113,7 @@ class LocalNetwork:
             gateway_url=lambda: self.gateway_url,
             shared_randomness=tree,
         )
-        self.directory = Directory(self.authorities, self.clock, self.geometry, self.faults, self.counters)
+        self.directory = DocumentServer(self.authorities, self.clock, self.geometry, self.faults, self.counters)
         self.gateway = Gateway(
             keys=self.topology.gateway,
             impostor_link=self._kem.generate(tree.randomness("impostor", "link")),
@@ -183,7 +182,7 @@ class LocalNetwork:
         """Run the network until cancelled; started once clients can dial."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(self.transit.run)
+            await nursery.start(self.transit.packets.run)
             nursery.start_soon(self._follow_epochs)
             if self._port is not None:
                 await nursery.start(partial(self.serve_tcp, self._port))

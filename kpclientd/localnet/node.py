@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from kpclientd.localnet.counters import DropReason
 from kpclientd.localnet.keys import KEPT_EPOCHS, NodeKeys
-from pki.epoch import EpochClock
+from pki.epoch import MILLISECONDS_PER_SECOND, EpochClock
 from sphinx.commands import NextNodeHop, NodeDelay, Recipient, RoutingCommand, SurbReply
 from sphinx.errors import SphinxError
 from sphinx.packet import Sphinx
@@ -24,8 +24,6 @@ MAX_DELAY_PERIODS: Final = 3
 
 SHORTEST_DELAY_MS: Final = 1
 """A delay of zero counts as this when the packet did not have to wait."""
-
-_MILLISECONDS_PER_SECOND: Final = 1000
 
 Command = TypeVar("Command", NextNodeHop, Recipient, SurbReply, NodeDelay)
 
@@ -71,7 +69,7 @@ class Drop:
     reason: DropReason
 
 
-Outcome: TypeAlias = Forward | Deliver | Serve | Drop
+NodeAction: TypeAlias = Forward | Deliver | Serve | Drop
 
 
 class Node:
@@ -103,7 +101,7 @@ class Node:
         self._clock = clock
         self._delay_cap_ms = delay_cap_ms
 
-    def process(self, packet: bytes, now: float, *, from_client: bool = False) -> Outcome:
+    def process(self, packet: bytes, now: float, *, from_client: bool = False) -> NodeAction:
         """Open `packet` and say what follows.
 
         Args:
@@ -125,7 +123,7 @@ class Node:
             return self._follow(unwrapped, from_client)
         return Drop(DropReason.UNWRAP_FAILED)
 
-    def _follow(self, unwrapped: Unwrapped, from_client: bool) -> Outcome:
+    def _follow(self, unwrapped: Unwrapped, from_client: bool) -> NodeAction:
         next_hops = _all(unwrapped.commands, NextNodeHop)
         recipients = _all(unwrapped.commands, Recipient)
         surb_replies = _all(unwrapped.commands, SurbReply)
@@ -148,18 +146,18 @@ class Node:
             return Drop(DropReason.UNKNOWN_ENDPOINT)
         return Serve(recipient, unwrapped.payload)
 
-    def _forward(self, next_hop: NodeId, delays: Sequence[NodeDelay], packet: bytes | None) -> Outcome:
+    def _forward(self, next_hop: NodeId, delays: Sequence[NodeDelay], packet: bytes | None) -> NodeAction:
         if not delays or packet is None:
             return Drop(DropReason.NO_DELAY)
         delay_ms = delays[0].milliseconds or SHORTEST_DELAY_MS
-        absurd = delay_ms > MAX_DELAY_PERIODS * self._clock.period * _MILLISECONDS_PER_SECOND
+        absurd = delay_ms > MAX_DELAY_PERIODS * self._clock.period * MILLISECONDS_PER_SECOND
         if absurd or 0 < self._delay_cap_ms < delay_ms:
             return Drop(DropReason.DELAY_TOO_LONG)
         if next_hop not in self.neighbours:
             return Drop(DropReason.NOT_A_NEIGHBOUR)
         return Forward(next_hop, packet, delay_ms)
 
-    def _deliver(self, recipient: RecipientId, surb_replies: Sequence[SurbReply], payload: bytes) -> Outcome:
+    def _deliver(self, recipient: RecipientId, surb_replies: Sequence[SurbReply], payload: bytes) -> NodeAction:
         geometry = self._sphinx.geometry
         expected = geometry.payload_tag_length + geometry.forward_payload_length
         if not surb_replies or len(payload) != expected:

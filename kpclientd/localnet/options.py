@@ -1,21 +1,45 @@
 """What the commands that run local networks have in common: options, and how they end."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import MAX_PORT
 from kpclientd.errors import KpclientdError
-from kpclientd.localnet.commands import send
+from kpclientd.localnet.commands import CONTROL_SOCKET, send
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
-LARGEST_PORT: Final = 65535
 
 
-def obey_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
+async def run_until_stopped(start: Callable[[trio.Nursery], Awaitable[str]]) -> None:
+    """Run a network until SIGTERM or SIGINT.
+
+    Args:
+        start: starts everything in the nursery, and returns the line that says so.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            print(await start(nursery), flush=True)
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
+
+
+def add_control_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `execute_or_run` looks at."""
+    parser.add_argument(
+        "--do",
+        metavar="COMMAND",
+        help=f"give a command to the network that runs in DIR (by {CONTROL_SOCKET}); try help",
+    )
+
+
+def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
     """Give the command `options.do` to the network in `options.directory`, or else `run` one.
 
     Returns:
@@ -54,7 +78,7 @@ def rate(text: str) -> float:
 
 def port(text: str) -> int:
     """Read a TCP port, 0 for any."""
-    return int(_between(text, 0, LARGEST_PORT, f"a port from 0 to {LARGEST_PORT}"))
+    return int(_between(text, 0, MAX_PORT, f"a port from 0 to {MAX_PORT}"))
 
 
 def _between(text: str, least: float, most: float, what: str) -> float:

@@ -1,25 +1,20 @@
-"""Packets on their way between the nodes of a local network.
+"""Packets in flight between the nodes of a local network.
 
-Each packet is a task that sleeps out the delays; what the nodes do with it is theirs to say (`node.py`). Between
-gateway and first mix, and again where a reply reaches its gateway, the faults have their say.
+Each packet is a task that sleeps for the delays; the nodes decide what is done with it (`node.py`). The faults apply
+between gateway and first mix, and again where a reply reaches its gateway.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import trio
 
-from kpclientd.localnet.counters import Counters, DropReason, Event
+from kpclientd.localnet.counters import Counted, Counters, DropReason
 from kpclientd.localnet.faults import Faults
-from kpclientd.localnet.journeys import Journeys
+from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
+from pki.epoch import MILLISECONDS_PER_SECOND
 from sphinx.types import NodeId, RecipientId, SurbId
-
-MAX_IN_FLIGHT: Final = 16384
-"""Packets under way at once; a bound on memory (some 4 kB each)."""
-
-_MILLISECONDS_PER_SECOND: Final = 1000
 
 
 class Transit:
@@ -33,6 +28,9 @@ class Transit:
         faults: the switches.
         counters: where to count.
         unix: the wall clock, by which nodes choose their keys.
+
+    Attributes:
+        packets: those in flight; they move while its `run` does.
     """
 
     def __init__(
@@ -53,64 +51,55 @@ class Transit:
         self._faults = faults
         self._counters = counters
         self._unix = unix
-        self._journeys = Journeys(MAX_IN_FLIGHT, lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry packets until cancelled."""
-        await self._journeys.run(task_status=task_status)
-
-    @property
-    def in_flight(self) -> int:
-        """Packets under way."""
-        return self._journeys.in_flight
+        self.packets = PacketsInFlight(lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     def inject(self, packet: bytes) -> None:
         """Take a packet from a client."""
         arrived = trio.current_time()
-        outcome = self._nodes[self._gateway].process(packet, self._unix(), from_client=True)
-        if isinstance(outcome, Drop):
-            self._counters.add(outcome.reason)
-        elif isinstance(outcome, Forward):
-            self._leave_gateway(outcome, arrived)
+        action = self._nodes[self._gateway].process(packet, self._unix(), from_client=True)
+        if isinstance(action, Drop):
+            self._counters.add(action.reason)
+        elif isinstance(action, Forward):
+            self._leave_gateway(action, arrived)
         else:  # the node itself refuses these from clients
             self._counters.add(DropReason.NOT_A_FORWARD_PACKET)
 
-    def _leave_gateway(self, outcome: Forward, arrived: float) -> None:
+    def _leave_gateway(self, action: Forward, arrived: float) -> None:
         if self._faults.happens(self._faults.loss):
             self._counters.add(DropReason.FAULT_PACKET_LOST)
             return
-        packet = outcome.packet
+        packet = action.packet
         if self._faults.happens(self._faults.corrupt_packets):
-            self._counters.add(Event.FAULT_CORRUPTIONS)
+            self._counters.add(Counted.FAULT_CORRUPTIONS)
             packet = self._faults.flip_a_bit(packet)
-        due = arrived + outcome.delay_ms / _MILLISECONDS_PER_SECOND
+        due = arrived + action.delay_ms / MILLISECONDS_PER_SECOND
         for _ in range(self._copies()):
-            self._journeys.start(self._travel, outcome.next_hop, packet, due + self._faults.extra_delay())
+            self.packets.start(self._travel, action.next_hop, packet, due + self._faults.extra_delay())
 
     async def _travel(self, place: NodeId, packet: bytes, due: float) -> None:
         while True:
             await trio.sleep_until(due)
             arrived = trio.current_time()
             node = self._nodes[place]
-            outcome = node.process(packet, self._unix())
-            if isinstance(outcome, Forward):
-                place, packet = outcome.next_hop, outcome.packet
-                due = arrived + outcome.delay_ms / _MILLISECONDS_PER_SECOND
-            elif isinstance(outcome, Serve):
-                reply = self._services.handle(outcome.recipient, outcome.plaintext)
+            action = node.process(packet, self._unix())
+            if isinstance(action, Forward):
+                place, packet = action.next_hop, action.packet
+                due = arrived + action.delay_ms / MILLISECONDS_PER_SECOND
+            elif isinstance(action, Serve):
+                reply = self._services.handle(action.recipient, action.plaintext)
                 if isinstance(reply, Drop):
                     self._counters.add(reply.reason)
                     return
                 if reply.first_hop not in node.neighbours:
                     self._counters.add(DropReason.NOT_A_NEIGHBOUR)
                     return
-                self._counters.add(Event.REQUESTS_ANSWERED)
+                self._counters.add(Counted.REQUESTS_ANSWERED)
                 place, packet, due = reply.first_hop, reply.packet, arrived
-            elif isinstance(outcome, Deliver):
-                self._reach_gateway(outcome)
+            elif isinstance(action, Deliver):
+                self._reach_gateway(action)
                 return
             else:
-                self._counters.add(outcome.reason)
+                self._counters.add(action.reason)
                 return
 
     def _reach_gateway(self, reply: Deliver) -> None:
@@ -119,12 +108,12 @@ class Transit:
             return
         payload = reply.payload
         if self._faults.happens(self._faults.corrupt_replies):
-            self._counters.add(Event.FAULT_CORRUPTIONS)
+            self._counters.add(Counted.FAULT_CORRUPTIONS)
             payload = self._faults.flip_a_bit(payload)
         for _ in range(self._copies()):
             wait = self._faults.extra_delay()
             if wait > 0:
-                self._journeys.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
+                self.packets.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
             else:
                 self._deliver(reply.recipient, reply.surb_id, payload)
 
@@ -135,5 +124,5 @@ class Transit:
     def _copies(self) -> int:
         if not self._faults.happens(self._faults.duplicate):
             return 1
-        self._counters.add(Event.FAULT_DUPLICATES)
+        self._counters.add(Counted.FAULT_DUPLICATES)
         return 2

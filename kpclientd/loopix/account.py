@@ -12,11 +12,11 @@ import trio
 
 from kpclientd.loopix.errors import LoopixError, NotRunning
 from kpclientd.loopix.exchange import Dial, exchange
+from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.inbox import Pulled, read_pulled
 from kpclientd.loopix.logs import CLIENT
 from kpclientd.loopix.loops import PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
-from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.registration import pull_packet, registration_packet, token_of
 
 log = logging.getLogger(CLIENT)
@@ -45,7 +45,7 @@ class Account:
         self._token: bytes | None = None
         self._registered_at = -RENEW_SECONDS
         self._due = trio.Event()
-        self._outage = Outage(log, "registering with the provider")
+        self._failure_log = FailureLog(log, "registering with the provider")
 
     async def register(self) -> None:
         """Register; on failure again every five seconds, until it succeeds."""
@@ -54,10 +54,10 @@ class Account:
                 answer = await exchange(self._dial, self._provider, registration_packet(self._own))
                 self._token = token_of(answer)
             except LoopixError as error:
-                self._outage.failed(error)
+                self._failure_log.failed(error)
                 await trio.sleep(RETRY_SECONDS)
             else:
-                self._outage.worked()
+                self._failure_log.worked()
                 self._registered_at = trio.current_time()
                 return
 
@@ -74,7 +74,7 @@ class Account:
         self._due.set()
 
     def note_listing(self, is_listed: bool | None) -> None:
-        """Hear whether the directory lists the client with its provider; None if it does not list the provider."""
+        """Take note whether the directory lists the client with its provider; None if it does not list the provider."""
         if is_listed is False and trio.current_time() > self._registered_at + LISTING_SECONDS:
             log.warning("the directory does not list this client any more: it is registered again")
             self.renew()

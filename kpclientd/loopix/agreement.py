@@ -13,26 +13,19 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from kpclientd.loopix.errors import NoPath
 from kpclientd.loopix.nodes import KEY_LENGTH
-from sphinx.crypto.nike import nike_scheme
+from sphinx.crypto.nike import X25519
 from sphinx.errors import SphinxError
 
-_X25519: Final = nike_scheme("x25519")
+_X25519: Final = X25519()
 _HASH_LENGTH: Final = 16
 _BLINDING_COUNTER: Final = CTR(b"initialvector000")
 _BLINDING_TEXT: Final = b"0" * 16
-
-_COFACTOR_TIMES_ORDER: Final = 8 * (2**252 + 27742317777372353535851937790883648493)
-_TOP_BIT: Final = 1 << 254
-_LOW_BITS: Final = 7
 
 
 def agree(secret: bytes, public_keys: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the element that the first node sees, and the key of each node's layer (16 bytes).
 
-    Instead of multiplying points by one factor after the other, as the reference does, the factors are multiplied,
-    modulo the order of the curve with its cofactor; the elements that later nodes see are left to the nodes. For a
-    public key on the curve's twist, which only a node that cheats can have, the secrets differ and its packets are
-    lost. Python's integers promise no constant time; these scalars live for one packet only.
+    The elements that later nodes see are left to the nodes.
 
     Args:
         secret: 32 random bytes, for this packet only.
@@ -41,19 +34,18 @@ def agree(secret: bytes, public_keys: Sequence[bytes]) -> tuple[bytes, list[byte
     Raises:
         NoPath: if a key is none; its text is the reference's.
     """
-    scalar = _clamped(secret)
     keys: list[bytes] = []
-    for public_key in public_keys:
-        try:
-            shared = _X25519.shared_secret(scalar.to_bytes(KEY_LENGTH, "little"), public_key)
-        except SphinxError:
-            raise _invalid_key(len(keys)) from None
+
+    def factor_of(shared: bytes) -> bytes:
         secret_hash = _hash(shared)
         keys.append(_hash(secret_hash))
-        scalar = scalar * _clamped(_blinding_factor(secret_hash)) % _COFACTOR_TIMES_ORDER
-        if scalar < _TOP_BIT:
-            # The negative has the same u-coordinate, and the top bit that clamping would set.
-            scalar = _COFACTOR_TIMES_ORDER - scalar
+        return _blinding_factor(secret_hash)
+
+    try:
+        for _ in _X25519.blinded_scalars(secret, public_keys, factor_of):
+            pass  # what is wanted are the keys
+    except SphinxError:
+        raise _invalid_key(len(keys)) from None
     return _X25519.public_key(secret), keys
 
 
@@ -75,11 +67,6 @@ def _blinding_factor(secret_hash: bytes) -> bytes:
     """A scalar of which only the first half is not zero."""
     stream = Cipher(AES(secret_hash), _BLINDING_COUNTER).encryptor()
     return stream.update(_BLINDING_TEXT).ljust(KEY_LENGTH, b"\0")
-
-
-def _clamped(scalar: bytes) -> int:
-    number = int.from_bytes(scalar, "little") & ~_LOW_BITS
-    return number & (_TOP_BIT - 1) | _TOP_BIT
 
 
 def _invalid_key(index: int) -> NoPath:

@@ -1,4 +1,4 @@
-"""The reference's command line: its grammar, its help, its complaints. It reads `--name value`, never `--name=value`.
+"""The reference's command line: its grammar, its help, its errors. It reads `--name value`, never `--name=value`.
 
 Source: the Nym 2019 Loopix client, "command line". Differences: help that was asked for ends with status 0, and each
 command's help names the command.
@@ -7,6 +7,8 @@ command's help names the command.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from kpclientd.errors import KpclientdError
 
 PROGRAM: Final = "loopix-client"
 
@@ -22,7 +24,7 @@ LOGO: Final = r"""
 HELP_FLAGS: Final = ("-h", "--help")
 
 
-class UsageError(Exception):
+class UsageError(KpclientdError):
     """The command line cannot be understood; the text says why, as the reference says it."""
 
 
@@ -61,7 +63,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ParsedOptions:
     """What options a command line has, by their flags.
 
     Attributes:
@@ -91,7 +93,7 @@ class Command:
     summary: str
     options: tuple[Option, ...]
 
-    def parse(self, words: Sequence[str]) -> Given:
+    def parse(self, words: Sequence[str]) -> ParsedOptions:
         """Read the words after the command's name.
 
         Raises:
@@ -118,7 +120,7 @@ class Command:
             if not flags[word].repeats:
                 earlier.clear()
             earlier.append(value)
-        return Given(values)
+        return ParsedOptions(values)
 
     def help(self) -> str:
         """The command's help."""

@@ -1,9 +1,9 @@
 """The client: it learns the network, registers, and then sends and pulls until it is stopped.
 
-    applications -> desk, library -> sender  -> own provider -> mixes -> ...
-    applications <- desk, library <- fetcher <- own provider <- mixes <- ...
-                                     account    registered, and kept so
-                                     view       the network, anew every half minute
+    applications -> request handler, library -> sender  -> own provider -> mixes -> ...
+    applications <- request handler, library <- fetcher <- own provider <- mixes <- ...
+                                                account    registered, and kept so
+                                                view       the network, anew every half minute
 
 Source: the Nym 2019 Loopix client, "start sequence and topology" and "traffic loops".
 """
@@ -20,16 +20,16 @@ import trio
 from kpclientd.loopix.account import Account
 from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.config import LoopixConfig
-from kpclientd.loopix.directory import Directory
+from kpclientd.loopix.directory_client import DirectoryClient
 from kpclientd.loopix.errors import DirectoryError, NotRunning
 from kpclientd.loopix.exchange import Dial, dial_tcp, exchange
+from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.fetcher import Fetcher, FetchStatistics
 from kpclientd.loopix.identity import Identity, load_identity
 from kpclientd.loopix.inbox import ReceiveBuffer
 from kpclientd.loopix.logs import CLIENT
 from kpclientd.loopix.loops import WANTED_SHARE, HardenedLoops, LoopWatch, PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
-from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.schedule import stream_rate
 from kpclientd.loopix.sealed import open_box
 from kpclientd.loopix.sender import Rates, Sender, SendStatistics
@@ -74,7 +74,7 @@ class LoopixClient:
         provider: where the client is registered. Set before the start, it counts more than the configuration's.
 
     Raises:
-        KeyFault: if the key files cannot be used.
+        KeyFileError: if the key files cannot be used.
         DirectoryError: if the directory's address makes no sense.
     """
 
@@ -92,8 +92,8 @@ class LoopixClient:
         self._identity = identity or load_identity(config.private_key_file, config.public_key_file)
         self._dial = dial
         self._randomness = randomness or Randomness(os.urandom)
-        self._view = NetworkView(fetch or Directory(config.topology_url).fetch)
-        self._refreshing = Outage(log, "asking the directory")
+        self._view = NetworkView(fetch or DirectoryClient(config.topology_url).fetch)
+        self._refreshing = FailureLog(log, "asking the directory")
         self._loops = HardenedLoops(self._randomness.fork()) if config.hardened_loops else PlainLoops()
         self._watch = LoopWatch()
         self._received = ReceiveBuffer(config.receive_buffer)

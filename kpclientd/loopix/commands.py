@@ -15,9 +15,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from kpclientd.errors import KpclientdError, LogFileError
-from kpclientd.loopix.arguments import HELP_FLAGS, PROGRAM, Command, Given, HelpWanted, Option, UsageError, overview
+from kpclientd.loopix.arguments import (
+    HELP_FLAGS,
+    PROGRAM,
+    Command,
+    HelpWanted,
+    Option,
+    ParsedOptions,
+    UsageError,
+    overview,
+)
 from kpclientd.loopix.config import LOCAL_TOPOLOGY, REMOTE_TOPOLOGY, LoopixConfig, config_path, load_config
-from kpclientd.loopix.errors import ConfigFault, DirectoryError, KeyFault, LoopixError, SocketFault
+from kpclientd.loopix.errors import DirectoryError, KeyFileError, LocalSocketError, LoopixConfigError, LoopixError
 from kpclientd.loopix.profile import DEFAULT, PROFILES, Profile
 
 if TYPE_CHECKING:
@@ -75,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _dispatch(argv)
     except UsageError as error:
-        # The reference's own form of complaints about the command line
-        _complain(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] ERROR: {error}")
+        # The reference's own form of errors in the command line
+        _print_error(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] ERROR: {error}")
         return FAILED
 
 
@@ -128,10 +137,10 @@ def _profile(name: str) -> Profile:
         raise UsageError(f"{PROGRAM}: unknown profile {chosen!r}: expected one of {_GENERATIONS}") from None
 
 
-def _init(given: Given) -> int:
+def _init(given: ParsedOptions) -> int:
     import trio
 
-    from kpclientd.loopix.directory import Directory
+    from kpclientd.loopix.directory_client import DirectoryClient
     from kpclientd.loopix.setup import choose_provider, planned_config, random_id, refuse_existing, write_client
     from kpclientd.loopix.view import NetworkView
     from sphinx.randomness import Randomness
@@ -150,28 +159,28 @@ def _init(given: Given) -> int:
         if not given.has("--force"):
             refuse_existing(config)
         try:
-            topology = trio.run(NetworkView(Directory(url).fetch).refresh)
+            topology = trio.run(NetworkView(DirectoryClient(url).fetch).refresh)
             provider, is_listed = choose_provider(topology, given.last("--provider"), randomness)
         except DirectoryError as error:
-            _complain(f"failed to obtain network topology: {error}")
+            _print_error(f"failed to obtain network topology: {error}")
             return FAILED
         if not is_listed:
-            _complain(f"provider {provider} is not in the topology: the client cannot start before it is")
+            _print_error(f"provider {provider} is not in the topology: the client cannot start before it is")
         write_client(replace(config, provider_id=provider), print, randomness, overwrite=given.has("--force"))
     except LoopixError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return FAILED
     return OK
 
 
-def _run(given: Given) -> int:
+def _run(given: ParsedOptions) -> int:
     config = _load(given)
     if config is None:
         return FAILED
     return _serve(config, None, 0, of_run=True)
 
 
-def _socket(given: Given) -> int:
+def _socket(given: ParsedOptions) -> int:
     from kpclientd.loopix.service import parse_port, parse_socket_type
 
     config = _load(given)
@@ -179,22 +188,22 @@ def _socket(given: Given) -> int:
         return FAILED
     try:
         kind, port = parse_socket_type(given.last("--socket")), parse_port(given.last("--port"))
-    except SocketFault as error:
+    except LocalSocketError as error:
         return _not_spawned(error, of_run=False)
     return _serve(config, kind, port, of_run=False)
 
 
-def _load(given: Given) -> LoopixConfig | None:
+def _load(given: ParsedOptions) -> LoopixConfig | None:
     profile = _profile(given.last("--profile"))
     try:
         custom = given.last("--customCfg")
         path = Path(custom) if custom else config_path(Path.home(), given.last("--id", DEFAULT_ID), profile)
         if not path.exists():
-            _complain(f"The configuration file at {path} does not seem to exist")
+            _print_error(f"The configuration file at {path} does not seem to exist")
             return None
         return load_config(path, profile)
-    except ConfigFault as error:
-        _complain(f"Could not load the config file: {error}")
+    except LoopixConfigError as error:
+        _print_error(f"Could not load the config file: {error}")
         return None
 
 
@@ -210,9 +219,9 @@ def _serve(config: LoopixConfig, kind: "SocketType | None", port: int, *, of_run
         with logging_to(config.id, disable=logging.disable, file=logging.file, level=logging.level):
             client = LoopixClient(config)
             print(f"\x1b[33mOur Public Key is: {client.client_id}\x1b[0m\n", flush=True)
-            _complain(f"Warning: {WARNING}.")
+            _print_error(f"Warning: {WARNING}.")
             trio.run(run_until_signal, client, kind, port)
-    except* (KeyFault, LogFileError) as group:
+    except* (KeyFileError, LogFileError) as group:
         return_code = _not_spawned(_first(group), of_run=of_run, status=PANICKED if of_run else NOT_STARTED)
     except* LoopixError as group:
         return_code = _not_spawned(_first(group), of_run=of_run, started=True)
@@ -223,9 +232,9 @@ def _serve(config: LoopixConfig, kind: "SocketType | None", port: int, *, of_run
 
 def _not_spawned(error: Exception, *, of_run: bool, status: int = NOT_STARTED, started: bool = False) -> int:
     if of_run:
-        _complain(f"Failed to spawn client instance: {error}")
+        _print_error(f"Failed to spawn client instance: {error}")
     else:
-        _complain(f"Failed to {'start' if started else 'spawn'} socket listener instance: {error}")
+        _print_error(f"Failed to {'start' if started else 'spawn'} socket listener instance: {error}")
     return status
 
 
@@ -234,11 +243,11 @@ def _first(group: BaseExceptionGroup[KpclientdError]) -> KpclientdError:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-_COMMANDS: Final[Mapping[str, tuple[Command, Callable[[Given], int]]]] = MappingProxyType(
+_COMMANDS: Final[Mapping[str, tuple[Command, Callable[[ParsedOptions], int]]]] = MappingProxyType(
     {command.name: (command, run) for command, run in ((INIT, _init), (RUN, _run), (SOCKET, _socket))}
 )
 

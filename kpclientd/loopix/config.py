@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.loopix.config_table import Section, read_toml
-from kpclientd.loopix.errors import ConfigFault
+from kpclientd.loopix.config_table import Section, read_config
+from kpclientd.loopix.errors import LoopixConfigError
 from kpclientd.loopix.inbox import BUFFER_LIMIT
 from kpclientd.loopix.profile import DEFAULT, Profile
 from kpclientd.loopix.schedule import DEFAULT_RATE
@@ -108,7 +108,7 @@ def config_path(home: Path, client_id: str, profile: Profile = DEFAULT) -> Path:
     """Return where the configuration of a client belongs.
 
     Raises:
-        ConfigFault: if the id can not be the name of a directory.
+        LoopixConfigError: if the id can not be the name of a directory.
     """
     return clients_home(home, profile) / checked_id(client_id) / CONFIG_FILE
 
@@ -117,12 +117,12 @@ def checked_id(client_id: str) -> str:
     """Return `client_id` if it can be the name of a directory and of a log file.
 
     Raises:
-        ConfigFault: if it can not.
+        LoopixConfigError: if it can not.
     """
     if not client_id:
-        raise ConfigFault("config: client ID was not specified")
+        raise LoopixConfigError("config: client ID was not specified")
     if "/" in client_id or client_id in (".", "..") or not client_id.isprintable():
-        raise ConfigFault(f"config: client ID {client_id!r} cannot be the name of a directory")
+        raise LoopixConfigError(f"config: client ID {client_id!r} cannot be the name of a directory")
     return client_id
 
 
@@ -139,7 +139,7 @@ def new_config(
         profile: the generation to be.
 
     Raises:
-        ConfigFault: if the id can not be the name of a directory.
+        LoopixConfigError: if the id can not be the name of a directory.
     """
     clients = clients_home(home, profile)
     directory = clients / checked_id(client_id)
@@ -170,16 +170,16 @@ def load_config(path: Path, profile: Profile = DEFAULT, *, home: Path | None = N
         home: the user's home directory, for a file that does not name that of the clients.
 
     Raises:
-        ConfigFault: if it cannot be read or makes no sense.
+        LoopixConfigError: if it cannot be read or makes no sense.
     """
-    root = read_toml(path)
+    root = read_config(path)
     client = root.section("client")
     if client is None:
-        raise ConfigFault("config: No Client block was present")
+        raise LoopixConfigError("config: No Client block was present")
     name = checked_id(client.string("id"))
     home_directory = Path(client.string(profile.home_key) or clients_home(home or Path.home(), profile))
     if not home_directory.is_absolute():
-        raise ConfigFault("config: specified home directory is not an absolute path")
+        raise LoopixConfigError("config: specified home directory is not an absolute path")
     directory = home_directory / name
     debug = root.section("debug") or Section("debug", {})
     extensions = root.section("extensions") or Section("extensions", {})
@@ -208,7 +208,7 @@ def _logging(section: Section | None, directory: Path, default_file: Path) -> Lo
         return Logging(file=default_file)
     level = section.string("level")
     if level.lower() not in LOG_LEVELS:
-        raise ConfigFault(f'config: invalid logging level: {level} (not a valid logrus Level: "{level}")')
+        raise LoopixConfigError(f'config: invalid logging level: {level} (not a valid logrus Level: "{level}")')
     file = section.string("file")
     return Logging(section.boolean("disable"), directory / file if file else None, level.lower())
 

@@ -1,12 +1,14 @@
 """TOML as the reference's library reads it: names in any case, strict types, unknown keys ignored."""
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kpclientd.loopix.errors import ConfigFault
+from kpclientd.config.table import read_toml
+from kpclientd.errors import ConfigError
+from kpclientd.loopix.errors import LoopixConfigError
+from pki.any_case import AnyCase
 
 MAX_CONFIG: Final = 1024 * 1024
 """Longest configuration to read (bytes)."""
@@ -24,11 +26,11 @@ class Section:
 
     def __init__(self, name: str, values: Mapping[str, object]) -> None:
         self._name = name
-        self._values = values
+        self._values = AnyCase(values)
 
     def section(self, key: str) -> "Section | None":
         """The table under `key`, or None."""
-        value = self._find(key)
+        value = self._values.get(key)
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -45,7 +47,7 @@ class Section:
 
     def rate(self, key: str, default: float) -> float:
         """A finite number, for which 0 means `default`; the reference refuses integers, which are taken here."""
-        value = self._find(key)
+        value = self._values.get(key)
         if value is None:
             return default
         if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -55,7 +57,7 @@ class Section:
         except OverflowError:
             rate = math.inf
         if not math.isfinite(rate):
-            raise ConfigFault(f"config: [{self._name}] {key} is not a finite number; expected events per second")
+            raise LoopixConfigError(f"config: [{self._name}] {key} is not a finite number; expected events per second")
         return rate or default
 
     def strings(self, key: str) -> tuple[str, ...]:
@@ -70,41 +72,29 @@ class Section:
         """The integer under `key`, which must be above 0."""
         value = self._typed(key, int, default)
         if isinstance(value, bool) or value <= 0:
-            raise ConfigFault(f"config: [{self._name}] {key} is {value}, expected a positive integer")
+            raise LoopixConfigError(f"config: [{self._name}] {key} is {value}, expected a positive integer")
         return value
 
     def _typed(self, key: str, kind: type[Value], default: Value) -> Value:
-        value = self._find(key)
+        value = self._values.get(key)
         if value is None:
             return default
         if not isinstance(value, kind):
             raise self._mistyped(key, value, f"a {kind.__name__}")
         return value
 
-    def _find(self, key: str) -> object | None:
-        if key in self._values:
-            return self._values[key]
-        return next((value for name, value in self._values.items() if name.lower() == key), None)
-
-    def _mistyped(self, key: str, value: object, wanted: str) -> ConfigFault:
+    def _mistyped(self, key: str, value: object, wanted: str) -> LoopixConfigError:
         place = f"[{self._name}] {key}" if self._name else key
-        return ConfigFault(f"config: {place} is of type {type(value).__name__}, expected {wanted}")
+        return LoopixConfigError(f"config: {place} is of type {type(value).__name__}, expected {wanted}")
 
 
-def read_toml(path: Path) -> Section:
+def read_config(path: Path) -> Section:
     """Read a file as one table.
 
     Raises:
-        ConfigFault: if it cannot be read, is too long or is not TOML.
+        LoopixConfigError: if it cannot be read, is too long or is not TOML.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG + 1)
-    except OSError as error:
-        raise ConfigFault(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_CONFIG:
-        raise ConfigFault(f"{path}: is longer than {MAX_CONFIG} bytes, so it is no configuration")
-    try:
-        return Section("", tomllib.loads(content.decode("utf-8-sig")))
-    except (ValueError, RecursionError) as error:
-        raise ConfigFault(f"{path}: toml: {error}") from None
+        return Section("", read_toml(path, MAX_CONFIG))
+    except ConfigError as error:
+        raise LoopixConfigError(str(error)) from error

@@ -10,11 +10,11 @@ class LoopixError(KpclientdError):
     """Root of this package's errors."""
 
 
-class ConfigFault(LoopixError):
+class LoopixConfigError(LoopixError):
     """The configuration file cannot be used."""
 
 
-class KeyFault(LoopixError):
+class KeyFileError(LoopixError):
     """A key file is missing, damaged or not of its pair."""
 
 
@@ -91,7 +91,7 @@ class NotRunning(LoopixError):
     """The client was not started yet, or has ended."""
 
 
-class SocketFault(LoopixError):
+class LocalSocketError(LoopixError):
     """The local socket cannot be opened."""
 
 

@@ -11,6 +11,7 @@ import trio
 
 from kpclientd.loopix.errors import ExchangeBroken, Unreachable
 from kpclientd.loopix.nodes import MixConfig
+from kpclientd.streams import READ_SIZE, reason_of
 
 CONNECT_SECONDS: Final = 10.0
 EXCHANGE_SECONDS: Final = 30.0
@@ -18,8 +19,6 @@ EXCHANGE_SECONDS: Final = 30.0
 
 MAX_REPLY: Final = 64 * 1024 * 1024
 """Bytes of a reply; a pulled inbox may be of any size, so only a runaway one is refused."""
-
-_READ_SIZE: Final = 65536
 
 Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """Opens a byte stream to a host and a port; raises OSError."""
@@ -65,21 +64,13 @@ async def _connect(dial: Dial, node: MixConfig) -> trio.abc.Stream:
     except trio.TooSlowError:
         raise Unreachable(f"{node.address} did not answer within {CONNECT_SECONDS:.0f} s") from None
     except (OSError, ValueError) as error:
-        raise Unreachable(f"{node.address} cannot be reached: {_reason(error)}") from None
+        raise Unreachable(f"{node.address} cannot be reached: {reason_of(error)}") from None
 
 
 async def _read_to_end(stream: trio.abc.Stream, address: str) -> bytes:
     reply = bytearray()
-    while data := await stream.receive_some(_READ_SIZE):
+    while data := await stream.receive_some(READ_SIZE):
         reply += data
         if len(reply) > MAX_REPLY:
             raise ExchangeBroken(f"{address} answered more than {MAX_REPLY} bytes")
     return bytes(reply)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    # trio gathers the attempts at each of a name's addresses in a group
-    cause = error.__cause__
-    if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
-        return str(cause.exceptions[0])
-    return getattr(error, "strerror", None) or str(error)

@@ -12,9 +12,9 @@ import trio
 
 from kpclientd.loopix.account import Account
 from kpclientd.loopix.errors import LoopixError
+from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.inbox import Pulled, ReceiveBuffer
 from kpclientd.loopix.logs import CLIENT
-from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.schedule import pause_after_failures
 from sphinx.randomness import Randomness
 
@@ -58,7 +58,7 @@ class Fetcher:
         self._buffer = buffer
         self._on_covers = on_covers
         self._pauses = randomness.fork()
-        self._outage = Outage(log, "pulling from the provider")
+        self._failure_log = FailureLog(log, "pulling from the provider")
 
     async def run(self, rate: float) -> None:
         """Pull until cancelled, `rate` times a second on average."""
@@ -66,12 +66,12 @@ class Fetcher:
             try:
                 pulled = await self._account.pull()
             except LoopixError as error:
-                self._outage.failed(error)
+                self._failure_log.failed(error)
             else:
-                if self._outage.worked():
+                if self._failure_log.worked():
                     self._account.renew()
                 self._take(pulled)
-            await trio.sleep(pause_after_failures(rate, self._outage.failures, self._pauses))
+            await trio.sleep(pause_after_failures(rate, self._failure_log.failures, self._pauses))
 
     def _take(self, pulled: Pulled) -> None:
         statistics = self.statistics

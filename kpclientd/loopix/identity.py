@@ -4,18 +4,16 @@ The private key only makes the id: nothing is ever decrypted with it. Source: th
 and keys" and "PEM".
 """
 
-import base64
-import binascii
 import hmac
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kpclientd.loopix.errors import KeyFault
+from kpclientd.loopix.errors import KeyFileError
 from kpclientd.loopix.nodes import KEY_LENGTH, key_text
-from sphinx.crypto.nike import nike_scheme
+from pki.pem import encode_block, find_block
+from sphinx.crypto.nike import X25519
 from sphinx.randomness import Randomness
 
 PRIVATE_KEY_TYPE: Final = "SPHINX CURVE25519 PRIVATE KEY"
@@ -25,13 +23,10 @@ KEY_FILE_MODE: Final = 0o600
 MAX_KEY_FILE: Final = 64 * 1024
 """Longest key file to read (bytes); one that was written here has some 130."""
 
-_COLUMNS: Final = 64
-_X25519: Final = nike_scheme("x25519")
-_BLOCK: Final = re.compile(
-    r"^-----BEGIN (?P<type>[^\r\n]{1,80})-----[ \t]*\r?\n(?P<body>[A-Za-z0-9+/=\s]*?)"
-    r"^-----END (?P<end>[^\r\n]{1,80})-----[ \t]*(?:\r?\n|\Z)",
-    re.MULTILINE,
-)
+_LONGEST_TYPE: Final = 80
+"""Characters of a wrong type that an error shows."""
+
+_X25519: Final = X25519()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +57,25 @@ def client_id(public_key: bytes) -> str:
     return key_text(public_key)
 
 
-def encode_key(key_type: str, key: bytes) -> str:
-    """Return the PEM text of a key."""
-    text = base64.b64encode(key).decode("ascii")
-    lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
-    return "\n".join((f"-----BEGIN {key_type}-----", *lines, f"-----END {key_type}-----", ""))
-
-
 def decode_key(key_type: str, text: str) -> bytes:
     """Return the key (32 bytes) in a PEM text; what stands before the block is ignored, as in the reference.
 
     Raises:
-        KeyFault: if there is no block, something follows it, it is of another type, or it holds no key.
+        KeyFileError: if there is no block, something follows it, it is of another type, or it holds no key.
     """
-    block = _BLOCK.search(text)
-    if block is None or block["type"] != block["end"]:
-        raise KeyFault(f"no PEM block; expected one of type '{key_type}'")
-    if block.end() != len(text):
-        raise KeyFault("trailing garbage after PEM encoded key")
-    if block["type"] != key_type:
-        raise KeyFault(f"invalid PEM Type: '{block['type']}'; expected '{key_type}'")
+    block = find_block(text)
+    if block is None or block.label != block.end_label:
+        raise KeyFileError(f"no PEM block; expected one of type '{key_type}'")
+    if text[block.end :] not in ("", "\n"):
+        raise KeyFileError("trailing garbage after PEM encoded key")
+    if block.label != key_type:
+        raise KeyFileError(f"invalid PEM Type: '{block.label[:_LONGEST_TYPE]}'; expected '{key_type}'")
     try:
-        key = base64.b64decode("".join(block["body"].split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise KeyFault("failed to read key from PEM file: damaged base64") from None
+        key = block.raw()
+    except ValueError:
+        raise KeyFileError("failed to read key from PEM file: damaged base64") from None
     if len(key) != KEY_LENGTH:
-        raise KeyFault(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
+        raise KeyFileError(f"failed to read key from PEM file: {len(key)} bytes, expected {KEY_LENGTH}")
     return key
 
 
@@ -95,11 +83,11 @@ def load_identity(private_path: Path, public_path: Path) -> Identity:
     """Read a key pair.
 
     Raises:
-        KeyFault: if a file cannot be read or holds no key of its kind, or the two are not of one pair.
+        KeyFileError: if a file cannot be read or holds no key of its kind, or the two are not of one pair.
     """
     identity = _identity(_read(private_path, PRIVATE_KEY_TYPE))
     if not hmac.compare_digest(identity.public_key, _read(public_path, PUBLIC_KEY_TYPE)):
-        raise KeyFault(f"{public_path} is not the public key of {private_path}")
+        raise KeyFileError(f"{public_path} is not the public key of {private_path}")
     return identity
 
 
@@ -107,15 +95,15 @@ def save_key(path: Path, key_type: str, key: bytes, *, overwrite: bool = False) 
     """Write one key, readable by its owner alone.
 
     Raises:
-        KeyFault: if the file exists and may not be overwritten, or cannot be written.
+        KeyFileError: if the file exists and may not be overwritten, or cannot be written.
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
     try:
         with os.fdopen(os.open(path, flags, KEY_FILE_MODE), "w", encoding="ascii") as file:
             os.fchmod(file.fileno(), KEY_FILE_MODE)  # it may have existed with another
-            file.write(encode_key(key_type, key))
+            file.write(encode_block(key_type, key))
     except OSError as error:
-        raise KeyFault(f"{path}: cannot be written: {error.strerror}") from error
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _identity(private_key: bytes) -> Identity:
@@ -127,10 +115,10 @@ def _read(path: Path, key_type: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_KEY_FILE + 1)
     except OSError as error:
-        raise KeyFault(f"{path}: cannot be read: {error.strerror}") from error
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > MAX_KEY_FILE:
-        raise KeyFault(f"{path}: is longer than {MAX_KEY_FILE} bytes, so it is no key")
+        raise KeyFileError(f"{path}: is longer than {MAX_KEY_FILE} bytes, so it is no key")
     try:
         return decode_key(key_type, content.decode("ascii", "replace"))
-    except KeyFault as fault:
-        raise KeyFault(f"{path}: {fault}") from None
+    except KeyFileError as fault:
+        raise KeyFileError(f"{path}: {fault}") from None

@@ -41,7 +41,7 @@ def client_config(client_id: str, profile: Profile = DEFAULT) -> LoopixConfig:
     """Return the configuration of the user's client of that name, as `loopix-client init --id` made it.
 
     Raises:
-        ConfigFault: if there is none, or it makes no sense.
+        LoopixConfigError: if there is none, or it makes no sense.
     """
     return load_config(config_path(Path.home(), client_id, profile), profile)
 
@@ -57,7 +57,7 @@ class BlockingLoopixClient:
         identity: its keys; those of its files by default.
 
     Raises:
-        KeyFault: if the key files cannot be used.
+        KeyFileError: if the key files cannot be used.
         DirectoryError: if the directory's address makes no sense.
     """
 

@@ -38,7 +38,7 @@ class PlainLoops:
         return is_loop_cover(message)
 
     def note_message(self, length: int) -> None:
-        """Hear of the length (bytes) of a message that an application sends."""
+        """Take note of the length (bytes) of a message that an application sends."""
 
 
 class HardenedLoops(PlainLoops):
@@ -75,7 +75,7 @@ class HardenedLoops(PlainLoops):
         return message in self._contents or is_loop_cover(message)
 
     def note_message(self, length: int) -> None:
-        """Hear of the length (bytes) of a message that an application sends."""
+        """Take note of the length (bytes) of a message that an application sends."""
         self._lengths.append(length)
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from kpclientd.config.addresses import MAX_PORT, AddressError, split_host_port
 from kpclientd.loopix.errors import LoopixError, PacketError
 from kpclientd.loopix.messages_pb2 import ClientConfig as ClientMessage
 from kpclientd.loopix.messages_pb2 import MixConfig as MixMessage
@@ -22,7 +23,6 @@ UNUSED_HOST: Final = "0.0.0.0"
 UNUSED_PORT: Final = "42"
 """The address of every client in a topology; nothing listens there."""
 
-MAX_PORT: Final = 65_535
 MAX_LAYER: Final = 2**64 - 1
 
 
@@ -136,15 +136,15 @@ def split_host(text: str) -> tuple[str, str]:
     Raises:
         LoopixError: if it has another form, or the port is not one of 1 to 65535.
     """
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    bare = bool(_HOST.fullmatch(host)) and (bracketed or ":" not in host)
-    if not (colon and bare):
-        raise LoopixError(f"an address of {len(text)} characters is not host:port or [IPv6]:port")
-    if not (port.isascii() and port.isdecimal() and len(port) <= len(str(MAX_PORT)) and 0 < int(port) <= MAX_PORT):
-        raise LoopixError(f"the port of an address of {len(text)} characters is not 1 to {MAX_PORT}")
-    return host, port
+    try:
+        host, number = split_host_port(text)
+    except AddressError:
+        host, number = "", 0
+    if not (_HOST.fullmatch(host) and number):
+        raise LoopixError(
+            f"an address of {len(text)} characters is not host:port or [IPv6]:port with a port of 1 to {MAX_PORT}"
+        )
+    return host, text.rpartition(":")[2]
 
 
 _HOST: Final = re.compile(r"[!-Z\\^-~]+")

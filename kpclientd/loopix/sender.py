@@ -17,10 +17,10 @@ import trio
 
 from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.errors import ExchangeBroken, LoopixError, MessageTooLong, NotRunning, SendError, Unreachable
+from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.logs import CLIENT
 from kpclientd.loopix.loops import PlainLoops
 from kpclientd.loopix.nodes import ClientConfig
-from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.schedule import pause
 from kpclientd.loopix.topology import Topology
 from kpclientd.loopix.view import NetworkView
@@ -106,8 +106,8 @@ class Sender:
         self._pauses = (randomness.fork(), randomness.fork())
         self._entry, self._exit = trio.open_memory_channel[_Outgoing](0)
         self._held: _Outgoing | None = None
-        self._sending = Outage(log, "sending to the provider")
-        self._composing = Outage(log, "making cover traffic")
+        self._sending = FailureLog(log, "sending to the provider")
+        self._composing = FailureLog(log, "making cover traffic")
 
     async def send(self, message: bytes, recipient: ClientConfig) -> None:
         """Pack a message and wait until the out queue takes it. Cancelled, it was not taken.

@@ -3,18 +3,15 @@
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
-from typing import Final
 
 import trio
 
+from kpclientd.config.addresses import LOOPBACK, MAX_PORT
 from kpclientd.loopix.client import LoopixClient
-from kpclientd.loopix.desk import Desk
-from kpclientd.loopix.errors import SocketFault
-from kpclientd.loopix.nodes import MAX_PORT
+from kpclientd.loopix.errors import LocalSocketError
+from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.tcp_socket import TcpServer
 from kpclientd.loopix.websocket import WebSocketServer
-
-LOOPBACK: Final = "127.0.0.1"
 
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -30,25 +27,25 @@ def parse_socket_type(text: str) -> SocketType:
     """Return the type that a command line names.
 
     Raises:
-        SocketFault: if there is no such type.
+        LocalSocketError: if there is no such type.
     """
     try:
         return SocketType(text)
     except ValueError:
-        raise SocketFault(f"unknown server type: {text}") from None
+        raise LocalSocketError(f"unknown server type: {text}") from None
 
 
 def parse_port(text: str) -> int:
     """Return the port that a command line names.
 
     Raises:
-        SocketFault: if it is none; the reference takes a missing one for any free port, which nobody would find.
+        LocalSocketError: if it is none; the reference takes a missing one for any free port, which nobody would find.
     """
     if not text:
-        raise SocketFault("no port was given: --port NUMBER")
+        raise LocalSocketError("no port was given: --port NUMBER")
     port = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PORT)) else 0
     if not 1 <= port <= MAX_PORT:
-        raise SocketFault(f"{text!r} is not a port from 1 to {MAX_PORT}")
+        raise LocalSocketError(f"{text!r} is not a port from 1 to {MAX_PORT}")
     return port
 
 
@@ -56,20 +53,20 @@ async def open_listener(port: int) -> trio.SocketListener:
     """Bind a port of the loopback.
 
     Raises:
-        SocketFault: if it cannot be bound.
+        LocalSocketError: if it cannot be bound.
     """
     try:
         (listener,) = await trio.open_tcp_listeners(port, host=LOOPBACK)
     except OSError as error:
-        raise SocketFault(f"listen tcp {LOOPBACK}:{port}: {error.strerror or error}") from None
+        raise LocalSocketError(f"listen tcp {LOOPBACK}:{port}: {error.strerror or error}") from None
     return listener
 
 
 def server_of(client: LoopixClient, kind: SocketType) -> Serve:
     """Return what serves the connections of a socket of that kind."""
     if kind is SocketType.TCP:
-        return TcpServer(Desk(client, flushes=True), client.config.profile).serve
-    return WebSocketServer(Desk(client, flushes=False), client.config.allowed_origins).serve
+        return TcpServer(RequestHandler(client, flushes=True), client.config.profile).serve
+    return WebSocketServer(RequestHandler(client, flushes=False), client.config.allowed_origins).serve
 
 
 async def serve_sockets(client: LoopixClient, sockets: list[tuple[trio.SocketListener, SocketType]]) -> None:
@@ -93,7 +90,7 @@ async def run_until_signal(client: LoopixClient, kind: SocketType | None = None,
         port: of the loopback, for the socket.
 
     Raises:
-        SocketFault: if the port cannot be bound.
+        LocalSocketError: if the port cannot be bound.
         LoopixError: if the client cannot start.
     """
     sockets = [] if kind is None else [(await open_listener(port), kind)]

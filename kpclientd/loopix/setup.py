@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kpclientd.loopix.config import CONFIG_FILE_MODE, DIRECTORY_MODE, LoopixConfig, new_config, render_config
-from kpclientd.loopix.errors import ConfigFault, DirectoryError
+from kpclientd.loopix.errors import DirectoryError, LoopixConfigError
 from kpclientd.loopix.identity import PRIVATE_KEY_TYPE, PUBLIC_KEY_TYPE, Identity, generate, save_key
 from kpclientd.loopix.nodes import key_text
 from kpclientd.loopix.profile import Profile
@@ -34,7 +34,7 @@ def planned_config(client_id: str, home: Path, profile: Profile, topology_url: s
     """Return the configuration of a new client that has no provider yet.
 
     Raises:
-        ConfigFault: if the id cannot be the name of a directory.
+        LoopixConfigError: if the id cannot be the name of a directory.
     """
     return replace(new_config(client_id, home, "", profile=profile), topology_url=topology_url)
 
@@ -43,11 +43,13 @@ def refuse_existing(config: LoopixConfig) -> None:
     """Make sure that there is no such client.
 
     Raises:
-        ConfigFault: if one of its files exists.
+        LoopixConfigError: if one of its files exists.
     """
     for path in (config.config_file, config.private_key_file, config.public_key_file):
         if path.exists() or path.is_symlink():
-            raise ConfigFault(f"client {config.id} exists already: {path}; --force makes it anew, with other keys")
+            raise LoopixConfigError(
+                f"client {config.id} exists already: {path}; --force makes it anew, with other keys"
+            )
 
 
 def choose_provider(topology: Topology, wanted: str, randomness: Randomness) -> tuple[str, bool]:
@@ -77,7 +79,7 @@ def write_client(config: LoopixConfig, say: Say, randomness: Randomness, *, over
         overwrite: whether older files may go.
 
     Raises:
-        ConfigFault, KeyFault: if a file cannot be written.
+        LoopixConfigError, KeyFileError: if a file cannot be written.
     """
     identity = generate(randomness)
     _make_directory(config.config_file.parent)
@@ -97,7 +99,7 @@ def _make_directory(path: Path) -> None:
         for directory in reversed(missing):  # `mkdir(parents=True)` would give parents the default mode
             directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     except OSError as error:
-        raise ConfigFault(f"{path}: cannot be made: {error.strerror}") from error
+        raise LoopixConfigError(f"{path}: cannot be made: {error.strerror}") from error
 
 
 def _write_config(config: LoopixConfig, overwrite: bool) -> None:
@@ -107,4 +109,4 @@ def _write_config(config: LoopixConfig, overwrite: bool) -> None:
             os.fchmod(file.fileno(), CONFIG_FILE_MODE)
             file.write(render_config(config))
     except OSError as error:
-        raise ConfigFault(f"{config.config_file}: cannot be written: {error.strerror}") from error
+        raise LoopixConfigError(f"{config.config_file}: cannot be written: {error.strerror}") from error

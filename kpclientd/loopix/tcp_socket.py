@@ -9,29 +9,29 @@ from typing import Final
 
 import trio
 
-from kpclientd.loopix.desk import Desk
 from kpclientd.loopix.errors import FrameError, RequestError
 from kpclientd.loopix.framing import FrameReader, encode_frame
 from kpclientd.loopix.logs import TCP_SOCKET
 from kpclientd.loopix.profile import Profile
+from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.requests import decode_request, encode_response
+from kpclientd.streams import READ_SIZE
 
 log = logging.getLogger(TCP_SOCKET)
 
 WRITE_SECONDS: Final = 60.0
-READ_SIZE: Final = 65536
 
 
 class TcpServer:
     """Serves applications over framed byte streams.
 
     Args:
-        desk: answers their requests.
+        handler: answers their requests.
         profile: how lengths are written.
     """
 
-    def __init__(self, desk: Desk, profile: Profile) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, profile: Profile) -> None:
+        self._handler = handler
         self._profile = profile
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -63,7 +63,7 @@ class TcpServer:
             log.info("a connection ended in the middle of a frame")
 
     async def _answer(self, stream: trio.abc.Stream, body: bytes) -> None:
-        response = await self._desk.answer(decode_request(body))
+        response = await self._handler.answer(decode_request(body))
         frame = encode_frame(self._profile, encode_response(response))
         with trio.fail_after(WRITE_SECONDS):
             await stream.send_all(frame)

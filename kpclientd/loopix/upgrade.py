@@ -7,11 +7,12 @@ Source: the Nym 2019 Loopix client, "websocket", "HTTP".
 import http
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 import h11
+
+from kpclientd.config.addresses import is_loopback
 
 PATH: Final = "/mix"
 MAX_HEAD: Final = 8192
@@ -48,7 +49,7 @@ class Answer:
         return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[str] = ()) -> Answer | None:
+def check_upgrade(request: h11.Request, remote_host: str, allowed_origins: Collection[str] = ()) -> Answer | None:
     """Return the answer to a request, or None if it may become a WebSocket.
 
     Args:
@@ -58,7 +59,7 @@ def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[st
     """
     path = request.target.decode("ascii", "replace").partition("?")[0]
     if path == PATH:
-        return _judge_upgrade(request, remote_host, allowed_origins)
+        return _check_websocket(request, remote_host, allowed_origins)
     if path != "/":
         return Answer(http.HTTPStatus.NOT_FOUND, "Not found\n")
     if request.method != b"GET":
@@ -66,14 +67,14 @@ def judge(request: h11.Request, remote_host: str, allowed_origins: Collection[st
     return Answer(http.HTTPStatus.OK)
 
 
-def _judge_upgrade(request: h11.Request, remote_host: str, allowed_origins: Collection[str]) -> Answer | None:
+def _check_websocket(request: h11.Request, remote_host: str, allowed_origins: Collection[str]) -> Answer | None:
     origins = [value.decode("latin-1") for name, value in request.headers if name == b"origin"]
     checks = (
         (b"upgrade" in _tokens(request, b"connection"), http.HTTPStatus.BAD_REQUEST, "Connection is not Upgrade"),
         (b"websocket" in _tokens(request, b"upgrade"), http.HTTPStatus.BAD_REQUEST, "Upgrade is not websocket"),
         (request.method == b"GET", http.HTTPStatus.METHOD_NOT_ALLOWED, "the method is not GET"),
         (_VERSION in _tokens(request, b"sec-websocket-version"), http.HTTPStatus.BAD_REQUEST, "its version is not 13"),
-        (_is_loopback(remote_host), http.HTTPStatus.FORBIDDEN, "it comes from another machine"),
+        (is_loopback(remote_host), http.HTTPStatus.FORBIDDEN, "it comes from another machine"),
         (
             all(is_allowed_origin(origin, allowed_origins) for origin in origins),
             http.HTTPStatus.FORBIDDEN,
@@ -104,10 +105,3 @@ def _tokens(request: h11.Request, name: bytes) -> set[bytes]:
     """A header's values, split at commas, in lower case."""
     values = b",".join(value for key, value in request.headers if key == name)
     return {token.strip().lower() for token in values.split(b",")}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -15,11 +15,12 @@ import trio
 import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
-from kpclientd.loopix.desk import Desk
+from kpclientd.config.addresses import LOOPBACK
 from kpclientd.loopix.errors import RequestError
 from kpclientd.loopix.logs import WEBSOCKET
+from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.requests import decode_json, decode_request, encode_json, encode_response
-from kpclientd.loopix.upgrade import MAX_HEAD, Answer, judge
+from kpclientd.loopix.upgrade import MAX_HEAD, Answer, check_upgrade
 
 log = logging.getLogger(WEBSOCKET)
 
@@ -56,12 +57,12 @@ class WebSocketServer:
     """Serves applications over WebSockets.
 
     Args:
-        desk: answers their requests.
+        handler: answers their requests.
         allowed_origins: web origins that may connect beside this machine's own.
     """
 
-    def __init__(self, desk: Desk, allowed_origins: Collection[str] = ()) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, allowed_origins: Collection[str] = ()) -> None:
+        self._handler = handler
         self._allowed_origins = frozenset(allowed_origins)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -92,7 +93,7 @@ class WebSocketServer:
                 return None
             if not isinstance(event, h11.Request):
                 return None
-            answer = judge(event, _remote_host(stream), self._allowed_origins)
+            answer = check_upgrade(event, _remote_host(stream), self._allowed_origins)
             if answer is None:
                 return received
             if answer.reason:
@@ -113,7 +114,7 @@ class WebSocketServer:
                     nursery, stream, message_queue_size=QUEUED_MESSAGES, max_message_size=MAX_MESSAGE
                 )
                 socket = await request.accept()
-            connection = _Connection(socket, stream, self._desk)
+            connection = _Connection(socket, stream, self._handler)
             nursery.start_soon(connection.keep_alive)
             await connection.serve()
             # The library's reader leaves when the peer has closed; it is not waited for longer than this.
@@ -124,10 +125,12 @@ class WebSocketServer:
 class _Connection:
     """One WebSocket, after its opening handshake."""
 
-    def __init__(self, socket: trio_websocket.WebSocketConnection, stream: trio.abc.Stream, desk: Desk) -> None:
+    def __init__(
+        self, socket: trio_websocket.WebSocketConnection, stream: trio.abc.Stream, handler: RequestHandler
+    ) -> None:
         self._socket = socket
         self._stream = stream
-        self._desk = desk
+        self._handler = handler
         self._is_idle = False
         self.alive = trio.CancelScope()
 
@@ -154,8 +157,8 @@ class _Connection:
 
     async def _answer(self, message: str | bytes) -> str | bytes:
         if isinstance(message, bytes):
-            return encode_response(await self._desk.answer(decode_request(message)))
-        return encode_json(await self._desk.answer(decode_json(message)))
+            return encode_response(await self._handler.answer(decode_request(message)))
+        return encode_json(await self._handler.answer(decode_json(message)))
 
     async def _close(self, code: int, reason: str) -> None:
         log.info("a connection is closed: %s", reason)
@@ -208,4 +211,4 @@ class _Replayed(trio.abc.Stream):
 
 def _remote_host(stream: trio.abc.Stream) -> str:
     """The peer's address; streams that are no sockets are of this process."""
-    return str(stream.socket.getpeername()[0]) if isinstance(stream, trio.SocketStream) else "127.0.0.1"
+    return str(stream.socket.getpeername()[0]) if isinstance(stream, trio.SocketStream) else LOOPBACK

@@ -11,6 +11,7 @@ from typing import Any, Final
 import trio
 
 from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.streams import reason_of
 from kpclientd.thin.errors import ThinError
 from kpclientd.thin.fields import Fields
 from kpclientd.thin.framing import FrameReader, encode_frame
@@ -217,14 +218,7 @@ async def _dial(address: ListenTcp | ListenUnix) -> trio.abc.Stream:
             return await trio.open_unix_socket(address.socket_address)
         return await trio.open_tcp_stream(address.host, address.port)
     except OSError as error:
-        raise DaemonUnreachableError(f"no daemon listens at {display(address)}: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
-        return str(cause.exceptions[0])
-    return error.strerror or str(error)
+        raise DaemonUnreachableError(f"no daemon listens at {display(address)}: {reason_of(error)}") from error
 
 
 def _fields(verb: str, message: Message) -> Fields:

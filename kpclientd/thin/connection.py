@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
+from kpclientd.streams import READ_SIZE
 from kpclientd.thin.bounds import BoundsCheck
 from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.errors import ThinError
@@ -39,7 +40,6 @@ log = logging.getLogger("client/incomingConn")
 
 Result = TypeVar("Result")
 
-READ_SIZE: Final = 65536
 READ_AHEAD: Final = 262_144
 """Bytes that are read while nothing is served."""
 

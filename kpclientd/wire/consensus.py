@@ -42,7 +42,7 @@ class Unavailable:
     code: ConsensusCode
 
 
-Outcome = Fetched | Unavailable
+FetchResult = Fetched | Unavailable
 
 
 class ConsensusAssembler:
@@ -88,7 +88,7 @@ class ConsensusAssembler:
         self._given_up = True
         self._blob = bytearray()
 
-    def feed(self, answer: Consensus2) -> Outcome | None:
+    def feed(self, answer: Consensus2) -> FetchResult | None:
         """Take a chunk.
 
         Returns:
@@ -113,7 +113,7 @@ class ConsensusAssembler:
         self._reset()
         return None if given_up else Fetched(epoch, blob)
 
-    def _refused(self, answer: Consensus2, epoch: int) -> Outcome | None:
+    def _refused(self, answer: Consensus2, epoch: int) -> FetchResult | None:
         try:
             code = ConsensusCode(answer.error)
         except ValueError:

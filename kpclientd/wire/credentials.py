@@ -33,6 +33,6 @@ def encode_credentials(additional_data: bytes, unix_time: int) -> bytes:
 
 
 def decode_credentials(payload: bytes) -> tuple[bytes, int]:
-    """Return the additional data and the unix time of a peer's 260 bytes; the padding is nobody's business."""
+    """Return the additional data and the unix time of a peer's 260 bytes; the padding is not looked at."""
     length = payload[0]
     return payload[1 : 1 + length], int.from_bytes(payload[-_TIME_LENGTH:], "big")

@@ -6,8 +6,10 @@ No message contains a key, a payload or an address.
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kpclientd.errors import KpclientdError
+
 if TYPE_CHECKING:
-    from kpclientd.wire.session import Event
+    from kpclientd.wire.session import NoiseEvent
 
 
 class HandshakeState(StrEnum):
@@ -26,14 +28,14 @@ class HandshakeState(StrEnum):
     FINALIZATION = "finalization"
 
 
-class WireError(Exception):
+class WireError(KpclientdError):
     """Root of this package's errors: the session is dead, whoever is on the other side.
 
     Attributes:
-        events: what `Session.receive` had read intact from the same bytes before the fault.
+        events: what `NoiseSession.receive` had read intact from the same bytes before the fault.
     """
 
-    events: "tuple[Event, ...]" = ()
+    events: "tuple[NoiseEvent, ...]" = ()
 
 
 class HandshakeError(WireError):

@@ -1,6 +1,6 @@
 """One end of a link, from its first byte to its last: a state machine without I/O.
 
-    UNSTARTED --start()--> OPENING --last message--> HEADER <--> BODY        any --close(), error--> CLOSED
+    UNSTARTED --start()--> HANDSHAKE --last message--> HEADER <--> BODY      any --close(), error--> CLOSED
 
 In each state exactly one number of bytes is wanted next; whatever comes beyond waits for the next state. So no peer
 can make a session hold more than one message or one frame, and the bytes may arrive in any pieces.
@@ -16,13 +16,13 @@ from enum import Enum, auto
 from kpclientd.wire.commands import Command, CommandCodec, NoOp
 from kpclientd.wire.credentials import PeerCredentials
 from kpclientd.wire.errors import HandshakeError, HandshakeState, SessionStateError, WireError
+from kpclientd.wire.handshake_driver import HandshakeDriver
 from kpclientd.wire.noise import CipherState
-from kpclientd.wire.opening import Opening
 from kpclientd.wire.transport import HEADER_LENGTH, open_body, open_header, seal_frame
 from sphinx.crypto.kem import Kem, KemPrivateKey
 from sphinx.randomness import Randomness
 
-__all__ = ["CommandReceived", "Established", "Event", "PeerCredentials", "Session"]
+__all__ = ["CommandReceived", "Established", "NoiseEvent", "NoiseSession", "PeerCredentials"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +46,29 @@ class CommandReceived:
     command: Command
 
 
-Event = Established | CommandReceived
+NoiseEvent = Established | CommandReceived
 
 
 class _State(Enum):
     UNSTARTED = auto()
-    OPENING = auto()
+    HANDSHAKE = auto()
     HEADER = auto()
     BODY = auto()
     CLOSED = auto()
 
 
-class Session:
+class NoiseSession:
     """One end of a link; make it with `initiator` or `responder`.
 
     An initiator's first message takes as long as the rest of its handshake: call `start` before dialling, since
     gateways wait three seconds in all.
     """
 
-    def __init__(self, opening: Opening, codec: CommandCodec, body_limit: int | None, *, initiator: bool) -> None:
+    def __init__(
+        self, handshake: HandshakeDriver, codec: CommandCodec, body_limit: int | None, *, initiator: bool
+    ) -> None:
         self._initiator = initiator
-        self._opening = opening
+        self._handshake = handshake
         self._codec = codec
         self._body_limit = codec.body_limit if body_limit is None else body_limit
         self._state = _State.UNSTARTED
@@ -88,7 +90,7 @@ class Session:
         randomness: Randomness,
         *,
         body_limit: int | None = None,
-    ) -> "Session":
+    ) -> "NoiseSession":
         """Make the end that dials.
 
         Args:
@@ -103,8 +105,8 @@ class Session:
         Raises:
             HandshakeError: if the additional data is too long.
         """
-        opening = Opening(kem, static_key, additional_data, check_peer, randomness, initiator=True)
-        return cls(opening, codec, body_limit, initiator=True)
+        handshake = HandshakeDriver(kem, static_key, additional_data, check_peer, randomness, initiator=True)
+        return cls(handshake, codec, body_limit, initiator=True)
 
     @classmethod
     def responder(
@@ -117,13 +119,13 @@ class Session:
         randomness: Randomness,
         *,
         body_limit: int | None = None,
-    ) -> "Session":
+    ) -> "NoiseSession":
         """Make the end that was dialled; arguments and errors as for `initiator`. It needs no `start`."""
-        opening = Opening(kem, static_key, additional_data, check_peer, randomness, initiator=False)
-        return cls(opening, codec, body_limit, initiator=False)
+        handshake = HandshakeDriver(kem, static_key, additional_data, check_peer, randomness, initiator=False)
+        return cls(handshake, codec, body_limit, initiator=False)
 
     def __repr__(self) -> str:
-        return f"<Session {'initiator' if self._initiator else 'responder'} {self._state.name}>"
+        return f"<NoiseSession {'initiator' if self._initiator else 'responder'} {self._state.name}>"
 
     @property
     def established(self) -> bool:
@@ -138,11 +140,11 @@ class Session:
         """
         if self._state is not _State.UNSTARTED:
             raise SessionStateError(f"a session in state {self._state.name} cannot be started")
-        first = self._opening.start()
-        self._want(_State.OPENING, self._opening.wanted)
+        first = self._handshake.start()
+        self._want(_State.HANDSHAKE, self._handshake.wanted)
         return first
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
+    def receive(self, data: bytes, now: float) -> list[NoiseEvent]:
         """Take bytes from the peer; afterwards write what `outgoing` returns.
 
         Args:
@@ -160,7 +162,7 @@ class Session:
         if self._state in (_State.UNSTARTED, _State.CLOSED):
             raise SessionStateError(f"a session in state {self._state.name} takes no bytes")
         self._received += data
-        events: list[Event] = []
+        events: list[NoiseEvent] = []
         try:
             for event in self._progress(now):
                 events.append(event)
@@ -191,19 +193,6 @@ class Session:
             raise SessionStateError(f"a session in state {self._state.name} cannot send")
         return seal_frame(self._sending, self._codec.encode(command))
 
-    def end_of_stream(self) -> None:
-        """Take note that the peer closed the connection; every refusal by the other side looks like this.
-
-        Raises:
-            HandshakeError: if the handshake was not complete, naming what was still awaited.
-        """
-        state, broken_off = self._state, self._state is not _State.CLOSED and not self._established
-        self.close()
-        if broken_off:
-            opening = state in (_State.UNSTARTED, _State.OPENING)
-            awaited = self._opening.awaited if opening else HandshakeState.FINALIZATION
-            raise HandshakeError(awaited, self._initiator, "the peer closed the connection")
-
     def close(self) -> None:
         """Forget all keys and all bytes; may be called at any time, and again."""
         self._state = _State.CLOSED
@@ -211,7 +200,7 @@ class Session:
             if cipher is not None:
                 cipher.wipe()
         self._sending = self._receiving = None
-        self._opening.wipe()
+        self._handshake.wipe()
         for buffer in (self._received, self._outgoing):
             buffer[:] = bytes(len(buffer))
             buffer.clear()
@@ -220,26 +209,26 @@ class Session:
         self._state = state
         self._wanted = length
 
-    def _progress(self, now: float) -> Iterator[Event]:
+    def _progress(self, now: float) -> Iterator[NoiseEvent]:
         while self._state is not _State.CLOSED and len(self._received) >= self._wanted:
             taken = self._received[: self._wanted]
             del self._received[: self._wanted]
-            event: Event | None = None
+            event: NoiseEvent | None = None
             if self._state is _State.HEADER:
                 self._on_header(taken)
             elif self._state is _State.BODY:
                 event = self._on_body(taken)
             else:
-                event = self._on_opening(taken, now)
+                event = self._on_handshake(taken, now)
             if event is not None:
                 yield event
 
-    def _on_opening(self, data: bytearray, now: float) -> Event | None:
-        self._outgoing += self._opening.take(bytes(data), now)
-        if not self._opening.complete:
-            self._want(_State.OPENING, self._opening.wanted)
+    def _on_handshake(self, data: bytearray, now: float) -> NoiseEvent | None:
+        self._outgoing += self._handshake.take(bytes(data), now)
+        if not self._handshake.complete:
+            self._want(_State.HANDSHAKE, self._handshake.wanted)
             return None
-        self._sending, self._receiving = self._opening.split()
+        self._sending, self._receiving = self._handshake.split()
         self._want(_State.HEADER, HEADER_LENGTH)
         if self._initiator:
             return None
@@ -248,16 +237,16 @@ class Session:
         return established
 
     def _establish(self) -> Established:
-        assert self._opening.peer is not None, "the opening is complete only with a peer that passed the check"
+        assert self._handshake.peer is not None, "the handshake is complete only with a peer that passed the check"
         self._established = True
-        return Established(self._opening.peer, self._opening.clock_skew)
+        return Established(self._handshake.peer, self._handshake.clock_skew)
 
     def _on_header(self, header: bytearray) -> None:
-        assert self._receiving is not None, "frames come after the opening"
+        assert self._receiving is not None, "frames come after the handshake"
         self._want(_State.BODY, open_header(self._receiving, header, self._body_limit))
 
-    def _on_body(self, body: bytearray) -> Event:
-        assert self._receiving is not None, "frames come after the opening"
+    def _on_body(self, body: bytearray) -> NoiseEvent:
+        assert self._receiving is not None, "frames come after the handshake"
         command = self._codec.decode(open_body(self._receiving, body))
         self._want(_State.HEADER, HEADER_LENGTH)
         if self._established:
@@ -269,7 +258,7 @@ class Session:
 
     def _in_context(self, error: WireError) -> WireError:
         """An initiator's handshake ends with the first frame, so the faults of that frame are the handshake's."""
-        if self._established or isinstance(error, HandshakeError) or not self._opening.complete:
+        if self._established or isinstance(error, HandshakeError) or not self._handshake.complete:
             return error
         reason = f"failed to receive NoOp during finalization: {error}"
         return HandshakeError(HandshakeState.FINALIZATION, self._initiator, reason)

@@ -11,7 +11,6 @@ from kpclientd.wire.noise import TAG_LENGTH, CipherState
 
 _LENGTH_FIELD: Final = 4
 HEADER_LENGTH: Final = _LENGTH_FIELD + TAG_LENGTH
-FRAME_OVERHEAD: Final = HEADER_LENGTH + TAG_LENGTH
 REFERENCE_BODY_LIMIT: Final = 500_000_000
 """The longest body that the reference sends or takes (bytes)."""
 

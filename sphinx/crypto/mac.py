@@ -9,7 +9,7 @@ def header_mac(key: bytes, *parts: bytes) -> bytes:
     return hmac.digest(key, b"".join(parts), "sha256")
 
 
-def same(left: bytes, right: bytes) -> bool:
+def constant_time_equal(left: bytes, right: bytes) -> bool:
     """Compare in time that depends on nothing but the lengths."""
     return hmac.compare_digest(left, right)
 

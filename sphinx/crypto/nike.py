@@ -1,7 +1,7 @@
 """The NIKEs by name: the groups that NIKE Sphinx blinds its headers' element in."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
@@ -40,24 +40,35 @@ class X25519(Nike):
             raise weak(self.name) from None
 
     def blinded_elements(self, private: bytes, publics: Sequence[bytes], factor_of: FactorOf) -> list[bytes]:
-        """Do what `Nike.blinded_elements` does, with two multiplications for each hop instead of up to six.
+        """Do what `Nike.blinded_elements` does, with two multiplications for each hop instead of up to six."""
+        return [self.public_key(scalar) for scalar in self.blinded_scalars(private, publics, factor_of)]
+
+    def blinded_scalars(self, private: bytes, publics: Sequence[bytes], factor_of: FactorOf) -> Iterator[bytes]:
+        """The private keys of the elements that the hops see, each blinded by the factors of the hops before.
 
         The scalars are multiplied instead of the points, modulo the order of the curve with its cofactor. For a
         public key on the curve's twist, which only a node that cheats can have, the secrets differ and its packets
         are lost. Python's integers promise no constant time; these scalars live for one packet only.
+
+        Args:
+            private: the packet's private key.
+            publics: the hops' public keys.
+            factor_of: gives the blinding factor for the secret shared with a hop; called for each hop in order.
+
+        Raises:
+            WeakPublicKeyError: if a public key leads to an all-zero secret.
+            KeyLengthError: if a key has another length than 32 bytes.
         """
         self.check(private)
         scalar = self._clamped(private)
-        elements: list[bytes] = []
         for public in publics:
             encoded = scalar.to_bytes(self.private_key_length, "little")
-            elements.append(self.public_key(encoded))
+            yield encoded
             factor = factor_of(self.shared_secret(encoded, public))
             scalar = scalar * self._clamped(factor) % self._COFACTOR_TIMES_ORDER
             if not scalar >> self._TOP_BIT:
                 # The negative has the same u-coordinate, and the top bit that clamping would set.
                 scalar = self._COFACTOR_TIMES_ORDER - scalar
-        return elements
 
     def _clamped(self, scalar: bytes) -> int:
         number = int.from_bytes(scalar, "little") & ~self._LOW_BITS

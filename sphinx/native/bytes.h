@@ -58,7 +58,7 @@ static inline int kp_is_zero(const uint8_t *bytes, size_t length)
 }
 
 /* Whether both are equal, in time that depends on the length alone. */
-static inline int kp_same(const uint8_t *a, const uint8_t *b, size_t length)
+static inline int kp_equal(const uint8_t *a, const uint8_t *b, size_t length)
 {
     uint32_t sum = 0;
     for (size_t k = 0; k < length; k++)

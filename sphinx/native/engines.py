@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
 from sphinx.crypto import aez
-from sphinx.crypto.mac import same
+from sphinx.crypto.mac import constant_time_equal
 from sphinx.errors import EngineUnavailableError, KeyLengthError
 from sphinx.geometry import PAYLOAD_TAG_LENGTH, SPRP_KEY_LENGTH, SPRP_KEY_MATERIAL_LENGTH
 from sphinx.native.library import Library
@@ -86,7 +86,7 @@ class PythonEngine(Engine):
     def open_reply(self, material: bytes, payload: bytes) -> bytes | None:
         """See `Engine.open_reply`."""
         opened = self.layers(material, _count(material) - 1, payload)
-        whole = same(opened[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH))
+        whole = constant_time_equal(opened[:PAYLOAD_TAG_LENGTH], bytes(PAYLOAD_TAG_LENGTH))
         return opened[PAYLOAD_TAG_LENGTH:] if whole else None
 
 

@@ -9,7 +9,7 @@ typedef struct {
     kp_hop_keys keys[KP_MOST_HOPS];
     uint8_t elements[KP_MOST_HOPS][KP_POINT];
     uint8_t streams[KP_MOST_HOPS][MOST_ROUTING + KP_FRAGMENT];
-} workshop;
+} header_state;
 
 static int well_shaped(const kp_path *path)
 {
@@ -23,7 +23,7 @@ static int well_shaped(const kp_path *path)
 
 /* Agree on a secret with each hop. The scalars are multiplied from hop to hop, instead of the points: two
  * multiplications of points for each hop, one of them of the base point. */
-static int agree(workshop *shop, const kp_engine *engine, const kp_path *path)
+static int agree(header_state *state, const kp_engine *engine, const kp_path *path)
 {
     kp_scalar scalars[KP_MOST_HOPS + 1], factor;
     uint8_t secret[KP_POINT];
@@ -32,12 +32,12 @@ static int agree(workshop *shop, const kp_engine *engine, const kp_path *path)
     for (size_t k = 0; k < path->hops; k++) {
         engine->multiply(secret, &scalars[k], path->keys + KP_POINT * k);
         weak |= kp_is_zero(secret, sizeof secret);
-        kp_derive(&shop->keys[k], engine, secret);
-        kp_blinding_factor(&factor, &shop->keys[k]);
+        kp_derive(&state->keys[k], engine, secret);
+        kp_blinding_factor(&factor, &state->keys[k]);
         scalars[k + 1] = scalars[k];
         kp_scalar_multiply(&scalars[k + 1], &factor);
     }
-    engine->multiply_base(shop->elements[0], scalars, path->hops);
+    engine->multiply_base(state->elements[0], scalars, path->hops);
     kp_wipe(secret, sizeof secret);
     kp_wipe(scalars, sizeof scalars);
     kp_wipe(&factor, sizeof factor);
@@ -46,20 +46,21 @@ static int agree(workshop *shop, const kp_engine *engine, const kp_path *path)
 
 /* Each hop's key stream, and at its end, after k hops k + 1 fragments long, the padding that the hops up to it leave
  * behind the routing information. */
-static void prepare_streams(workshop *shop, const kp_engine *engine, const kp_path *path)
+static void prepare_streams(header_state *state, const kp_engine *engine, const kp_path *path)
 {
     size_t length = (path->nr_hops + 1) * KP_FRAGMENT;
     for (size_t k = 0; k < path->hops; k++) {
-        engine->stream(shop->streams[k], length, shop->keys[k].header_key, shop->keys[k].iv);
+        engine->stream(state->streams[k], length, state->keys[k].header_key, state->keys[k].iv);
         if (k) {
             size_t before = k * KP_FRAGMENT;
-            kp_xor(shop->streams[k] + length - before - KP_FRAGMENT, shop->streams[k - 1] + length - before, before);
+            kp_xor(state->streams[k] + length - before - KP_FRAGMENT, state->streams[k - 1] + length - before, before);
         }
     }
 }
 
-/* Wrap one hop's fragment around what is nested so far, from the last hop to the first. */
-static void nest(workshop *shop, const kp_engine *engine, const kp_path *path, uint8_t *header)
+/* Encrypt the routing information from the last hop to the first: each hop's layer holds its fragment and all those
+ * behind it. */
+static void encrypt_routing(header_state *state, const kp_engine *engine, const kp_path *path, uint8_t *header)
 {
     static const uint8_t version[KP_VERSION];
     uint8_t *routing = header + KP_VERSION + KP_POINT, mac[KP_MAC] = {0};
@@ -73,36 +74,36 @@ static void nest(workshop *shop, const kp_engine *engine, const kp_path *path, u
         memcpy(fragment, path->fragments + k * KP_FRAGMENT, KP_FRAGMENT);
         if (k + 1 < path->hops)
             memcpy(fragment + path->mac_at[k], mac, KP_MAC);
-        kp_xor(fragment, shop->streams[k], nested);
-        kp_hmac_prepare(&key, engine->sha256, shop->keys[k].mac_key, sizeof shop->keys[k].mac_key);
+        kp_xor(fragment, state->streams[k], nested);
+        kp_hmac_prepare(&key, engine->sha256, state->keys[k].mac_key, sizeof state->keys[k].mac_key);
         kp_hmac_start(&hmac, &key);
         kp_hmac_update(&hmac, version, sizeof version);
-        kp_hmac_update(&hmac, shop->elements[k], KP_POINT);
+        kp_hmac_update(&hmac, state->elements[k], KP_POINT);
         kp_hmac_update(&hmac, fragment, nested);
         if (k)
-            kp_hmac_update(&hmac, shop->streams[k - 1] + length + KP_FRAGMENT - k * KP_FRAGMENT, k * KP_FRAGMENT);
+            kp_hmac_update(&hmac, state->streams[k - 1] + length + KP_FRAGMENT - k * KP_FRAGMENT, k * KP_FRAGMENT);
         kp_hmac_finish(&hmac, mac);
         kp_wipe(&key, sizeof key);
     }
     memcpy(header, version, sizeof version);
-    memcpy(header + KP_VERSION, shop->elements[0], KP_POINT);
+    memcpy(header + KP_VERSION, state->elements[0], KP_POINT);
     memcpy(routing + length, mac, sizeof mac);
 }
 
 int kp_new_header(const kp_engine *engine, const kp_path *path, uint8_t *header, uint8_t *material)
 {
-    workshop shop;
+    header_state state;
     int status;
     if (!well_shaped(path))
         return KP_WRONG_SHAPE;
-    status = agree(&shop, engine, path);
+    status = agree(&state, engine, path);
     if (status == KP_DONE) {
-        prepare_streams(&shop, engine, path);
-        nest(&shop, engine, path, header);
+        prepare_streams(&state, engine, path);
+        encrypt_routing(&state, engine, path, header);
         for (size_t k = 0; k < path->hops; k++)
-            kp_payload_material(material + KP_MATERIAL * (path->hops - 1 - k), &shop.keys[k]);
+            kp_payload_material(material + KP_MATERIAL * (path->hops - 1 - k), &state.keys[k]);
     }
-    kp_wipe(shop.keys, sizeof *shop.keys * path->hops);
-    kp_wipe(shop.streams, sizeof *shop.streams * path->hops);
+    kp_wipe(state.keys, sizeof *state.keys * path->hops);
+    kp_wipe(state.streams, sizeof *state.streams * path->hops);
     return status;
 }

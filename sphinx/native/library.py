@@ -1,7 +1,7 @@
 """The compiled engine's functions, with Python's types; lengths are the callers' to check."""
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import Enum, auto
 from typing import Any, Final
 
 from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LENGTH
@@ -9,14 +9,14 @@ from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LE
 _BYTES: Final = "uint8_t[]"
 
 
-class Status(IntEnum):
-    """What the functions for whole packets return."""
+class Status(Enum):
+    """What the functions for whole packets return: `KP_` and the name in sphinx.h, which has the numbers."""
 
-    DONE = 0
-    WEAK_KEY = 1
-    WRONG_MAC = 2
-    WRONG_TAG = 3
-    WRONG_SHAPE = 4
+    DONE = auto()
+    WEAK_KEY = auto()
+    WRONG_MAC = auto()
+    WRONG_TAG = auto()
+    WRONG_SHAPE = auto()
 
 
 class EncodedPath:
@@ -43,7 +43,7 @@ class Library:
         primitives: chosen from it; see `portable` and `aes_ni`.
     """
 
-    __slots__ = ("_from_buffer", "_lib", "_new", "_primitives", "most_hops")
+    __slots__ = ("_from_buffer", "_lib", "_new", "_primitives", "_statuses", "most_hops")
 
     most_hops: int
 
@@ -52,6 +52,7 @@ class Library:
         self._new = module.ffi.new
         self._lib = module.lib
         self._primitives = primitives
+        self._statuses = {getattr(module.lib, f"KP_{status.name}"): status for status in Status}
         self.most_hops = module.lib.KP_MOST_HOPS
 
     @classmethod
@@ -79,7 +80,7 @@ class Library:
         buffer = bytearray(payload)
         view = self._from_buffer(_BYTES, buffer)
         status = self._lib.kp_open_reply(self._primitives, material, count, view, len(buffer))
-        return bytes(memoryview(buffer)[PAYLOAD_TAG_LENGTH:]) if status == Status.DONE else None
+        return bytes(memoryview(buffer)[PAYLOAD_TAG_LENGTH:]) if status == self._lib.KP_DONE else None
 
     def path(
         self,
@@ -109,21 +110,22 @@ class Library:
     def new_packet(self, path: EncodedPath, packet: bytearray, header_length: int) -> Status:
         """Write a header into `packet`, and encipher what stands behind it, tag included."""
         view = self._from_buffer(_BYTES, packet)
-        return Status(self._lib.kp_new_packet(self._primitives, path.pointer, view, len(packet) - header_length))
+        status = self._lib.kp_new_packet(self._primitives, path.pointer, view, len(packet) - header_length)
+        return self._statuses[status]
 
     def new_header(self, path: EncodedPath, header_length: int) -> tuple[Status, bytes, bytes]:
         """Return a header, and the payload's keys and nonces (64 bytes each) from the last hop to the first."""
         header, material = bytearray(header_length), bytearray(path.hops * SPRP_KEY_MATERIAL_LENGTH)
         views = [self._from_buffer(_BYTES, buffer) for buffer in (header, material)]
-        status = Status(self._lib.kp_new_header(self._primitives, path.pointer, *views))
-        return status, bytes(header), bytes(material)
+        status = self._lib.kp_new_header(self._primitives, path.pointer, *views)
+        return self._statuses[status], bytes(header), bytes(material)
 
     def unwrap(self, nr_hops: int, private_key: bytes, packet: bytearray) -> tuple[Status, bytes]:
         """Take one layer off `packet`, which holds a whole header, in place; return the hop's commands."""
         fragment = bytearray(self._lib.KP_FRAGMENT)
         view, commands = (self._from_buffer(_BYTES, buffer) for buffer in (packet, fragment))
         status = self._lib.kp_unwrap(self._primitives, nr_hops, private_key, view, len(packet), commands)
-        return Status(status), bytes(fragment)
+        return self._statuses[status], bytes(fragment)
 
     def multiply(self, scalar: bytes, point: bytes) -> bytes:
         """X25519 (RFC 7748, 5); all zero where the point's order is low."""

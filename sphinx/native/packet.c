@@ -5,6 +5,7 @@
 
 /* Routing commands and the lengths of their bodies, as in sphinx/commands.py. */
 enum { NULL_COMMAND = 0x00, NEXT_NODE_HOP = 0x01, RECIPIENT = 0x02, SURB_REPLY = 0x03, NODE_DELAY = 0x80 };
+enum { RECIPIENT_BODY = 32, SURB_REPLY_BODY = 16, NODE_DELAY_BODY = 4 };
 
 int kp_new_packet(const kp_engine *engine, const kp_path *path, uint8_t *packet, size_t payload_length)
 {
@@ -26,13 +27,13 @@ static const uint8_t *next_hop_mac(const uint8_t *fragment)
         case NEXT_NODE_HOP:
             return at + KP_NEXT_HOP <= KP_FRAGMENT ? fragment + at + 1 + KP_NODE_ID : NULL;
         case RECIPIENT:
-            at += 1 + 32;
+            at += 1 + RECIPIENT_BODY;
             break;
         case SURB_REPLY:
-            at += 1 + 16;
+            at += 1 + SURB_REPLY_BODY;
             break;
         case NODE_DELAY:
-            at += 1 + 4;
+            at += 1 + NODE_DELAY_BODY;
             break;
         default:
             return NULL;
@@ -41,11 +42,11 @@ static const uint8_t *next_hop_mac(const uint8_t *fragment)
     return NULL;
 }
 
-static int right_mac(const kp_engine *engine, const kp_hop_keys *keys, const uint8_t *packet, size_t length)
+static int verify_mac(const kp_engine *engine, const kp_hop_keys *keys, const uint8_t *packet, size_t length)
 {
     uint8_t mac[KP_MAC];
     kp_authenticate(engine, keys->mac_key, sizeof keys->mac_key, packet, length, mac);
-    return kp_same(mac, packet + length, sizeof mac);
+    return kp_equal(mac, packet + length, sizeof mac);
 }
 
 int kp_unwrap(
@@ -67,7 +68,7 @@ int kp_unwrap(
     kp_derive(&keys, engine, secret);
     if (kp_is_zero(secret, sizeof secret))
         status = KP_WEAK_KEY;
-    else if (!right_mac(engine, &keys, packet, KP_HEADER_LENGTH(nr_hops) - KP_MAC))
+    else if (!verify_mac(engine, &keys, packet, KP_HEADER_LENGTH(nr_hops) - KP_MAC))
         status = KP_WRONG_MAC;
     if (status == KP_DONE) {
         engine->stream(stream, routing_length + KP_FRAGMENT, keys.header_key, keys.iv);

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from kpclientd.config.model import ListenUnix
-from kpclientd.ping import SEND_SECONDS, OfflineError, Options, Statistics, UnknownServiceError, main, ping
+from kpclientd.ping import SEND_SECONDS, OfflineError, Options, PingStatistics, UnknownServiceError, main, ping
 from kpclientd.thin import events
 from kpclientd.thin.client import DaemonUnreachableError
 from sphinx.randomness import seeded
@@ -34,9 +34,9 @@ def silence(request: dict[str, Any]) -> Script:
     return [(0, sent(request))]
 
 
-async def run(daemon: ScriptedDaemon, folder: Path, options: Options) -> tuple[Statistics, list[str]]:
+async def run(daemon: ScriptedDaemon, folder: Path, options: Options) -> tuple[PingStatistics, list[str]]:
     lines: list[str] = []
-    statistics = Statistics()
+    statistics = PingStatistics()
     async with daemon.listening(folder) as address:
         await ping(address, options, seeded(b"ping"), statistics, lines.append)
     return statistics, lines
@@ -203,7 +203,7 @@ async def test_an_unknown_service_is_answered_with_the_known_ones(tmp_path: Path
 
 async def test_no_daemon_at_all(tmp_path: Path) -> None:
     with pytest.raises(DaemonUnreachableError):
-        await ping(ListenUnix(str(tmp_path / "absent")), Options(), seeded(b""), Statistics(), print)
+        await ping(ListenUnix(str(tmp_path / "absent")), Options(), seeded(b""), PingStatistics(), print)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ async def test_no_daemon_at_all(tmp_path: Path) -> None:
     ],
 )
 def test_minimum_median_and_95th_percentile(round_trips: list[float], times: str) -> None:
-    statistics = Statistics(len(round_trips), round_trips)
+    statistics = PingStatistics(len(round_trips), round_trips)
     assert statistics.summary().endswith(f" 0% lost; min/median/p95 {times} ms")
 
 
 def test_nothing_sent_is_nothing_lost() -> None:
-    assert Statistics().summary() == "0 sent, 0 received, 0% lost"
+    assert PingStatistics().summary() == "0 sent, 0 received, 0% lost"
 
 
 def command(folder: Path, address: ListenUnix, *arguments: str) -> list[str]:

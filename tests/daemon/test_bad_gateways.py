@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from kpclientd.gateway.backoff import LONGEST_SECONDS
-from kpclientd.localnet.counters import Event
+from kpclientd.localnet.counters import Counted
 from kpclientd.localnet.faults import DocumentFault, Faults
 from tests.support.world import World, world
 
@@ -45,12 +45,12 @@ async def test_a_bad_document_drops_its_gateway_and_the_last_good_one_stays(
         good = here.daemon.status().document_epoch
         assert good is not None
         here.network.faults.document = fault
-        connected = here.network.counters[Event.CONNECTIONS]
-        await here.until(lambda: here.network.counters[Event.CONNECTIONS] > connected, 240)
+        connected = here.network.counters[Counted.CONNECTIONS]
+        await here.until(lambda: here.network.counters[Counted.CONNECTIONS] > connected, 240)
         assert here.daemon.status().document_epoch in (good, good + 1)
         assert (current := here.daemon.trusted.current(here.network.unix())) and current.document.epoch <= good + 1
         await trio.sleep(30)
-        assert here.network.counters[Event.CONNECTIONS] - connected < 10, "redialled with back-off"
+        assert here.network.counters[Counted.CONNECTIONS] - connected < 10, "redialled with back-off"
         here.network.faults.clear()
         await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 2 * LONGEST_SECONDS)
         await here.until(lambda: here.daemon.status().link.gateway, LONGEST_SECONDS * 2)
@@ -60,10 +60,10 @@ async def test_a_bad_document_drops_its_gateway_and_the_last_good_one_stays(
 @pytest.mark.parametrize("fault", [Faults.bad_mac, Faults.reset_connections, Faults.half_open])
 async def test_a_broken_link_is_noticed_and_replaced(fault: object, autojump_clock: trio.abc.Clock) -> None:
     async with world() as here:
-        before = here.network.counters[Event.HANDSHAKES]
+        before = here.network.counters[Counted.HANDSHAKES]
         assert callable(fault)
         fault(here.network.faults)
-        await here.until(lambda: here.network.counters[Event.HANDSHAKES] > before, 30)
+        await here.until(lambda: here.network.counters[Counted.HANDSHAKES] > before, 30)
         await here.until(lambda: here.daemon.status().link.gateway, 10)
         await round_trip(here)
 
@@ -75,9 +75,9 @@ async def test_a_gateway_that_is_not_the_one_dialled_is_left_and_tried_again_eve
     async with world() as here:
         setattr(here.network.faults, switch, True)
         here.network.faults.reset_connections()
-        begin = here.network.counters[Event.CONNECTIONS] + here.network.counters[Event.CONNECTIONS_REFUSED]
+        begin = here.network.counters[Counted.CONNECTIONS] + here.network.counters[Counted.CONNECTIONS_REFUSED]
         await trio.sleep(600)
-        tries = here.network.counters[Event.CONNECTIONS] + here.network.counters[Event.CONNECTIONS_REFUSED] - begin
+        tries = here.network.counters[Counted.CONNECTIONS] + here.network.counters[Counted.CONNECTIONS_REFUSED] - begin
         assert 5 <= tries <= 20
         assert here.daemon.status().link.gateway is None
         here.network.faults.clear()

@@ -88,7 +88,7 @@ def upgrade(data: bytes) -> None:
     except h11.RemoteProtocolError:
         return
     if isinstance(event, h11.Request):
-        answer = loopix_upgrade.judge(event, "127.0.0.1", ("https://chat.example",))
+        answer = loopix_upgrade.check_upgrade(event, "127.0.0.1", ("https://chat.example",))
         assert answer is None or answer.encode().startswith(b"HTTP/1.1 ")
 
 

@@ -4,11 +4,12 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from kpclientd.thin.requests import parse_request
+
 from kpclientd.config.load import load_config
 from kpclientd.errors import ConfigError
 from kpclientd.thin.errors import FrameError, ThinError
 from kpclientd.thin.framing import FrameReader, decode_body, encode_frame
-from kpclientd.thin.requests import parse_request
 
 
 def framing(data: bytes) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from kpclientd.wire.commands import CommandCodec, Consensus2
 from kpclientd.wire.consensus import ConsensusAssembler
 from kpclientd.wire.errors import CommandError, ConsensusError, WireError
-from kpclientd.wire.session import CommandReceived, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, NoiseSession, PeerCredentials
 from kpclientd.wire.transport import seal_frame
 from sphinx import Geometry
 from sphinx.crypto.kem import KemPrivateKey, kem_scheme
@@ -39,15 +39,15 @@ def anybody(peer: PeerCredentials) -> bool:
     return True
 
 
-def pair() -> tuple[Session, Session]:
+def pair() -> tuple[NoiseSession, NoiseSession]:
     client_key, gateway_key = static_keys()
     return (
-        Session.initiator(KEM, client_key, b"client", CODECS[0], anybody, seeded(b"client")),
-        Session.responder(KEM, gateway_key, b"gateway", CODECS[0], anybody, seeded(b"gateway")),
+        NoiseSession.initiator(KEM, client_key, b"client", CODECS[0], anybody, seeded(b"client")),
+        NoiseSession.responder(KEM, gateway_key, b"gateway", CODECS[0], anybody, seeded(b"gateway")),
     )
 
 
-def in_pieces(session: Session, data: bytes, size: int) -> int:
+def in_pieces(session: NoiseSession, data: bytes, size: int) -> int:
     """Feed bytes in pieces; returns how many commands they held."""
     received = 0
     for start in range(0, len(data), size):

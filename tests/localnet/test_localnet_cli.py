@@ -3,11 +3,7 @@
 import re
 import signal
 import socket
-import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,22 +13,14 @@ from kpclientd.localnet import LocalNetwork
 from kpclientd.localnet.cli import main
 from kpclientd.localnet.errors import PathTooLongError
 from sphinx.geometry import Geometry
+from tests.support.processes import (
+    PATIENCE,
+    local_network,
+    refuses_a_command_without_a_network,
+    refuses_as_usage,
+)
 
-RUN = (sys.executable, "-c", "import sys; from kpclientd.localnet.cli import main; sys.exit(main(sys.argv[1:]))")
-PATIENCE = 30.0
 CLIENT_FILES = ("client.toml", "client-unix.toml")
-
-
-@contextmanager
-def _running(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen([*RUN, str(directory), *options], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process, process.stdout.readline()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def _is_listening(port: int) -> bool:
@@ -42,7 +30,7 @@ def _is_listening(port: int) -> bool:
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
-    with _running(tmp_path, "--epoch", "10s", "--seed", "7", "--thin-port", "0") as (process, line):
+    with local_network(tmp_path, "--epoch", "10s", "--seed", "7", "--thin-port", "0") as (process, line):
         assert line.startswith("ready")
         assert "KATZENPOST_EPOCH_DURATION=10s" in line
         gateway = re.search(r"gateway 127\.0\.0\.1:(\d+)", line)
@@ -60,8 +48,7 @@ def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_pa
 def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path), "--do", "status"]) == 1
-    assert "no local network answers" in capsys.readouterr().err
+    assert refuses_a_command_without_a_network(main, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +66,7 @@ def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
 def test_an_option_that_makes_no_sense_is_a_usage_error(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(tmp_path), *options])
-    assert stopped.value.code == 2
-    assert options[0] in capsys.readouterr().err
+    assert refuses_as_usage(main, tmp_path, options, capsys)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import trio
 
 from kpclientd.localnet import DocumentFault, LocalNetwork
 from kpclientd.localnet.commands import CONTROL_SOCKET, LONGEST_LINE, send
-from kpclientd.localnet.control import obey, serve_control
+from kpclientd.localnet.control import execute, serve_control
 from kpclientd.localnet.errors import ControlError
 from tests.localnet.conftest import make_network
 
@@ -24,37 +24,37 @@ async def quiet() -> LocalNetwork:
 
 @pytest.mark.parametrize("name", [*PROBABILITIES, "delay", "jitter"])
 async def test_a_number_sets_its_switch(quiet: LocalNetwork, name: str) -> None:
-    assert obey(quiet, f"{name} 0.25") == "ok"
+    assert execute(quiet, f"{name} 0.25") == "ok"
     assert getattr(quiet.faults, name.replace("-", "_")) == 0.25
 
 
 @pytest.mark.parametrize("name", SWITCHES)
 async def test_on_and_off_set_a_switch(quiet: LocalNetwork, name: str) -> None:
     for word in ("on", "off"):
-        assert obey(quiet, f"{name} {word}") == "ok"
+        assert execute(quiet, f"{name} {word}") == "ok"
         assert getattr(quiet.faults, name.replace("-", "_")) is (word == "on")
 
 
 async def test_a_document_fault_is_set_and_unset_by_name(quiet: LocalNetwork) -> None:
-    obey(quiet, "document too-few-signatures")
+    execute(quiet, "document too-few-signatures")
     assert quiet.faults.document is DocumentFault.TOO_FEW_SIGNATURES
-    obey(quiet, "document genuine")
+    execute(quiet, "document genuine")
     assert quiet.faults.document is None
 
 
 async def test_skip_consensus_means_the_next_epoch_or_the_one_that_is_named(quiet: LocalNetwork) -> None:
-    assert str(quiet.epoch + 1) in obey(quiet, "skip-consensus")
-    obey(quiet, "skip-consensus 77")
+    assert str(quiet.epoch + 1) in execute(quiet, "skip-consensus")
+    execute(quiet, "skip-consensus 77")
     assert quiet.faults.skipped_epochs == {quiet.epoch + 1, 77}
 
 
 async def test_counters_are_json_and_status_is_one_line(quiet: LocalNetwork) -> None:
-    assert json.loads(obey(quiet, "counters")) == {"packets in flight": 0}
-    assert f"epoch {quiet.epoch}" in obey(quiet, "status")
+    assert json.loads(execute(quiet, "counters")) == {"packets in flight": 0}
+    assert f"epoch {quiet.epoch}" in execute(quiet, "status")
 
 
 async def test_help_names_every_command_in_one_line(quiet: LocalNetwork) -> None:
-    answer = obey(quiet, "help")
+    answer = execute(quiet, "help")
     assert "\n" not in answer
     for name in [*PROBABILITIES, *SWITCHES, "document", "reset", "half-open", "bad-mac", "clear", "counters"]:
         assert name in answer
@@ -82,7 +82,7 @@ async def test_help_names_every_command_in_one_line(quiet: LocalNetwork) -> None
 async def test_what_is_no_command_changes_nothing_and_says_what_was_expected(quiet: LocalNetwork, line: str) -> None:
     before = copy.deepcopy(quiet.faults.skipped_epochs), copy.copy(quiet.faults)
     with pytest.raises(ControlError):
-        obey(quiet, line)
+        execute(quiet, line)
     assert (quiet.faults.skipped_epochs, quiet.faults) == before
 
 

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from kpclientd.localnet.limiter import TokenBucket, refill_interval
 from kpclientd.traffic.tokens import BUCKET_CAP
+
+from kpclientd.localnet.limiter import RateLimiter, refill_interval
 
 LAMBDA_P = 0.001
 LAMBDA_L = 0.0005
@@ -13,7 +13,7 @@ INTERVAL = 606_060_607  # nanoseconds: ceil(1e6 / (1.1 * 0.0015)), the reference
 SECONDS_PER_INTERVAL = INTERVAL / 1e9
 
 
-def _passed(bucket: TokenBucket, packets: int, now: float) -> int:
+def _passed(bucket: RateLimiter, packets: int, now: float) -> int:
     return sum(bucket.take(now) for _ in range(packets))
 
 
@@ -27,17 +27,17 @@ def test_without_rates_nothing_is_limited() -> None:
 
 @pytest.mark.parametrize(("after", "passed"), [(0.0, 1), (0.5, 1), (0.7, 2), (3.6, 6)])
 def test_a_burst_after_some_seconds_passes_as_measured_on_the_reference(after: float, passed: int) -> None:
-    bucket = TokenBucket(INTERVAL, now=1000.0)
+    bucket = RateLimiter(INTERVAL, now=1000.0)
     assert _passed(bucket, 30, 1000.0 + after) == passed
 
 
 def test_a_bucket_holds_no_more_than_its_capacity() -> None:
-    bucket = TokenBucket(INTERVAL, now=0.0)
+    bucket = RateLimiter(INTERVAL, now=0.0)
     assert _passed(bucket, 2 * BUCKET_CAP, now=1e6) == BUCKET_CAP
 
 
 def test_the_rest_of_an_interval_counts_towards_the_next_token() -> None:
-    bucket = TokenBucket(INTERVAL, now=0.0)
+    bucket = RateLimiter(INTERVAL, now=0.0)
     assert bucket.take(0.0)
     assert not bucket.take(0.9 * SECONDS_PER_INTERVAL)
     assert bucket.take(1.8 * SECONDS_PER_INTERVAL)
@@ -46,7 +46,7 @@ def test_the_rest_of_an_interval_counts_towards_the_next_token() -> None:
 
 
 def test_a_clock_that_goes_back_gives_and_takes_nothing() -> None:
-    bucket = TokenBucket(INTERVAL, now=100.0)
+    bucket = RateLimiter(INTERVAL, now=100.0)
     assert bucket.take(50.0)
     assert not bucket.take(50.0)
     assert not bucket.take(100.0 + 0.9 * SECONDS_PER_INTERVAL)
@@ -55,7 +55,7 @@ def test_a_clock_that_goes_back_gives_and_takes_nothing() -> None:
 
 @given(st.lists(st.floats(min_value=0, max_value=2.0), max_size=200))
 def test_no_more_packets_pass_than_intervals_have_begun_since_authentication(gaps: list[float]) -> None:
-    bucket = TokenBucket(INTERVAL, now=0.0)
+    bucket = RateLimiter(INTERVAL, now=0.0)
     now = 0.0
     passed = 0
     for gap in gaps:

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from kpclientd.gateway.errors import DialError
-from kpclientd.localnet import DropReason, Event, LocalNetwork
+from kpclientd.localnet import Counted, DropReason, LocalNetwork
+from kpclientd.transports import DialError
 from kpclientd.wire.commands import (
     Command,
     Disconnect,
@@ -142,7 +142,7 @@ async def test_a_stranger_who_does_not_finish_the_handshake_is_disconnected_afte
     begun = trio.current_time()
     assert await stream.receive_some() == b""
     assert trio.current_time() - begun == pytest.approx(3.0)
-    assert network.counters[Event.HANDSHAKES_FAILED] == 1
+    assert network.counters[Counted.HANDSHAKES_FAILED] == 1
 
 
 async def test_a_stranger_who_speaks_something_else_is_disconnected_at_once(
@@ -151,7 +151,7 @@ async def test_a_stranger_who_speaks_something_else_is_disconnected_at_once(
     stream = await network.memory_dial()
     await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
     assert await stream.receive_some() == b""
-    assert network.counters[Event.HANDSHAKES_FAILED] == 1
+    assert network.counters[Counted.HANDSHAKES_FAILED] == 1
 
 
 @pytest.mark.parametrize("command", [RetrieveMessage(0), Disconnect()])
@@ -161,7 +161,7 @@ async def test_a_command_that_clients_may_not_send_closes_the_connection(
     await client.send(command)
     with pytest.raises(Closed):
         await client.next_command()
-    assert client.network.counters[Event.PROTOCOL_ERRORS] == 1
+    assert client.network.counters[Counted.PROTOCOL_ERRORS] == 1
 
 
 async def test_a_damaged_frame_closes_the_connection(autojump_clock: MockClock, client: MixnetClient) -> None:
@@ -169,7 +169,7 @@ async def test_a_damaged_frame_closes_the_connection(autojump_clock: MockClock, 
     await client.stream.send_all(frame[:-1] + bytes([frame[-1] ^ 1]))
     with pytest.raises(Closed):
         await client.next_command()
-    assert client.network.counters[Event.PROTOCOL_ERRORS] == 1
+    assert client.network.counters[Counted.PROTOCOL_ERRORS] == 1
 
 
 async def test_random_packets_and_stray_acknowledgements_are_ignored(
@@ -227,7 +227,7 @@ async def test_after_a_minute_without_acknowledgement_the_connection_is_mute_but
     with trio.move_on_after(50) as patience:
         await client.next_command()
     assert patience.cancelled_caught
-    assert client.network.counters[Event.ACKNOWLEDGEMENTS_MISSED] == 1
+    assert client.network.counters[Counted.ACKNOWLEDGEMENTS_MISSED] == 1
 
 
 async def test_an_unacknowledged_reply_is_pushed_again_to_whoever_gives_the_same_queue(

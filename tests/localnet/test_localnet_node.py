@@ -6,7 +6,7 @@ import pytest
 
 from kpclientd.localnet.counters import DropReason
 from kpclientd.localnet.keys import KeyTree, NodeKeys
-from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Outcome, Role, Serve
+from kpclientd.localnet.node import Deliver, Drop, Forward, Node, NodeAction, Role, Serve
 from kpclientd.localnet.service import Reply, Services, recipient_id
 from kpclientd.localnet.topology import Topology, build
 from pki.epoch import GENESIS, EpochClock
@@ -50,7 +50,7 @@ def _packet(*hops: PathHop, payload: bytes | None = None) -> bytes:
     return SPHINX.new_packet(hops, plaintext, RANDOMNESS)
 
 
-def _at(nodes: dict[NodeId, Node], keys: NodeKeys, packet: bytes, *, from_client: bool = False) -> Outcome:
+def _at(nodes: dict[NodeId, Node], keys: NodeKeys, packet: bytes, *, from_client: bool = False) -> NodeAction:
     return nodes[keys.node_id].process(packet, NOW, from_client=from_client)
 
 
@@ -64,10 +64,10 @@ def test_a_packet_passes_all_its_hops_and_arrives_at_the_service(nodes: dict[Nod
     path = [TOPOLOGY.gateway, *(layer[1] for layer in TOPOLOGY.layers)]
     packet = _packet(*(_hop(keys, DELAY) for keys in path), _hop(TOPOLOGY.service, DELAY, Recipient(echo)))
     for keys, following in zip(path, [*path[1:], TOPOLOGY.service], strict=True):
-        outcome = _at(nodes, keys, packet, from_client=keys is TOPOLOGY.gateway)
-        assert isinstance(outcome, Forward)
-        assert (outcome.next_hop, outcome.delay_ms) == (following.node_id, 100)
-        packet = outcome.packet
+        action = _at(nodes, keys, packet, from_client=keys is TOPOLOGY.gateway)
+        assert isinstance(action, Forward)
+        assert (action.next_hop, action.delay_ms) == (following.node_id, 100)
+        packet = action.packet
     served = _at(nodes, TOPOLOGY.service, packet)
     assert served == Serve(echo, bytes(SPHINX.geometry.forward_payload_length))
 
@@ -76,8 +76,8 @@ def test_a_packet_passes_all_its_hops_and_arrives_at_the_service(nodes: dict[Nod
 def test_keys_of_the_last_this_and_the_next_epoch_open_packets_and_no_others(
     nodes: dict[NodeId, Node], age: int, passes: bool
 ) -> None:
-    outcome = _at(nodes, MIX, _through_mix(DELAY, epoch=EPOCH - age))
-    assert isinstance(outcome, Forward) if passes else outcome == Drop(DropReason.UNWRAP_FAILED)
+    action = _at(nodes, MIX, _through_mix(DELAY, epoch=EPOCH - age))
+    assert isinstance(action, Forward) if passes else action == Drop(DropReason.UNWRAP_FAILED)
 
 
 def test_a_packet_is_opened_once_in_the_lifetime_of_its_key(nodes: dict[NodeId, Node]) -> None:
@@ -115,12 +115,12 @@ def test_a_flipped_bit_in_the_header_drops_the_packet(nodes: dict[NodeId, Node],
 def test_delays_up_to_the_cap_pass_and_longer_ones_do_not(
     nodes: dict[NodeId, Node], milliseconds: int, expected: int | None
 ) -> None:
-    outcome = _at(nodes, MIX, _through_mix(NodeDelay(milliseconds)))
+    action = _at(nodes, MIX, _through_mix(NodeDelay(milliseconds)))
     if expected is None:
-        assert outcome == Drop(DropReason.DELAY_TOO_LONG)
+        assert action == Drop(DropReason.DELAY_TOO_LONG)
     else:
-        assert isinstance(outcome, Forward)
-        assert outcome.delay_ms == expected
+        assert isinstance(action, Forward)
+        assert action.delay_ms == expected
 
 
 def test_without_a_cap_three_periods_are_the_longest_delay() -> None:
@@ -143,8 +143,8 @@ def test_a_command_given_twice_drops_the_packet(nodes: dict[NodeId, Node], comma
 
 def test_a_mix_forwards_to_the_next_layer_only(nodes: dict[NodeId, Node]) -> None:
     for following in (TOPOLOGY.layers[0][1], TOPOLOGY.layers[2][0], TOPOLOGY.service, TOPOLOGY.gateway):
-        outcome = _at(nodes, MIX, _through_mix(DELAY, following=following))
-        assert outcome == Drop(DropReason.NOT_A_NEIGHBOUR)
+        action = _at(nodes, MIX, _through_mix(DELAY, following=following))
+        assert action == Drop(DropReason.NOT_A_NEIGHBOUR)
 
 
 def test_the_last_layer_sends_to_gateway_and_service(nodes: dict[NodeId, Node]) -> None:
@@ -156,14 +156,14 @@ def test_the_last_layer_sends_to_gateway_and_service(nodes: dict[NodeId, Node]) 
 
 def test_a_mix_keeps_nothing_that_ends_at_it(nodes: dict[NodeId, Node]) -> None:
     for commands in ((Recipient(CLIENT),), (DELAY, Recipient(CLIENT), SurbReply(SURB_ID)), (DELAY,)):
-        outcome = _at(nodes, MIX, _packet(_hop(MIX, *commands)))
-        assert outcome == Drop(DropReason.NOT_A_FORWARD_PACKET)
+        action = _at(nodes, MIX, _packet(_hop(MIX, *commands)))
+        assert action == Drop(DropReason.NOT_A_FORWARD_PACKET)
 
 
 def test_a_gateway_takes_only_forward_packets_from_clients(nodes: dict[NodeId, Node]) -> None:
     packet = _packet(_hop(TOPOLOGY.gateway, Recipient(CLIENT), SurbReply(SURB_ID)))
-    outcome = _at(nodes, TOPOLOGY.gateway, packet, from_client=True)
-    assert outcome == Drop(DropReason.NOT_A_FORWARD_PACKET)
+    action = _at(nodes, TOPOLOGY.gateway, packet, from_client=True)
+    assert action == Drop(DropReason.NOT_A_FORWARD_PACKET)
 
 
 def test_a_gateway_forwards_nothing_for_mixes(nodes: dict[NodeId, Node]) -> None:
@@ -173,11 +173,11 @@ def test_a_gateway_forwards_nothing_for_mixes(nodes: dict[NodeId, Node]) -> None
 
 def test_a_gateway_delivers_replies_still_sealed(nodes: dict[NodeId, Node]) -> None:
     packet = _packet(_hop(TOPOLOGY.gateway, Recipient(CLIENT), SurbReply(SURB_ID)))
-    outcome = _at(nodes, TOPOLOGY.gateway, packet)
-    assert isinstance(outcome, Deliver)
-    assert (outcome.recipient, outcome.surb_id) == (CLIENT, SURB_ID)
+    action = _at(nodes, TOPOLOGY.gateway, packet)
+    assert isinstance(action, Deliver)
+    assert (action.recipient, action.surb_id) == (CLIENT, SURB_ID)
     geometry = SPHINX.geometry
-    assert len(outcome.payload) == geometry.payload_tag_length + geometry.forward_payload_length
+    assert len(action.payload) == geometry.payload_tag_length + geometry.forward_payload_length
 
 
 def test_a_gateway_drops_what_ends_at_it_and_answers_no_surb(nodes: dict[NodeId, Node]) -> None:

@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from kpclientd.loopix.client import LoopixClient
-from kpclientd.loopix.double import DirectoryFault, ReplyFault
 from kpclientd.loopix.errors import (
     DirectoryError,
     LoopixError,
@@ -22,6 +21,7 @@ from kpclientd.loopix.errors import (
 )
 from kpclientd.loopix.nodes import ClientConfig, key_text
 from kpclientd.loopix.sealed import seal
+from kpclientd.loopix.simulator import DirectoryFault, ReplyFault
 from kpclientd.loopix.topology import Topology
 from tests.loopix.world import World, until, world
 

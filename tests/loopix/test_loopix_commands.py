@@ -17,19 +17,19 @@ import trio
 
 from kpclientd.loopix.commands import main
 from kpclientd.loopix.config import Logging, config_path, load_config
-from kpclientd.loopix.double import LoopixNetwork
 from kpclientd.loopix.identity import load_identity
 from kpclientd.loopix.nodes import key_text
 from kpclientd.loopix.profile import DEFAULT, PROFILES
 from kpclientd.loopix.requests import Details, OwnDetails
 from kpclientd.loopix.setup import planned_config, write_client
+from kpclientd.loopix.simulator import LoopixNetwork
 from sphinx.randomness import Randomness
 from tests.loopix.applications import tcp_application, websocket_application
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "kpclientd.loopix.commands"]
 PATIENCE_SECONDS = 60
-COMPLAINT = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ERROR: loopix-client"
+ERROR_LINE = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ERROR: loopix-client"
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_help_and_version_go_to_standard_output(
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["fly"], ": 'fly' is not a valid command: see 'loopix-client help'"),
         (["help", "fly"], ": 'fly' is not a valid command: see 'loopix-client help'"),
@@ -79,13 +79,13 @@ def test_help_and_version_go_to_standard_output(
         (["run", "--profile", "1.0"], ": unknown profile '1.0': expected one of 0.2, 0.3, 0.4"),
     ],
 )
-def test_bad_command_lines_end_with_a_complaint(
-    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+def test_bad_command_lines_end_with_an_error(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert re.fullmatch(COMPLAINT + re.escape(complaint) + "\n", captured.err)
+    assert re.fullmatch(ERROR_LINE + re.escape(message) + "\n", captured.err)
 
 
 def test_the_version_is_that_of_the_profile(
@@ -282,13 +282,13 @@ def test_what_cannot_be_started_ends_with_the_documented_status(
     config = planned_config("alice", home, DEFAULT, f"http://127.0.0.1:{unused_port}/")
     config = replace(config, logging=Logging(disable=True))
     write_client(config, lambda text: None, Randomness(os.urandom), overwrite=False)
-    for words, complaint in (
+    for words, message in (
         (["--socket", "grpc", "--port", "9001"], "unknown server type: grpc"),
         (["--port", "9001"], "unknown server type: "),
         (["--socket", "tcp"], "no port was given: --port NUMBER"),
     ):
         assert main(["socket", "--id", "alice", *words]) == 255
-        assert capsys.readouterr().err == f"Failed to spawn socket listener instance: {complaint}\n"
+        assert capsys.readouterr().err == f"Failed to spawn socket listener instance: {message}\n"
     assert main(["run", "--id", "alice"]) == 255
     assert "Failed to spawn client instance: directory " in capsys.readouterr().err
     config.private_key_file.unlink()

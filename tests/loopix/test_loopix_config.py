@@ -16,7 +16,7 @@ from kpclientd.loopix.config import (
     new_config,
     render_config,
 )
-from kpclientd.loopix.errors import ConfigFault
+from kpclientd.loopix.errors import LoopixConfigError
 from kpclientd.loopix.inbox import BUFFER_LIMIT
 from kpclientd.loopix.profile import DEFAULT, PROFILES
 
@@ -207,23 +207,23 @@ def test_what_the_reference_does_not_know_stands_in_a_section_of_its_own(tmp_pat
     ],
 )
 def test_a_bad_file_is_refused_and_the_fault_named(tmp_path: Path, text: str, fault: str) -> None:
-    with pytest.raises(ConfigFault, match=fault):
+    with pytest.raises(LoopixConfigError, match=fault):
         loaded(tmp_path, text)
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    with pytest.raises(ConfigFault, match="cannot be read"):
+    with pytest.raises(LoopixConfigError, match="cannot be read"):
         load_config(path)
     for content in (b"\xff\xfe", b" " * (2 * 1024 * 1024)):
         path.write_bytes(content)
-        with pytest.raises(ConfigFault):
+        with pytest.raises(LoopixConfigError):
             load_config(path)
 
 
 @pytest.mark.parametrize("client_id", ["", "a/b", ".", "..", "a\nb"])
 def test_an_id_that_is_no_name_of_a_directory_is_refused(client_id: str) -> None:
-    with pytest.raises(ConfigFault):
+    with pytest.raises(LoopixConfigError):
         config_path(HOME, client_id)
-    with pytest.raises(ConfigFault):
+    with pytest.raises(LoopixConfigError):
         new_config(client_id, HOME, "")

@@ -8,9 +8,9 @@ import pytest
 import trio
 import trio.testing
 
-from kpclientd.loopix import directory as directory_module
+from kpclientd.loopix import directory_client
 from kpclientd.loopix import exchange as exchange_module
-from kpclientd.loopix.directory import Directory
+from kpclientd.loopix.directory_client import DirectoryClient
 from kpclientd.loopix.errors import DirectoryError, ExchangeBroken, RegistrationError, Unreachable
 from kpclientd.loopix.exchange import CONNECT_SECONDS, EXCHANGE_SECONDS, dial_tcp, exchange
 from kpclientd.loopix.messages_pb2 import ProviderResponse
@@ -127,18 +127,18 @@ async def answering(status: str, body: bytes, header: str = "") -> AsyncIterator
 async def test_the_topology_is_asked_for_as_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with answering("200 OK", b"{}") as (url, requests):
-        assert await Directory(url).fetch() == b"{}"
+        assert await DirectoryClient(url).fetch() == b"{}"
     assert requests[0].startswith(b"GET /api/presence/topology HTTP/1.1\r\n")
 
 
 async def test_other_statuses_and_lengths_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with answering("503 Service Unavailable", b"{}") as (url, _):
         with pytest.raises(DirectoryError, match="status 503, expected 200"):
-            await Directory(url).fetch()
-    monkeypatch.setattr(directory_module, "MAX_TOPOLOGY", 10)
+            await DirectoryClient(url).fetch()
+    monkeypatch.setattr(directory_client, "MAX_TOPOLOGY", 10)
     async with answering("200 OK", bytes(11)) as (url, _):
         with pytest.raises(DirectoryError, match="more than 10 bytes"):
-            await Directory(url).fetch()
+            await DirectoryClient(url).fetch()
 
 
 async def test_a_redirection_is_followed() -> None:
@@ -146,20 +146,20 @@ async def test_a_redirection_is_followed() -> None:
         answering("200 OK", b'{"here": 1}') as (target, _),
         answering("302 Found", b"", f"Location: {target}\r\n") as (url, _),
     ):
-        assert await Directory(url).fetch() == b'{"here": 1}'
+        assert await DirectoryClient(url).fetch() == b'{"here": 1}'
 
 
 async def test_a_directory_that_is_not_there_is_an_error() -> None:
     async with answering("200 OK", b"{}") as (url, _):
         pass
     with pytest.raises(DirectoryError, match="cannot be asked"):
-        await Directory(url).fetch()
+        await DirectoryClient(url).fetch()
 
 
 @pytest.mark.parametrize("url", ["", "topology", "ftp://localhost/", "http://", "http://[::1/", "http://a:99999999/"])
 def test_what_is_no_url_of_a_directory_is_refused(url: str) -> None:
     with pytest.raises(DirectoryError):
-        Directory(url)
+        DirectoryClient(url)
 
 
 async def test_a_silent_directory_is_not_waited_for(autojump_clock: trio.abc.Clock) -> None:

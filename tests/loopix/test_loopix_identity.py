@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpclientd.loopix.errors import KeyFault
+from kpclientd.loopix.errors import KeyFileError
 from kpclientd.loopix.identity import (
     MAX_KEY_FILE,
     PRIVATE_KEY_TYPE,
     PUBLIC_KEY_TYPE,
     client_id,
     decode_key,
-    encode_key,
     generate,
     load_identity,
     save_key,
 )
+from pki.pem import encode_block
 from sphinx.randomness import seeded
 
 PRIVATE = bytes.fromhex("bf2b5aaf32e09c16ccad57ff4098111e30a2245f3922bbb7cbd719ac37c7d33b")
@@ -36,13 +36,13 @@ def files(folder: Path, private: bytes = PRIVATE, public: bytes = PUBLIC) -> tup
 
 
 def test_a_key_is_three_lines_of_pem() -> None:
-    assert encode_key(PRIVATE_KEY_TYPE, PRIVATE) == PRIVATE_PEM
+    assert encode_block(PRIVATE_KEY_TYPE, PRIVATE) == PRIVATE_PEM
     assert decode_key(PRIVATE_KEY_TYPE, PRIVATE_PEM) == PRIVATE
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_every_key_survives_pem(key: bytes) -> None:
-    assert decode_key(PUBLIC_KEY_TYPE, encode_key(PUBLIC_KEY_TYPE, key)) == key
+    assert decode_key(PUBLIC_KEY_TYPE, encode_block(PUBLIC_KEY_TYPE, key)) == key
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_the_reference_tolerates_is_tolerated(text: str) -> None:
     ],
 )
 def test_a_damaged_key_is_refused_and_the_fault_named(text: str, fault: str) -> None:
-    with pytest.raises(KeyFault, match=fault):
+    with pytest.raises(KeyFileError, match=fault):
         decode_key(PRIVATE_KEY_TYPE, text)
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_key_is_refused_and_the_fault_named(text: str, fault: str) -> 
 def test_any_text_is_a_key_or_refused(text: str) -> None:
     try:
         decode_key(PRIVATE_KEY_TYPE, text)
-    except KeyFault:
+    except KeyFileError:
         pass
 
 
@@ -96,26 +96,26 @@ def test_a_pair_is_read_from_its_files_which_their_owner_alone_can_read(tmp_path
 def test_a_missing_file_is_an_error_and_no_key_of_zeros(tmp_path: Path) -> None:
     private, public = files(tmp_path)
     public.unlink()
-    with pytest.raises(KeyFault, match=r"public_key\.pem: cannot be read"):
+    with pytest.raises(KeyFileError, match=r"public_key\.pem: cannot be read"):
         load_identity(private, public)
 
 
 def test_a_file_too_long_for_a_key_is_not_searched_for_one(tmp_path: Path) -> None:
     private, public = files(tmp_path)
     private.write_text(" " * MAX_KEY_FILE + PRIVATE_PEM)
-    with pytest.raises(KeyFault, match="is longer than"):
+    with pytest.raises(KeyFileError, match="is longer than"):
         load_identity(private, public)
 
 
 def test_keys_that_are_no_pair_are_refused_without_being_shown(tmp_path: Path) -> None:
-    with pytest.raises(KeyFault, match="is not the public key of") as caught:
+    with pytest.raises(KeyFileError, match="is not the public key of") as caught:
         load_identity(*files(tmp_path, public=PRIVATE))
     assert "vytarz" not in str(caught.value)
 
 
 def test_an_existing_key_is_overwritten_only_on_demand(tmp_path: Path) -> None:
     private, public = files(tmp_path)
-    with pytest.raises(KeyFault, match="cannot be written"):
+    with pytest.raises(KeyFileError, match="cannot be written"):
         save_key(private, PRIVATE_KEY_TYPE, bytes(32))
     assert load_identity(private, public).private_key == PRIVATE
     private.chmod(0o644)
@@ -138,5 +138,5 @@ def test_the_id_of_the_reference_s_benchmark_key() -> None:
 def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path) -> None:
     private, public = files(tmp_path)
     public.write_text(PRIVATE_PEM)
-    with pytest.raises(KeyFault, match=r"public_key\.pem: invalid PEM Type"):
+    with pytest.raises(KeyFileError, match=r"public_key\.pem: invalid PEM Type"):
         load_identity(private, public)

@@ -12,12 +12,12 @@ import pytest
 import trio
 
 from kpclientd.loopix.config import Logging, LoopixConfig, render_config
-from kpclientd.loopix.double import LoopixNetwork
 from kpclientd.loopix.errors import DirectoryError, MessageTooLong, NotRunning
 from kpclientd.loopix.library import BlockingLoopixClient, client_config
 from kpclientd.loopix.nodes import key_text
 from kpclientd.loopix.profile import DEFAULT
 from kpclientd.loopix.setup import planned_config, write_client
+from kpclientd.loopix.simulator import LoopixNetwork
 from sphinx.randomness import seeded
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "loopix.md"

@@ -12,11 +12,11 @@ import trio.testing
 from kpclientd.loopix.account import Account
 from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.errors import Unreachable
+from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.fetcher import Fetcher
 from kpclientd.loopix.inbox import ReceiveBuffer
 from kpclientd.loopix.loops import HardenedLoops, LoopWatch, PlainLoops
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
-from kpclientd.loopix.outage import Outage
 from kpclientd.loopix.profile import DEFAULT
 from kpclientd.loopix.schedule import LONGEST_BACKOFF
 from kpclientd.loopix.sender import Rates, Sender
@@ -155,11 +155,11 @@ def test_the_watch_tells_the_share_of_loops_that_come_back() -> None:
 def test_an_outage_is_said_at_its_begin_ever_more_rarely_and_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("loopix.test")
     caplog.set_level(logging.INFO)
-    outage = Outage(log, "it")
-    assert not outage.worked()
+    failures = FailureLog(log, "it")
+    assert not failures.worked()
     for _ in range(250):
-        outage.failed(ValueError("no"))
-    assert outage.worked() and not outage.worked()
+        failures.failed(ValueError("no"))
+    assert failures.worked() and not failures.worked()
     assert caplog.messages == [
         "it failed: no",
         "it failed (10 times in a row): no",

@@ -4,11 +4,11 @@ import pytest
 import trio
 import trio.testing
 
-from kpclientd.loopix.desk import MAX_FETCHED, Desk
-from kpclientd.loopix.errors import MessageTooLong, SendError, SocketFault
+from kpclientd.loopix.errors import LocalSocketError, MessageTooLong, SendError
 from kpclientd.loopix.framing import MAX_BODY, encode_frame
 from kpclientd.loopix.nodes import ClientConfig
 from kpclientd.loopix.profile import DEFAULT, PROFILES, Profile
+from kpclientd.loopix.request_handler import MAX_FETCHED, RequestHandler
 from kpclientd.loopix.requests import (
     Clients,
     Details,
@@ -59,7 +59,7 @@ class Scripted:
 
 def connect(nursery: trio.Nursery, client: Scripted, profile: Profile = DEFAULT) -> TcpApplication:
     ours, theirs = trio.testing.memory_stream_pair()
-    nursery.start_soon(TcpServer(Desk(client, flushes=True), profile).serve, theirs)
+    nursery.start_soon(TcpServer(RequestHandler(client, flushes=True), profile).serve, theirs)
     return TcpApplication(ours, profile)
 
 
@@ -141,7 +141,7 @@ async def test_half_a_frame_has_no_answer(autojump_clock: trio.abc.Clock) -> Non
 async def test_a_peer_that_reads_nothing_is_left(autojump_clock: trio.abc.Clock) -> None:
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(TcpServer(Desk(Scripted(), flushes=True), DEFAULT).serve, theirs)
+        nursery.start_soon(TcpServer(RequestHandler(Scripted(), flushes=True), DEFAULT).serve, theirs)
         await ours.send_all(encode_frame(DEFAULT, encode_request(OwnDetails())))
         with trio.fail_after(61):
             await ours.wait_send_all_might_not_block()
@@ -153,19 +153,19 @@ async def test_a_port_that_is_taken_is_refused() -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     async with listeners[0]:
-        with pytest.raises(SocketFault, match=f"listen tcp 127.0.0.1:{port}: .*in use"):
+        with pytest.raises(LocalSocketError, match=f"listen tcp 127.0.0.1:{port}: .*in use"):
             await open_listener(port)
 
 
 @pytest.mark.parametrize("text", ["", "0", "65536", "-1", "9x", "٣", "1" * 5000])
 def test_what_is_no_port_is_refused(text: str) -> None:
-    with pytest.raises(SocketFault):
+    with pytest.raises(LocalSocketError):
         parse_port(text)
 
 
 @pytest.mark.parametrize("text", ["", "grpc", "TCP"])
 def test_what_is_no_socket_type_is_refused(text: str) -> None:
-    with pytest.raises(SocketFault, match=f"unknown server type: {text}$"):
+    with pytest.raises(LocalSocketError, match=f"unknown server type: {text}$"):
         parse_socket_type(text)
 
 

@@ -200,7 +200,23 @@ def test_host_and_port_are_split_at_the_last_colon(text: str, host: str, port: s
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":", "host", "::1:80", "[::1:80", "::1]:80", "[]:80", "[a]b:80", "h:", "h:-1", "h:1x"]
+    "text",
+    [
+        "",
+        ":",
+        "host",
+        "::1:80",
+        "[::1:80",
+        "::1]:80",
+        "[]:80",
+        "[a]b:80",
+        "h:",
+        "h:-1",
+        "h:1x",
+        "h:0",
+        "h:65536",
+        "h h:1",
+    ],
 )
 def test_an_address_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(LoopixError):

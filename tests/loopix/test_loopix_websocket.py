@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpclientd.loopix.config import new_config
-from kpclientd.loopix.desk import Desk
 from kpclientd.loopix.nodes import ClientConfig
+from kpclientd.loopix.request_handler import RequestHandler
 from kpclientd.loopix.requests import Failed, Fetch, Fetched, Flush, Nothing, Send
 from kpclientd.loopix.service import SocketType
-from kpclientd.loopix.upgrade import is_allowed_origin, judge
+from kpclientd.loopix.upgrade import check_upgrade, is_allowed_origin
 from kpclientd.loopix.websocket import MAX_MESSAGE, WebSocketServer
 from tests.loopix.applications import WebSocketApplication, served, websocket_application
 from tests.loopix.world import world
@@ -50,7 +50,7 @@ class Idle:
 
 
 def server(origins: Sequence[str] = ()) -> WebSocketServer:
-    return WebSocketServer(Desk(Idle(), flushes=False), origins)  # type: ignore[arg-type]
+    return WebSocketServer(RequestHandler(Idle(), flushes=False), origins)  # type: ignore[arg-type]
 
 
 def request(path: str = "/mix", method: str = "GET", **headers: str | None) -> bytes:
@@ -127,8 +127,8 @@ def test_requests_of_other_machines_are_refused() -> None:
     connection.receive_data(request())
     head = connection.next_event()
     assert isinstance(head, h11.Request)
-    assert judge(head, "127.0.0.1") is None
-    refusal = judge(head, "192.0.2.1")
+    assert check_upgrade(head, "127.0.0.1") is None
+    refusal = check_upgrade(head, "192.0.2.1")
     assert refusal is not None and refusal.status == 403
 
 
@@ -151,7 +151,7 @@ def test_any_bytes_end_in_an_answer_or_an_end(data: bytes, well_begun: bool) -> 
 async def connected(client: Idle) -> AsyncIterator[WebSocketApplication]:
     """The library's client, joined to the server without a socket."""
     ours, theirs = trio.testing.memory_stream_pair()
-    service = WebSocketServer(Desk(client, flushes=False))  # type: ignore[arg-type]
+    service = WebSocketServer(RequestHandler(client, flushes=False))  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.serve, theirs)
         socket = await trio_websocket.wrap_client_stream(nursery, cast(Any, ours), "localhost", "/mix")

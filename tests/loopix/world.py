@@ -10,9 +10,9 @@ import trio
 
 from kpclientd.loopix.client import LoopixClient
 from kpclientd.loopix.config import LoopixConfig, new_config
-from kpclientd.loopix.double import LoopixNetwork
 from kpclientd.loopix.identity import generate
 from kpclientd.loopix.nodes import key_text
+from kpclientd.loopix.simulator import LoopixNetwork
 from sphinx.randomness import seeded
 
 

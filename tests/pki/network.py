@@ -1,6 +1,7 @@
 """A small network on paper: authorities that sign, nodes that are listed, documents to bend."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 from pki.certificate import LIFETIME, Verifier, issue, key_hash
 from pki.descriptor import MixDescriptor, ReplicaDescriptor
@@ -47,28 +48,12 @@ def mix(name: str, epoch: int, randomness: Randomness) -> MixDescriptor:
 
 
 def gateway(name: str, epoch: int, randomness: Randomness) -> MixDescriptor:
-    plain = mix(name, epoch, randomness)
-    return MixDescriptor(
-        name=name,
-        epoch=epoch,
-        link_key=plain.link_key,
-        mix_keys=plain.mix_keys,
-        addresses=plain.addresses,
-        identity_key=plain.identity_key,
-        is_gateway_node=True,
-        authentication_type="tofu",
-    )
+    return replace(mix(name, epoch, randomness), is_gateway_node=True, authentication_type="tofu")
 
 
 def service_node(name: str, epoch: int, randomness: Randomness) -> MixDescriptor:
-    plain = mix(name, epoch, randomness)
-    return MixDescriptor(
-        name=name,
-        epoch=epoch,
-        link_key=plain.link_key,
-        mix_keys=plain.mix_keys,
-        addresses=plain.addresses,
-        identity_key=plain.identity_key,
+    return replace(
+        mix(name, epoch, randomness),
         is_service_node=True,
         kaetzchen={"echo": {"endpoint": "+echo"}},
         kaetzchen_advertized_data={},
@@ -114,3 +99,8 @@ def paper_network(authorities: int = 3, epoch: int = FIRST_EPOCH) -> PaperNetwor
     scheme = signature_scheme("Ed25519")
     randomness = seeded(b"authorities")
     return PaperNetwork(tuple(scheme.generate(randomness) for _ in range(authorities)), document(epoch))
+
+
+def new_reveal(epoch: int, secret: bytes) -> bytes:
+    """What an authority reveals for `epoch`: the epoch, and the hash of its secret."""
+    return epoch.to_bytes(8, "big") + hashlib.blake2b(secret, digest_size=32).digest()

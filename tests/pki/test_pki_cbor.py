@@ -120,6 +120,10 @@ def test_a_key_is_found_exactly_before_it_is_found_in_another_case() -> None:
     assert read(encode({"mu": 1.0, "Mu": 2.0})).number("Mu") == 2.0
 
 
+def test_of_several_keys_that_match_in_another_case_the_first_counts() -> None:
+    assert Record({1: 0, "nAME": "first", "NAME": "second"}, "thing").text("Name") == "first"
+
+
 @pytest.mark.parametrize(
     ("getter", "value"),
     [

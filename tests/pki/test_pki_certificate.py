@@ -77,9 +77,9 @@ def test_a_key_that_is_listed_twice_counts_once() -> None:
 def test_strangers_and_bad_signatures_do_no_harm_beside_enough_good_ones() -> None:
     stranger = ED25519.generate(seeded(b"stranger"))
     certificate = CERTIFICATE.with_signature(stranger)
-    spoilt = dict(certificate.signatures)
-    spoilt[VERIFIERS[0].key_hash] = bytes(64)
-    Certificate("Ed25519", b"certified bytes", EXPIRATION, spoilt).verify_threshold(VERIFIERS, 2, 0)
+    corrupted = dict(certificate.signatures)
+    corrupted[VERIFIERS[0].key_hash] = bytes(64)
+    Certificate("Ed25519", b"certified bytes", EXPIRATION, corrupted).verify_threshold(VERIFIERS, 2, 0)
     with pytest.raises(ThresholdError):
         issue(b"certified bytes", EXPIRATION, (KEYS[0], stranger)).verify_threshold(VERIFIERS, 2, 0)
 

@@ -10,8 +10,7 @@ from pki.descriptor import MixDescriptor, Services
 from pki.document import Document
 from pki.errors import IllFormedDocumentError
 from pki.wellformed import check_mix_descriptor, check_replica, check_well_formed
-from sphinx.randomness import seeded
-from tests.pki.network import FIRST_EPOCH, document, paper_network
+from tests.pki.network import FIRST_EPOCH, document, new_reveal, paper_network
 
 E = FIRST_EPOCH
 GOOD = document(E)
@@ -150,10 +149,7 @@ def test_each_rule_of_a_replica_is_checked(changes: dict[str, Any]) -> None:
 
 
 NETWORK = paper_network()
-REVEALS = {
-    key_hash(key.public_key): shared_random.new_reveal(E, seeded(b"reveal %d" % n))
-    for n, key in enumerate(NETWORK.authorities)
-}
+REVEALS = {key_hash(key.public_key): new_reveal(E, b"reveal %d" % n) for n, key in enumerate(NETWORK.authorities)}
 
 
 def certified_by_each(values: dict[bytes, bytes], expiration: int = E) -> dict[bytes, bytes]:
@@ -166,14 +162,14 @@ SIGNED_REVEALS = certified_by_each(REVEALS)
 VOTER = next(iter(COMMITS))
 
 
-def judge(commits: dict[bytes, bytes] | None, reveals: dict[bytes, bytes] | None) -> None:
+def check_commits(commits: dict[bytes, bytes] | None, reveals: dict[bytes, bytes] | None) -> None:
     voted = change(GOOD, shared_random_commit=commits, shared_random_reveal=reveals)
     check_well_formed(Document.parse(voted.encode()), E, NETWORK.verifiers)
 
 
 def test_commits_and_reveals_that_open_them_are_well_formed() -> None:
-    judge(COMMITS, SIGNED_REVEALS)
-    judge({VOTER: COMMITS[VOTER]}, None)
+    check_commits(COMMITS, SIGNED_REVEALS)
+    check_commits({VOTER: COMMITS[VOTER]}, None)
 
 
 def without(values: dict[bytes, bytes], signer: bytes) -> dict[bytes, bytes]:
@@ -186,7 +182,7 @@ def without(values: dict[bytes, bytes], signer: bytes) -> dict[bytes, bytes]:
         ({VOTER: COMMITS[VOTER]}, {VOTER: SIGNED_REVEALS[VOTER]}, "reveals"),
         (COMMITS, None, "same authorities"),
         (COMMITS, without(SIGNED_REVEALS, VOTER), "same authorities"),
-        (COMMITS, SIGNED_REVEALS | certified_by_each({VOTER: shared_random.new_reveal(E, seeded(b"x"))}), "else than"),
+        (COMMITS, SIGNED_REVEALS | certified_by_each({VOTER: new_reveal(E, b"x")}), "else than"),
         (COMMITS | certified_by_each({VOTER: bytes(40)}), SIGNED_REVEALS, "another epoch"),
         (COMMITS | certified_by_each({VOTER: bytes(39)}), SIGNED_REVEALS, "wrong length"),
         (COMMITS | {VOTER: b"\xa0"}, SIGNED_REVEALS, "not validly signed"),
@@ -198,4 +194,4 @@ def test_each_rule_of_commits_and_reveals_is_checked(
     commits: dict[bytes, bytes], reveals: dict[bytes, bytes] | None, fault: str
 ) -> None:
     with pytest.raises(IllFormedDocumentError, match=fault):
-        judge(commits, reveals)
+        check_commits(commits, reveals)

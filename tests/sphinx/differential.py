@@ -121,11 +121,11 @@ class Case:
         assert opened == answer.ljust(geometry.forward_payload_length, b"\0")
         keys, payload = new.keys, delivered
         if draws.random() < 0.5:
-            keys = self.spoilt(keys)
+            keys = self.altered(keys)
         else:
-            payload = self.spoilt(payload)
+            payload = self.altered(payload)
         assert isinstance(self.agreed(lambda sphinx: sphinx.open_reply(keys, payload)), Refused)
-        surb = self.spoilt(new.surb)
+        surb = self.altered(new.surb)
         self.agreed(lambda sphinx: sphinx.packet_from_surb(surb, answer))
 
     def corrupted(self) -> None:
@@ -137,7 +137,7 @@ class Case:
         for number, key in enumerate(way.keys):
             before = packet
             if number == changed_at:
-                packet = self.spoilt(packet)
+                packet = self.altered(packet)
             unwrapped = self.unwrapped(key, packet)
             if isinstance(unwrapped, Refused):
                 return
@@ -196,7 +196,7 @@ class Case:
 
     def agreed(self, work: Callable[[Sphinx], Answer]) -> Answer | Refused:
         """The one answer, or the one refusal, of all engines."""
-        answers = {name: _verdict(work, sphinx) for name, sphinx in self.engines.items()}
+        answers = {name: _result(work, sphinx) for name, sphinx in self.engines.items()}
         (first, answer), *others = answers.items()
         for name, other in others:
             if other != answer:
@@ -229,7 +229,7 @@ class Case:
             return (SurbReply(SurbId(draws.randbytes(SPARE_COMMANDS - 1))),)
         return tuple(NodeDelay(draws.randint(0, MAX_DELAY_MS)) for _ in range(draws.randint(0, SPARE_COMMANDS // 5)))
 
-    def spoilt(self, data: bytes) -> bytes:
+    def altered(self, data: bytes) -> bytes:
         """`data`, changed for sure."""
         draws = self.draws
         at = draws.randrange(len(data))
@@ -302,7 +302,7 @@ def _geometry(draws: random.Random) -> Geometry:
     return Geometry.nike(nike, hops, payload, with_surb=with_surb)
 
 
-def _verdict(work: Callable[[Sphinx], Answer], sphinx: Sphinx) -> Answer | Refused:
+def _result(work: Callable[[Sphinx], Answer], sphinx: Sphinx) -> Answer | Refused:
     try:
         return work(sphinx)
     except SphinxError as error:

@@ -9,8 +9,16 @@ import pytest
 from sphinx import Geometry, NodeId, PathHop, Recipient, RecipientId, Sphinx, compose_plaintext
 from sphinx.crypto.kdf import hop_keys
 from sphinx.crypto.mac import header_mac
-from sphinx.drawing import Field, drawing, fragment_fields, header_fields, main, payload_fields, surb_fields
 from sphinx.randomness import seeded
+from tests.support.packet_drawing import (
+    Field,
+    drawing,
+    fragment_fields,
+    header_fields,
+    main,
+    payload_fields,
+    surb_fields,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sphinx.md"
 DRAWN = re.compile(r"<!-- drawing: (.*?) -->\n```\n(.*?)```\n", re.DOTALL)
@@ -32,7 +40,7 @@ def test_the_document_has_the_drawings_that_the_code_makes(capsys: pytest.Captur
     assert len(found) == 2
     for arguments, drawn in found:
         assert main(shlex.split(arguments)) == 0
-        assert capsys.readouterr().out == drawn, f"run: python -m sphinx.drawing {arguments}"
+        assert capsys.readouterr().out == drawn, f"run: python -m tests.support.packet_drawing {arguments}"
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda geometry: geometry.nike_name or geometry.kem_name)

@@ -13,8 +13,8 @@ from sphinx.crypto.nike import X448, X25519, nike_scheme
 from sphinx.crypto.nike_hybrid import HybridNike
 from sphinx.errors import KeyLengthError, UnsupportedSchemeError, WeakPublicKeyError
 from sphinx.randomness import seeded
-from sphinx.scheme_table import table
 from sphinx.schemes import CTIDH_EXTRA, KEMS, NIKES, Scheme, registered
+from tests.support.scheme_table import table
 from tests.support.vectors import recorded
 
 HAS_CTIDH = importlib.util.find_spec("highctidh") is not None
@@ -27,7 +27,7 @@ def usable(schemes: dict[str, Scheme]) -> list[Scheme]:
 
 
 def test_the_table_in_the_documents_is_current() -> None:
-    assert TABLE.read_text() == table(), "run: python -m sphinx.scheme_table > docs/schemes.md"
+    assert TABLE.read_text() == table(), "run: python -m tests.support.scheme_table > docs/schemes.md"
 
 
 def test_every_kem_of_the_reference_is_registered_under_its_name_with_its_sizes() -> None:

@@ -17,7 +17,7 @@ from kpclientd.wire.commands import (
     SendPacket,
 )
 from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Unavailable
-from kpclientd.wire.session import CommandReceived, Established, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from pki.document import Document
 from pki.path import forward_route, reply_route
 from pki.trust import TrustedDocuments, VerifiedDocument
@@ -40,7 +40,7 @@ class MixnetClient:
     network: LocalNetwork
     stream: trio.abc.Stream
     queue: RecipientId
-    session: Session
+    session: NoiseSession
     randomness: Randomness
     commands: list[Command] = field(default_factory=list)
     surb_keys: dict[SurbId, bytes] = field(default_factory=dict)
@@ -156,7 +156,7 @@ async def connect(
     def is_gateway(peer: PeerCredentials) -> bool:
         return (peer.additional_data, peer.public_key) == (gateway.node_id, gateway.link.public_key)
 
-    session = Session.initiator(
+    session = NoiseSession.initiator(
         kem,
         kem.generate(randomness if link_seed is None else seeded(link_seed)),
         own_queue,

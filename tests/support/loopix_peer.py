@@ -8,12 +8,12 @@ from typing import Any
 import trio
 
 from kpclientd.loopix.composer import Composer
-from kpclientd.loopix.double import LoopixNetwork
 from kpclientd.loopix.exchange import Dial, dial_tcp, exchange
 from kpclientd.loopix.identity import generate
 from kpclientd.loopix.inbox import Pulled, read_pulled
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.registration import pull_packet, registration_packet, token_of
+from kpclientd.loopix.simulator import LoopixNetwork
 from kpclientd.loopix.topology import Topology
 from sphinx.randomness import Randomness, seeded
 

@@ -4,9 +4,6 @@ from typing import Any
 
 import cbor2
 import pytest
-
-from kpclientd.thin.errors import InvalidRequest
-from kpclientd.thin.events import Event
 from kpclientd.thin.requests import (
     ChannelRequest,
     GetDirectoryAuthorities,
@@ -17,6 +14,9 @@ from kpclientd.thin.requests import (
     ThinClose,
     UnservedRequest,
 )
+
+from kpclientd.thin.errors import InvalidRequest
+from kpclientd.thin.events import Event
 from pki import key_hash
 from tests.thin.serving import BEGIN, Office
 from tests.thin.test_thin_sessions import Connection

@@ -6,10 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from kpclientd.thin.errors import MistypedField, ThinError
-from kpclientd.thin.fields import Fields
-from kpclientd.thin.framing import FrameReader
 from kpclientd.thin.requests import (
     _CHANNEL_VERBS,
     _VERBS,
@@ -24,6 +20,10 @@ from kpclientd.thin.requests import (
     UnservedRequest,
     parse_request,
 )
+
+from kpclientd.thin.errors import MistypedField, ThinError
+from kpclientd.thin.fields import Fields
+from kpclientd.thin.framing import FrameReader
 from tests.support.vectors import recorded
 
 TRANSCRIPTS = recorded("thin_transcripts.json")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kpclientd.wire.commands import CommandCodec
-from kpclientd.wire.session import Event, PeerCredentials, Session
+from kpclientd.wire.session import NoiseEvent, NoiseSession, PeerCredentials
 from sphinx.crypto.kem import Kem, KemPrivateKey, kem_scheme
 from sphinx.geometry import Geometry
 from sphinx.randomness import Randomness
@@ -31,12 +31,12 @@ def nobody(peer: PeerCredentials) -> bool:
 
 @dataclass
 class Link:
-    client: Session
-    gateway: Session
+    client: NoiseSession
+    gateway: NoiseSession
     client_key: KemPrivateKey
     gateway_key: KemPrivateKey
 
-    def shake_hands(self) -> tuple[list[Event], list[Event]]:
+    def shake_hands(self) -> tuple[list[NoiseEvent], list[NoiseEvent]]:
         """Carry all handshake bytes both ways; the events of the client and of the gateway."""
         gateway_events = self.gateway.receive(self.client.start(), NOW)
         client_events = self.client.receive(self.gateway.outgoing(), NOW)
@@ -57,8 +57,8 @@ def link(
     client_key = kem.generate(RANDOMNESS)
     gateway_key = (gateway_kem or kem).generate(RANDOMNESS)
     return Link(
-        Session.initiator(kem, client_key, client_data, codec, client_checks, RANDOMNESS),
-        Session.responder(gateway_kem or kem, gateway_key, NODE_ID, codec, gateway_checks, RANDOMNESS),
+        NoiseSession.initiator(kem, client_key, client_data, codec, client_checks, RANDOMNESS),
+        NoiseSession.responder(gateway_kem or kem, gateway_key, NODE_ID, codec, gateway_checks, RANDOMNESS),
         client_key,
         gateway_key,
     )

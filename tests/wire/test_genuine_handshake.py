@@ -9,7 +9,7 @@ from kpclientd.wire.commands import Consensus2, GetConsensus2, Message, MessageD
 from kpclientd.wire.credentials import decode_credentials, encode_credentials
 from kpclientd.wire.handshake import Handshake, message_lengths
 from kpclientd.wire.noise import CipherState
-from kpclientd.wire.session import CommandReceived, Established, PeerCredentials, Session
+from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from kpclientd.wire.transport import HEADER_LENGTH, open_body, open_header, seal_frame
 from sphinx.crypto.kem import kem_scheme
 from tests.support.vectors import recorded
@@ -87,7 +87,7 @@ def test_a_session_repeats_the_recorded_client_and_understands_the_recorded_gate
         met.append(peer)
         return True
 
-    session = Session.initiator(
+    session = NoiseSession.initiator(
         recorded_kem(),
         XWING.private_key(unhex("client", "link_seed")),
         unhex("client", "additional_data"),

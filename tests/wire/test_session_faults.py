@@ -18,7 +18,7 @@ from kpclientd.wire.errors import (
     WireError,
 )
 from kpclientd.wire.noise import CipherState
-from kpclientd.wire.session import CommandReceived, Event, Session
+from kpclientd.wire.session import CommandReceived, NoiseEvent, NoiseSession
 from kpclientd.wire.transport import HEADER_LENGTH, seal_frame
 from sphinx.randomness import Randomness, seeded
 from tests.wire.links import CLIENT_DATA, CODEC, FAST_KEM, NODE_ID, NOW, anybody, connected
@@ -37,15 +37,15 @@ def altered(data: bytes, position: int) -> bytes:
     return bytes(changed)
 
 
-def sending_key(session: Session) -> CipherState:
+def sending_key(session: NoiseSession) -> CipherState:
     assert session._sending is not None
     return session._sending
 
 
-def deterministic_session(initiator: bool) -> Session:
+def deterministic_session(initiator: bool) -> NoiseSession:
     """The x25519 KEM draws from the given source only, so that such a session always says the same."""
     randomness = seeded(HANDSHAKE_KEYS[not initiator])
-    make = Session.initiator if initiator else Session.responder
+    make = NoiseSession.initiator if initiator else NoiseSession.responder
     data = CLIENT_DATA if initiator else NODE_ID
     return make(FAST_KEM, FAST_KEM.generate(randomness), data, CODEC, anybody, randomness)
 
@@ -70,11 +70,13 @@ def recorded_conversation() -> tuple[bytes, bytes]:
 SAID_BY_CLIENT, SAID_BY_GATEWAY = recorded_conversation()
 
 
-def hear(initiator: bool, data: bytes, cuts: Sequence[int]) -> tuple[list[Event], bytes, type[WireError] | None, str]:
+def hear(
+    initiator: bool, data: bytes, cuts: Sequence[int]
+) -> tuple[list[NoiseEvent], bytes, type[WireError] | None, str]:
     """Feed a session bytes cut anywhere: its events, its answers, and how it failed."""
     session = deterministic_session(initiator)
     answers = session.start()
-    events: list[Event] = []
+    events: list[NoiseEvent] = []
     for piece in pieces(data, cuts):
         try:
             events += session.receive(piece, NOW)
@@ -208,6 +210,6 @@ def test_two_sessions_share_no_bytes_even_with_the_same_link_keys() -> None:
     fixed = FAST_KEM.generate(seeded(b"fixed"))
 
     def first_message(source: Randomness) -> bytes:
-        return Session.initiator(FAST_KEM, fixed, CLIENT_DATA, CODEC, anybody, source).start()
+        return NoiseSession.initiator(FAST_KEM, fixed, CLIENT_DATA, CODEC, anybody, source).start()
 
     assert first_message(seeded(b"one"))[1:] != first_message(seeded(b"two"))[1:]
