@@ -2,11 +2,11 @@
 
 import trio
 import trio.testing
-from kpclientd.thin.desk import Desk
 
 from arq import AppId, Engine, Entry, Policy
 from kpclientd.config.model import Authority
 from kpclientd.localnet import LocalNetwork
+from kpclientd.thin.desk import Desk
 from kpclientd.thin.sessions import Sessions
 from kpclientd.traffic.queues import FairQueues
 from pki import TrustedDocuments, VerifiedDocument

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import trio
-from kpclientd.thin.requests import Request
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from kpclientd.thin import connection as connection_module
@@ -14,6 +13,7 @@ from kpclientd.thin import events
 from kpclientd.thin.connection import HIGH_WATER, HOLD_SECONDS, WRITE_SECONDS, AppConnection
 from kpclientd.thin.events import Event
 from kpclientd.thin.framing import FrameReader, encode_frame
+from kpclientd.thin.requests import Request
 from kpclientd.thin.sessions import Session
 from tests.thin.serving import Office, settle
 

@@ -4,6 +4,9 @@ from typing import Any
 
 import cbor2
 import pytest
+
+from kpclientd.thin.errors import InvalidRequest
+from kpclientd.thin.events import Event
 from kpclientd.thin.requests import (
     ChannelRequest,
     GetDirectoryAuthorities,
@@ -14,9 +17,6 @@ from kpclientd.thin.requests import (
     ThinClose,
     UnservedRequest,
 )
-
-from kpclientd.thin.errors import InvalidRequest
-from kpclientd.thin.events import Event
 from pki import key_hash
 from tests.thin.serving import BEGIN, Office
 from tests.thin.test_thin_sessions import Connection

@@ -4,11 +4,11 @@ from typing import Any
 
 import cbor2
 import pytest
-from kpclientd.thin.pushed_document import pushed_document
 
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.thin import events
 from kpclientd.thin.framing import FrameReader
+from kpclientd.thin.pushed_document import pushed_document
 from sphinx.geometry import Geometry
 from tests.support.vectors import recorded
 

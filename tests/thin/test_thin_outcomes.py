@@ -1,10 +1,10 @@
 """What applications hear of their messages."""
 
 import pytest
-from kpclientd.thin.outcomes import Outcomes
 
 from arq import Answered, AppId, Collected, Due, Entry, Exhausted, Kind, Message
 from kpclientd.thin.events import Event
+from kpclientd.thin.outcomes import Outcomes
 from kpclientd.thin.sessions import Sessions
 from kpclientd.traffic.sender import NotSent, Sent
 from sphinx.randomness import seeded

@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kpclientd.thin.errors import MistypedField, ThinError
+from kpclientd.thin.fields import Fields
+from kpclientd.thin.framing import FrameReader
 from kpclientd.thin.requests import (
     _CHANNEL_VERBS,
     _VERBS,
@@ -20,10 +24,6 @@ from kpclientd.thin.requests import (
     UnservedRequest,
     parse_request,
 )
-
-from kpclientd.thin.errors import MistypedField, ThinError
-from kpclientd.thin.fields import Fields
-from kpclientd.thin.framing import FrameReader
 from tests.support.vectors import recorded
 
 TRANSCRIPTS = recorded("thin_transcripts.json")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
-from kpclientd.traffic.tokens import TokenBucket
 
 from arq import AppId, Due, Engine, Entry, Message
 from kpclientd.gateway.errors import LinkLost
@@ -13,6 +12,7 @@ from kpclientd.localnet import LocalNetwork
 from kpclientd.traffic.composer import Composer, Origin
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.sender import NotSent, Sender, Sent
+from kpclientd.traffic.tokens import TokenBucket
 from pki import TrustedDocuments
 from sphinx.randomness import seeded
 from sphinx.types import RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId

@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kpclientd.traffic.poisson import draw_interval, interval_cap_ms, mean_interval_ms
 
+from kpclientd.traffic.poisson import draw_interval, interval_cap_ms, mean_interval_ms
 from sphinx.randomness import Randomness, seeded
 from tests.support.kolmogorov import exponential_p_value
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kpclientd.traffic.poisson import draw_interval
-from kpclientd.traffic.tokens import BUCKET_CAP, TokenBucket, refill_interval
 
 from kpclientd.localnet import limiter
+from kpclientd.traffic.poisson import draw_interval
+from kpclientd.traffic.tokens import BUCKET_CAP, TokenBucket, refill_interval
 from sphinx.randomness import seeded
 
 LAMBDA_P, LAMBDA_L = 0.001, 0.0005
@@ -31,7 +31,7 @@ class Network:
     dropped: int = 0
 
     def __post_init__(self) -> None:
-        self.gateway = limiter.RateLimiter(self.interval_ns, CONNECTED - self.head_start)
+        self.gateway = limiter.TokenBucket(self.interval_ns, CONNECTED - self.head_start)
         self.ours = TokenBucket(CONNECTED, self.uncertainty)
         self.ours.set_interval(self.interval_ns / 1e9, CONNECTED)
 
