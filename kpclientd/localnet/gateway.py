@@ -30,6 +30,14 @@ class Arrival:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """How long a client took to acknowledge a pushed reply, as an observer beside the gateway sees it."""
+
+    surb_id: SurbId
+    seconds: float
+
+
 class Gateway:
     """Serves any number of clients.
 
@@ -69,6 +77,8 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.arrivals: list[Arrival] | None = None
         """Set it to a list, and every packet's time (trio's clock) and length are appended."""
+        self.acknowledgements: list[Acknowledgement] | None = None
+        """The same for the acknowledgements of pushed replies."""
         self.unix = unix
         self.consensus = consensus
         self._impostor_link = impostor_link
@@ -132,6 +142,11 @@ class Gateway:
         self._owners[connection.additional_data] = connection
         if self._token_interval is not None:
             self._buckets[connection] = TokenBucket(self._token_interval, connection.admitted_at)
+
+    def acknowledged(self, surb_id: SurbId, seconds: float) -> None:
+        """Record."""
+        if self.acknowledgements is not None:
+            self.acknowledgements.append(Acknowledgement(surb_id, seconds))
 
     def take_packet(self, connection: ClientConnection, packet: bytes) -> None:
         """Record, limit, and let into the network."""
