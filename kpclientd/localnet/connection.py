@@ -26,7 +26,7 @@ from kpclientd.wire.commands import (
 )
 from kpclientd.wire.errors import WireError
 from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
-from sphinx.types import RecipientId
+from sphinx.types import RecipientId, SurbId
 
 HANDSHAKE_SECONDS: Final = 3.0
 """From accepting the connection to the client's last handshake message."""
@@ -61,6 +61,9 @@ class Host(Protocol):
     def take_packet(self, connection: "ClientConnection", packet: bytes) -> None:
         """Take a client's packet in."""
 
+    def acknowledged(self, surb_id: SurbId, seconds: float) -> None:
+        """Take note that a client acknowledged a reply so long after it was pushed."""
+
     def consensus(self, epoch: int) -> Sequence[Consensus2]:
         """Return the answer to a request for the document of `epoch`; empty if there is to be none."""
 
@@ -94,6 +97,7 @@ class ClientConnection:
         self._write_lock = trio.Lock()
         self._wake = trio.Event()
         self._acknowledged = trio.Event()
+        self._acknowledged_at = -math.inf
         self._damage = False
 
     async def run(self) -> None:
@@ -195,6 +199,7 @@ class ClientConnection:
             case MessageDelivered(sequence=sequence):
                 if self._delivery is not None and self._delivery.acknowledge(sequence):
                     self._host.counters.add(Counted.MESSAGES_ACKNOWLEDGED)
+                    self._acknowledged_at = trio.current_time()
                     self._acknowledged.set()
             case GetConsensus2(epoch=epoch):
                 for chunk in self._host.consensus(epoch):
@@ -216,12 +221,14 @@ class ClientConnection:
             while self._delivery is not None and (message := self._delivery.next_message()) is not None:
                 self._acknowledged = trio.Event()
                 self._host.counters.add(Counted.MESSAGES_PUSHED)
+                pushed_at = trio.current_time()
                 await self._send(message)
                 with trio.move_on_after(ACKNOWLEDGEMENT_SECONDS) as patience:
                     await self._acknowledged.wait()
                 if patience.cancelled_caught:
                     self._host.counters.add(Counted.ACKNOWLEDGEMENTS_MISSED)
                     return
+                self._host.acknowledged(message.surb_id, self._acknowledged_at - pushed_at)
 
     async def _receive(self) -> bytes:
         data = await self._stream.receive_some(READ_SIZE)

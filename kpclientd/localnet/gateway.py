@@ -1,6 +1,7 @@
 """The gateway of the local network: accepts clients, takes their packets in and pushes their replies."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -20,6 +21,14 @@ from sphinx.randomness import Randomness
 from sphinx.types import RecipientId, SurbId
 
 MAX_CONNECTIONS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """How long a client took to acknowledge a pushed reply, as an observer beside the gateway sees it."""
+
+    surb_id: SurbId
+    seconds: float
 
 
 class Gateway:
@@ -61,6 +70,8 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.arrivals: list[Arrival] | None = None
         """Set it to a list, and every packet's time (trio's clock) and length are appended."""
+        self.acknowledgements: list[Acknowledgement] | None = None
+        """The same for the acknowledgements of pushed replies."""
         self.unix = unix
         self.consensus = consensus
         self._impostor_link = impostor_link
@@ -124,6 +135,11 @@ class Gateway:
         self._owners[connection.additional_data] = connection
         if self._token_interval is not None:
             self._buckets[connection] = RateLimiter(self._token_interval, connection.admitted_at)
+
+    def acknowledged(self, surb_id: SurbId, seconds: float) -> None:
+        """Record."""
+        if self.acknowledgements is not None:
+            self.acknowledgements.append(Acknowledgement(surb_id, seconds))
 
     def take_packet(self, connection: ClientConnection, packet: bytes) -> None:
         """Record, limit, and let into the network."""

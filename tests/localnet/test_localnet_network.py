@@ -2,9 +2,10 @@
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from kpclientd.localnet import Counted, DropReason, LocalNetwork
+from kpclientd.localnet.gateway import Acknowledgement
 from kpclientd.transports import DialError
 from kpclientd.wire.commands import (
     Command,
@@ -319,6 +320,24 @@ async def test_an_observer_at_the_gateway_sees_times_and_equal_lengths(
     times = [arrival.time for arrival in network.gateway.arrivals]
     assert [arrival.length for arrival in network.gateway.arrivals] == [network.geometry.packet_length] * 3
     assert times[1] - times[0] == pytest.approx(1.0)
+
+
+async def test_an_observer_at_the_gateway_sees_how_long_acknowledgements_take(
+    autojump_clock: MockClock, client: MixnetClient
+) -> None:
+    network = client.network
+    document = (await client.document()).document
+    network.gateway.acknowledgements = []
+    surb_id = await client.post(document, b"to be acknowledged late")
+    pushed = await client.next_but_heartbeats()
+    assert isinstance(pushed, Message)
+    await trio.sleep(2)
+    assert network.gateway.acknowledgements == []
+    await client.send(MessageDelivered(pushed.sequence))
+    await wait_all_tasks_blocked()
+    (acknowledgement,) = network.gateway.acknowledgements
+    assert acknowledgement == Acknowledgement(surb_id, acknowledgement.seconds)
+    assert acknowledgement.seconds == pytest.approx(2.0)
 
 
 async def test_only_the_gateways_own_address_can_be_dialled(autojump_clock: MockClock, network: LocalNetwork) -> None:
