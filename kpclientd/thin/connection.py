@@ -106,6 +106,9 @@ class AppConnection:
         self._frame_began = math.inf
         self._is_at_end = False
         self._unread = unread_of(stream)
+        self._has_looked = False
+        self._taken = 0
+        self._sent = 0
         self._more = trio.Event()
         self._drained = trio.Event()
         self._held: list[Frame] | None = None
@@ -121,10 +124,7 @@ class AppConnection:
 
     def note_unread(self) -> None:
         """Tell the outbox how far the application has read."""
-        session = self._session
-        if session is not None and session.outbox.any_written:
-            unread = self._unread()
-            session.outbox.note_unread(0 if unread is None else unread)
+        self._look()
 
     def broadcast(self, frame: Frame) -> None:
         """Say what everybody is told; a connection that is being set up gets it after that."""
@@ -321,26 +321,50 @@ class AppConnection:
             last_progress, least = trio.current_time(), math.inf
 
     def _look(self) -> int:
-        """How many bytes lie unread, as far as is known."""
-        unread = self._unread()
+        """How many bytes lie unread, as far as is known; who is not there any more has read no more than before."""
+        unread = self._unread(self._sent)
+        if unread is None:
+            if self._has_looked:
+                return 0
+            unread = 0
+        else:
+            self._has_looked = True
+        unread += self._taken - self._sent
         if self._session is not None:
-            self._session.outbox.note_unread(unread or 0)
-        return unread or 0
+            self._session.outbox.note_unread(unread)
+        return unread
 
     async def _write_some(self) -> None:
         await self._turns.take()
         session = self._session
         batch = session.outbox.take(WRITE_SIZE) if session is not None else b""
         self._turns.give()
+        self._taken += len(batch)
         try:
-            with trio.fail_after(READ_NOTHING_SECONDS):
-                await self._stream.send_all(batch)
+            await self._send(batch)
         except trio.TooSlowError:
             self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.close("the application left")
         if not self._is_full():
             self._drained.set()
+
+    async def _send(self, batch: bytes) -> None:
+        """Write, and count what was taken; a reader that takes nothing for a minute is too slow."""
+        if not isinstance(self._stream, trio.SocketStream):
+            with trio.fail_after(READ_NOTHING_SECONDS):
+                await self._stream.send_all(batch)
+            self._sent += len(batch)
+            return
+        rest = memoryview(batch)
+        try:
+            while rest:
+                with trio.fail_after(READ_NOTHING_SECONDS):
+                    sent = await self._stream.socket.send(rest)
+                self._sent += sent
+                rest = rest[sent:]
+        except OSError as error:
+            raise trio.BrokenResourceError from error
 
     async def _release_after_a_while(self) -> None:
         await trio.sleep(HOLD_SECONDS)

@@ -6,7 +6,6 @@ connection (sock_diag(7)): a socket of this machine has so many bytes in its rec
 that are no such sockets, nobody knows, and what was written counts as read.
 """
 
-import fcntl
 import os
 import socket
 import struct
@@ -21,7 +20,10 @@ _HEADER: Final = struct.Struct("=IHHII")
 _INET_REQUEST: Final = struct.Struct("=BBBBI2s2s16s16sIQ")
 _QUEUE: Final = struct.Struct("=I")
 _RECEIVE_QUEUE_AT: Final = 4 + 48 + 4  # after family, state and timers, the socket's id, and its expiry
-_SIOCOUTQNSD: Final = 0x894B
+_INET_ANSWER_LENGTH: Final = 72
+_INET_DIAG_INFO: Final = 2
+_COUNT: Final = struct.Struct("=Q")
+_BYTES_RECEIVED_AT: Final = 128  # tcpi_bytes_received of struct tcp_info
 _UNIX_REQUEST: Final = struct.Struct("=BBHIIIQ")
 _UNIX_ANSWER_LENGTH: Final = 16
 _ATTRIBUTE: Final = struct.Struct("=HH")
@@ -39,8 +41,8 @@ _IN6_LENGTH: Final = 16
 class Unread(Protocol):
     """Tells how many bytes that were written to a stream its reader has not taken; None if nobody knows."""
 
-    def __call__(self) -> int | None:
-        """Ask anew."""
+    def __call__(self, written: int, /) -> int | None:
+        """Ask anew; `written` is how many bytes the stream has taken since its beginning."""
 
 
 def unread_of(stream: trio.abc.Stream) -> Unread:
@@ -55,7 +57,7 @@ def unread_of(stream: trio.abc.Stream) -> Unread:
         return _unknown
 
 
-def _unknown() -> int | None:
+def _unknown(_written: int) -> int | None:
     return None
 
 
@@ -80,24 +82,23 @@ class _Question:
 
 
 class _InetQuestion:
-    """A TCP connection of this machine with itself: what the reader has, and what has not been sent to it.
+    """A TCP connection of this machine with itself.
 
-    Acknowledgements come late, so what is sent and not acknowledged lies in the reader's queue already.
+    The reader's kernel counts what it has received in order, and of that what was not read. What we wrote beyond that
+    is on its way, or was dropped for want of room and will be sent again.
     """
 
     def __init__(self, ours: trio.socket.SocketType) -> None:
-        self._ours = ours
         self._theirs = _Question(_inet_request(ours.family, ours.getpeername(), ours.getsockname()))
 
-    def __call__(self) -> int | None:
+    def __call__(self, written: int, /) -> int | None:
         answer = self._theirs.ask()
-        if answer is None:
+        info = _attribute(answer, _INET_ANSWER_LENGTH, _INET_DIAG_INFO)
+        if answer is None or info is None or len(info) < _BYTES_RECEIVED_AT + _COUNT.size:
             return None
-        try:
-            unsent = fcntl.ioctl(self._ours.fileno(), _SIOCOUTQNSD, bytes(4))
-        except OSError:
-            return None
-        return int(_QUEUE.unpack_from(answer, _RECEIVE_QUEUE_AT)[0]) + int.from_bytes(unsent, "little")
+        received = int(_COUNT.unpack_from(info, _BYTES_RECEIVED_AT)[0])
+        unread = int(_QUEUE.unpack_from(answer, _RECEIVE_QUEUE_AT)[0])
+        return max(0, written - received) + unread
 
 
 def _inet_request(family: int, source: tuple[object, ...], destination: tuple[object, ...]) -> bytes:
@@ -109,7 +110,7 @@ def _inet_request(family: int, source: tuple[object, ...], destination: tuple[ob
     return _INET_REQUEST.pack(
         family,
         socket.IPPROTO_TCP,
-        0,
+        1 << (_INET_DIAG_INFO - 1),
         0,
         _ALL_STATES,
         source_port,
@@ -127,26 +128,25 @@ class _UnixQuestion:
     def __init__(self, ours: trio.socket.SocketType) -> None:
         inode = os.fstat(ours.fileno()).st_ino
         answer = _Question(_unix_request(inode, _UDIAG_SHOW_PEER)).ask()
-        peer = _unix_attribute(answer, _UNIX_DIAG_PEER)
+        peer = _attribute(answer, _UNIX_ANSWER_LENGTH, _UNIX_DIAG_PEER)
         if peer is None:
             raise ValueError("the kernel does not tell the peer of a Unix socket")
-        self._theirs = _Question(_unix_request(peer, _UDIAG_SHOW_RQLEN))
+        self._theirs = _Question(_unix_request(int(_QUEUE.unpack_from(peer)[0]), _UDIAG_SHOW_RQLEN))
 
-    def __call__(self) -> int | None:
-        return _unix_attribute(self._theirs.ask(), _UNIX_DIAG_RQLEN)
+    def __call__(self, written: int, /) -> int | None:
+        queue = _attribute(self._theirs.ask(), _UNIX_ANSWER_LENGTH, _UNIX_DIAG_RQLEN)
+        return None if queue is None else int(_QUEUE.unpack_from(queue)[0])
 
 
 def _unix_request(inode: int, show: int) -> bytes:
     return _UNIX_REQUEST.pack(socket.AF_UNIX, 0, 0, _ALL_STATES, inode, show, _NO_COOKIE)
 
 
-def _unix_attribute(answer: bytes | None, wanted: int) -> int | None:
-    if answer is None:
-        return None
-    offset = _UNIX_ANSWER_LENGTH
-    while offset + _ATTRIBUTE.size <= len(answer):
+def _attribute(answer: bytes | None, offset: int, wanted: int) -> bytes | None:
+    """The content of one attribute of an answer whose attributes begin at `offset`."""
+    while answer is not None and offset + _ATTRIBUTE.size <= len(answer):
         length, kind = _ATTRIBUTE.unpack_from(answer, offset)
-        if kind == wanted and length >= _ATTRIBUTE.size + 4:
-            return int.from_bytes(answer[offset + 4 : offset + 8], "little")
+        if kind == wanted and length >= _ATTRIBUTE.size + _QUEUE.size:
+            return answer[offset + _ATTRIBUTE.size : offset + length]
         offset += max(_ATTRIBUTE.size, -(-length // _ALIGNMENT) * _ALIGNMENT)
     return None

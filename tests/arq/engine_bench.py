@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from arq import AppId, Engine, Entry, Message, Policy, State
+from arq import AppId, Engine, Event, Message, Operation, Policy, SlotWanted, SurbEnd
 from sphinx.errors import PayloadTagError
 from sphinx.randomness import seeded
 from sphinx.types import NODE_ID_LENGTH, RECIPIENT_ID_LENGTH, NodeId, RecipientId, SurbId
@@ -11,7 +11,7 @@ ALICE = AppId(b"A" * 16)
 BOB = AppId(b"B" * 16)
 ETA = 2.0
 POLICY = Policy(
-    round_trip_slop=20.0, collected_after=300.0, reply_kept=100.0, decoy_kept=60.0, postponed=1.0, most_per_owner=8
+    round_trip_slop=20.0, collected_after=300.0, reply_kept=100.0, decoy_kept=60.0, try_later=1.0, most_per_owner=8
 )
 
 
@@ -22,7 +22,12 @@ def open_reply(keys: bytes, payload: bytes) -> bytes:
 
 
 def message(
-    owner: AppId = ALICE, *, message_id: bytes | None = None, surb_id: bytes | None = None, reliable: bool = False
+    owner: AppId = ALICE,
+    *,
+    message_id: bytes | None = None,
+    surb_id: bytes | None = None,
+    reliable: bool = False,
+    payload: bytes = b"hello",
 ) -> Message:
     """A message that wants an answer, unless it is neither reliable nor has a SURB id."""
     return Message(
@@ -30,7 +35,7 @@ def message(
         message_id=message_id,
         destination=NodeId(bytes(NODE_ID_LENGTH)),
         recipient=RecipientId(b"+echo".ljust(RECIPIENT_ID_LENGTH, b"\0")),
-        payload=b"hello",
+        payload=payload,
         with_surb=reliable or surb_id is not None,
         surb_id=SurbId(surb_id) if surb_id is not None else None,
         reliable=reliable,
@@ -38,8 +43,8 @@ def message(
 
 
 @dataclass
-class Flight:
-    """A packet that was sent: its SURB id, and the reply that would come to it."""
+class Packet:
+    """A packet that departed: its SURB id, and the reply that would come to it."""
 
     surb_id: SurbId
     reply: bytes = field(repr=False)
@@ -52,29 +57,58 @@ class Bench:
     engine: Engine = field(default_factory=lambda: Engine(open_reply, seeded(b"engine"), POLICY))
     packets: int = 0
 
-    def send(self, entry: Entry, now: float, answer: bytes = b"answer") -> Flight:
-        surb_id = self.engine.surb_id_for(entry)
+    def accept(self, wanted: Message) -> Operation:
+        """Accept a message, and take note that it wants a slot."""
+        operation = self.engine.accept(wanted)
+        assert self.engine.next_event() == SlotWanted(operation, again=False)
+        return operation
+
+    def depart(self, operation: Operation, now: float, answer: bytes = b"answer") -> Packet:
+        """Announce a packet, which has not left then."""
+        surb_id = self.engine.surb_id_for(operation)
         self.packets += 1
         keys = b"keys of packet %08d" % self.packets
-        self.engine.sent(entry, surb_id, keys, ETA, now)
-        return Flight(surb_id, keys + answer)
+        with_surb = operation.message is None or operation.message.with_surb
+        self.engine.departs(operation, surb_id if with_surb else None, keys, ETA, now)
+        return Packet(surb_id, keys + answer)
 
-    def reliable_in_flight(self, now: float = 0.0, message_id: bytes = b"m" * 16) -> tuple[Entry, Flight]:
-        entry = self.engine.accept(message(message_id=message_id, reliable=True))
-        return entry, self.send(entry, now)
+    def send(self, operation: Operation, now: float, answer: bytes = b"answer") -> Packet:
+        packet = self.depart(operation, now, answer)
+        self.engine.left(operation, now)
+        return packet
+
+    def reliable_in_flight(self, now: float = 0.0, message_id: bytes = b"m" * 16) -> tuple[Operation, Packet]:
+        operation = self.accept(message(message_id=message_id, reliable=True))
+        packet = self.send(operation, now)
+        self.events()
+        return operation, packet
+
+    def reply(self, packet: Packet, now: float = 0.0) -> list[Event]:
+        self.engine.receive(packet.surb_id, packet.reply, now)
+        return self.events()
+
+    def at(self, now: float) -> list[Event]:
+        """What time alone does by `now`."""
+        self.engine.handle_timers(now)
+        return self.events()
+
+    def events(self) -> list[Event]:
+        """All that has not been told yet."""
+        told = []
+        while (event := self.engine.next_event()) is not None:
+            told.append(event)
+        return told
+
+    def ended(self, end: SurbEnd) -> int:
+        return self.engine.surbs.ends[end]
 
     def balance(self) -> int:
-        """SURB ids created that have no end in the statistics; those in flight are what must remain."""
-        counts = self.engine.statistics
-        ended = counts.delivered + counts.decoys_returned + counts.rotated + counts.forgotten + counts.cancelled
-        return counts.created - ended
+        """SURBs created that neither have an end nor are out; there must be none."""
+        surbs = self.engine.surbs
+        return surbs.created - sum(surbs.ends.values()) - len(surbs)
 
     def is_empty(self) -> bool:
         """Whether nothing is left in any table."""
-        engine = self.engine
-        return not (engine._by_surb_id or engine._by_owner or len(engine._timers))
-
-
-def is_ended(entry: Entry) -> bool:
-    """`entry.state`, looked up anew where a type checker thinks to know it."""
-    return entry.state is State.ENDED
+        engine, surbs = self.engine, self.engine.surbs
+        tables = (engine._by_number, engine._by_owner, engine._bytes_by_owner, engine._timers, engine.states)
+        return not any(len(table) for table in (*tables, surbs, surbs._reserved, surbs._timers))
