@@ -298,7 +298,10 @@ class Engine:
         return tuple(self._record(operation, offset) for operation in self)
 
     def restore(self, records: tuple[OperationRecord, ...], offset: float) -> None:
-        """Take up where `records` was called, in an engine that holds nothing yet. Those that wait want a slot anew.
+        """Take up where `records` was called, in an engine that holds nothing yet.
+
+        Those that wait want a slot anew. A packet that was being written counts as not written, since no write outlives
+        its process: it is better sent twice than never.
 
         Raises:
             RecordError: if a record contradicts itself or another.
@@ -313,6 +316,7 @@ class Engine:
             if record.surb is not None:
                 surb = record.surb
                 self.surbs.put(Surb(surb.surb_id, surb.keys, operation, surb.lapses_at - offset))
+            self.recalled(operation, 0.0)
             if operation.wants_slot and not operation.is_cover:
                 self._events.append(SlotWanted(operation, again=operation.state is State.DUE))
 

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, Final
 
 from benchmarks.app_processes import DaemonProcess
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.thin.framing import FrameReader, encode_frame
 from pki.document import Document, ServiceEndpoint
 

@@ -29,6 +29,7 @@ from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_desc
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.connection import AppConnection
+from kpclientd.thin.errors import FrameError
 from kpclientd.thin.listener import open_listeners
 from kpclientd.thin.notifier import Notifier
 from kpclientd.thin.sessions import Session, SessionBounds, Sessions
@@ -296,8 +297,12 @@ class Daemon:
         document = verified.document
         self.network_time.note_document(self.clock.start(document.epoch))
         self.sender.set_rates(document.lambda_p, document.lambda_l)
-        frame = await self.workers.run(DOCUMENTS, partial(document_frame, verified.certified))
-        self.announcements.set_document(frame)
+        try:
+            frame = await self.workers.run(DOCUMENTS, partial(document_frame, verified.certified))
+        except FrameError as error:
+            log.error("The document of epoch %d cannot be pushed to applications: %s", document.epoch, error)
+        else:
+            self.announcements.set_document(frame)
 
     def _on_message(self, surb_id: SurbId, payload: bytes) -> None:
         self.engine.receive(surb_id, payload, trio.current_time())

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kpclientd.config.addresses import AddressError, parse_url
+from kpclientd.addresses import AddressError, parse_url
 from kpclientd.errors import KpclientdError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kpclientd.config.addresses import AddressError, require_ip_address, split_host_port
+from kpclientd.addresses import AddressError, require_ip_address, split_host_port
 from kpclientd.config.model import ABSTRACT_PREFIX, ListenTcp, ListenUnix
 from kpclientd.config.table import Table
 from kpclientd.transports import TCP_NETWORKS

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kpclientd.config.addresses import AddressError, require_ip_address
+from kpclientd.addresses import AddressError, require_ip_address
 from kpclientd.config.geometry import read_geometry
 from kpclientd.config.listen import read_listen, require_ip_listener
 from kpclientd.config.model import MEBIBYTE, Authority, ClientConfig, Debug, Limits, Logging

@@ -1,6 +1,6 @@
 """The parties whose keys the configuration pins: gateways to dial and authorities to believe."""
 
-from kpclientd.config.addresses import (
+from kpclientd.addresses import (
     AddressError,
     parse_url,
     require_ip_literal,

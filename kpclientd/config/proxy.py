@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from kpclientd.config.addresses import AddressError, require_ip_address
+from kpclientd.addresses import AddressError, require_ip_address
 from kpclientd.config.model import UpstreamProxy
 from kpclientd.config.table import Table
 

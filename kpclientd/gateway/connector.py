@@ -17,7 +17,7 @@ from kpclientd.config.model import ClientConfig
 from kpclientd.gateway.backoff import Backoff
 from kpclientd.gateway.choice import GatewayChoice, choose_from_document, choose_from_pins
 from kpclientd.gateway.errors import GatewayError, LinkLost, NoGateway
-from kpclientd.gateway.link import GatewayLink, open_link
+from kpclientd.gateway.link import GatewayLink, open_link, prepare_handshake
 from kpclientd.logs import NOTICE
 from kpclientd.transports import Dial, DialError
 from pki import Document, TrustedDocuments
@@ -148,16 +148,10 @@ class Connector:
         return choose_from_document(document, transports, self._randomness)
 
     async def _connect(self, choice: GatewayChoice) -> None:
+        # A gateway gives a handshake few seconds: the keys are made before it is dialled.
+        prepared = prepare_handshake(choice, kem=self._kem, geometry=self._config.geometry, randomness=self._randomness)
         stream = await self._dial_any(choice)
-        link = await open_link(
-            stream,
-            choice,
-            kem=self._kem,
-            geometry=self._config.geometry,
-            randomness=self._randomness,
-            unix=self._wall_clock,
-            on_message=self._on_message,
-        )
+        link = await open_link(stream, prepared, wall_clock=self._wall_clock, on_message=self._on_message)
         self._last = choice
         log.log(NOTICE, 'Connected to gateway "%s".', choice.name)
         began = trio.current_time()

@@ -15,6 +15,7 @@ Source: the Katzenpost wire protocol, "connected state" and "fetching the consen
 
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -81,7 +82,7 @@ class GatewayLink:
         *,
         clock_skew: float,
         since: float,
-        unix: Callable[[], float],
+        wall_clock: Callable[[], float],
         on_message: Callable[[SurbId, bytes], None],
         early: list[NoiseEvent],
     ) -> None:
@@ -92,7 +93,7 @@ class GatewayLink:
         self.since = since
         self._stream = stream
         self._session = session
-        self._unix = unix
+        self._wall_clock = wall_clock
         self._on_message = on_message
         self._early = early
         self._delivered: list[Message] = []
@@ -216,7 +217,7 @@ class GatewayLink:
                 if not data:
                     self.close("the gateway closed the connection")
                     return
-                events = self._session.receive(bytes(data), self._unix())
+                events = self._session.receive(bytes(data), self._wall_clock())
                 if events:
                     deadline = trio.current_time() + READ_SECONDS
                 await self._dispatch_all(events)
@@ -268,21 +269,19 @@ class GatewayLink:
                 self.close(f"the gateway sent a {type(command).__name__}, which clients do not take")
 
 
-async def open_link(
-    stream: trio.abc.Stream,
-    choice: GatewayChoice,
-    *,
-    kem: Kem,
-    geometry: Geometry,
-    randomness: Randomness,
-    unix: Callable[[], float],
-    on_message: Callable[[SurbId, bytes], None],
-) -> GatewayLink:
-    """Shake hands with `choice` over `stream`, with a fresh link key and a fresh queue id.
+@dataclass(frozen=True, slots=True)
+class PreparedHandshake:
+    """What a handshake needs that can be made before anybody waits for it: keys of the link, and a queue's name."""
 
-    Raises:
-        LinkLost: if the peer is not that gateway, breaks the protocol or is too slow; the stream is closed then.
-    """
+    choice: GatewayChoice
+    queue_id: RecipientId = field(repr=False)
+    session: NoiseSession = field(repr=False)
+
+
+def prepare_handshake(
+    choice: GatewayChoice, *, kem: Kem, geometry: Geometry, randomness: Randomness
+) -> PreparedHandshake:
+    """Make a fresh link key and a fresh queue id for one handshake with `choice`."""
     queue_id = RecipientId(randomness.bytes(QUEUE_ID_BYTES).hex().encode())
 
     def is_the_chosen(peer: PeerCredentials) -> bool:
@@ -292,6 +291,22 @@ async def open_link(
     session = NoiseSession.initiator(
         kem, kem.generate(randomness), queue_id, CommandCodec(geometry), is_the_chosen, randomness
     )
+    return PreparedHandshake(choice, queue_id, session)
+
+
+async def open_link(
+    stream: trio.abc.Stream,
+    prepared: PreparedHandshake,
+    *,
+    wall_clock: Callable[[], float],
+    on_message: Callable[[SurbId, bytes], None],
+) -> GatewayLink:
+    """Shake hands over `stream`.
+
+    Raises:
+        LinkLost: if the peer is not the gateway chosen, breaks the protocol or is too slow; the stream is closed then.
+    """
+    session = prepared.session
     try:
         with trio.fail_after(HANDSHAKE_SECONDS):
             await stream.send_all(session.start())
@@ -300,7 +315,7 @@ async def open_link(
                 data = await stream.receive_some(READ_SIZE)
                 if not data:
                     raise LinkLost("the gateway closed the connection in the handshake")
-                events = session.receive(bytes(data), unix())
+                events = session.receive(bytes(data), wall_clock())
                 if events:
                     break
                 answer = session.outgoing()
@@ -326,12 +341,12 @@ async def open_link(
     return GatewayLink(
         stream,
         session,
-        choice,
-        queue_id,
+        prepared.choice,
+        prepared.queue_id,
         tokens,
         clock_skew=established.clock_skew,
         since=opened,
-        unix=unix,
+        wall_clock=wall_clock,
         on_message=on_message,
         early=early,
     )

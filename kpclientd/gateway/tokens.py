@@ -76,7 +76,7 @@ class TokenEstimate:
         if not self._in_step and interval is not None:
             self._level, self._since = -self._uncertainty / interval, now
 
-    def is_sure(self, now: float, tokens: float = 1.0) -> bool:
+    def has(self, now: float, tokens: float = 1.0) -> bool:
         """Whether a packet that leaves at `now` surely finds a token, or as many as `tokens`."""
         if self._interval is None:
             return True

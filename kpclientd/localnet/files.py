@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.localnet.errors import PathTooLongError
 from kpclientd.localnet.keys import AuthorityKeys, NodeKeys
 from pki.epoch import PERIOD_VARIABLE

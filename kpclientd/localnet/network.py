@@ -19,7 +19,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.localnet.authority import Authorities, Rates
 from kpclientd.localnet.counters import Counters
 from kpclientd.localnet.document_server import OLDEST_SERVED, DocumentServer

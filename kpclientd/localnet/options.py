@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.config.addresses import MAX_PORT
+from kpclientd.addresses import MAX_PORT
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.commands import CONTROL_SOCKET, send
 

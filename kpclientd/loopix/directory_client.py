@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import trio
 
-from kpclientd.config.addresses import MAX_PORT, is_loopback
+from kpclientd.addresses import MAX_PORT, is_loopback
 from kpclientd.loopix.errors import DirectoryError
 
 STEP_SECONDS: Final = 10.0

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from kpclientd.config.addresses import MAX_PORT, AddressError, split_host_port
+from kpclientd.addresses import MAX_PORT, AddressError, split_host_port
 from kpclientd.loopix.errors import LoopixError, PacketError
 from kpclientd.loopix.messages_pb2 import ClientConfig as ClientMessage
 from kpclientd.loopix.messages_pb2 import MixConfig as MixMessage

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import trio
 
-from kpclientd.config.addresses import LOOPBACK, MAX_PORT
+from kpclientd.addresses import LOOPBACK, MAX_PORT
 from kpclientd.loopix.client import LoopixClient
 from kpclientd.loopix.errors import LocalSocketError
 from kpclientd.loopix.request_handler import RequestHandler

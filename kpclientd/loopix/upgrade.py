@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from kpclientd.config.addresses import is_loopback
+from kpclientd.addresses import is_loopback
 
 PATH: Final = "/mix"
 MAX_HEAD: Final = 8192

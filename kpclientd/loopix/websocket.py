@@ -15,7 +15,7 @@ import trio
 import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.loopix.errors import RequestError
 from kpclientd.loopix.logs import WEBSOCKET
 from kpclientd.loopix.request_handler import RequestHandler

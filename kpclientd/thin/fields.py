@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kpclientd.thin.bounds import LONG_STRING
 from kpclientd.thin.errors import MistypedField
+from pki.any_case import AnyCase
 
 UINT64_MAX: Final = 2**64 - 1
 OCTET_MAX: Final = 255
@@ -22,23 +23,15 @@ class Fields:
         values: the decoded map.
     """
 
-    __slots__ = ("_folded", "_values", "verb")
+    __slots__ = ("_values", "verb")
 
     def __init__(self, verb: str, values: Mapping[Any, Any]) -> None:
         self.verb = verb
-        self._values = values
-        self._folded: dict[str, Any] | None = None
+        self._values = AnyCase(values)
 
     def raw(self, key: str) -> Any:
         """The value of `key` as it was decoded, or None."""
-        if key in self._values:
-            return self._values[key]
-        if self._folded is None:
-            self._folded = {}
-            for name, named in self._values.items():
-                if isinstance(name, str):
-                    self._folded.setdefault(name.lower(), named)
-        return self._folded.get(key.lower())
+        return self._values.get(key)
 
     def octets(self, key: str) -> bytes | None:
         """A byte string, or None where there is none; a long one is cut, as no id or name is that long."""

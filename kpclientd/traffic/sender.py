@@ -235,7 +235,7 @@ class Sender:
 
     def _compose_message(self, link: Link, tick: Tick) -> _Prepared | None:
         # All ticks before this one stand in line, each with a packet that may cost a token.
-        if not link.tokens.is_sure(tick.at, 1.0 + len(self._prepared)):
+        if not link.tokens.has(tick.at, 1.0 + len(self._prepared)):
             self._counts.held_for_token += bool(len(self._queues))
             return None
         document = self._trusted.current(self._network_time())

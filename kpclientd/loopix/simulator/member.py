@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.loopix.nodes import PROVIDER_LAYER, MixConfig
 from kpclientd.loopix.simulator.directory_server import PRESENCE_PATH, HttpRequest
 from kpclientd.loopix.simulator.mix import Mix

@@ -20,7 +20,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.config.addresses import LOOPBACK, is_loopback
+from kpclientd.addresses import LOOPBACK, is_loopback
 from kpclientd.localnet.keys import KeyTree
 from kpclientd.loopix.errors import DirectoryError
 from kpclientd.loopix.nodes import PROVIDER_LAYER

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeGuard, TypeVar
 
-from kpclientd.config.addresses import is_loopback
+from kpclientd.addresses import is_loopback
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
 from kpclientd.loopix.simulator.errors import PresenceError

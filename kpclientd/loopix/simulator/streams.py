@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import trio
 
-from kpclientd.config.addresses import LOOPBACK
+from kpclientd.addresses import LOOPBACK
 from kpclientd.loopix.simulator.actions import Ending
 from kpclientd.streams import READ_SIZE, reset_when_closed
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.config.addresses import is_loopback
+from kpclientd.addresses import is_loopback
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.loopix.errors import LoopixError
 from kpclientd.loopix.nodes import split_host
