@@ -23,7 +23,7 @@ from kpclientd.gateway.connector import Connector
 from kpclientd.gateway.document_fetcher import DocumentFetcher
 from kpclientd.logs import NOTICE
 from kpclientd.network_time import NetworkTime
-from kpclientd.state import DaemonState
+from kpclientd.state import DaemonState, restore_state, take_state
 from kpclientd.status import ApplicationStatus, DaemonStatus, DocumentStatus, SurbStatus, UsageStatus
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
 from kpclientd.thin.announcements import Announcements, document_frame
@@ -265,8 +265,7 @@ class Daemon:
 
     def state(self) -> DaemonState:
         """What must outlive the process."""
-        offset = self.network_time.offset
-        return DaemonState(self.sessions.records(trio.current_time(), offset), self.engine.records(offset))
+        return take_state(self.sessions, self.engine, trio.current_time(), self.network_time.offset)
 
     def restore(self, state: DaemonState) -> None:
         """Go on with what `state` told; to be called before `run`.
@@ -274,9 +273,7 @@ class Daemon:
         Raises:
             RecordError: if its records contradict each other.
         """
-        offset = self.network_time.offset
-        self.sessions.restore(state.sessions, offset)
-        self.engine.restore(state.operations, offset)
+        restore_state(state, self.sessions, self.engine, self.network_time.offset)
         self.notifier.pump()
 
     async def serve_application(self, stream: trio.abc.Stream) -> None:

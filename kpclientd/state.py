@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import cbor2
 
-from arq import AppId, OperationRecord, RecordError
+from arq import AppId, Engine, OperationRecord, RecordError
 from kpclientd.errors import KpclientdError
-from kpclientd.thin.sessions import APP_ID_LENGTH, TOKEN_LENGTH, SessionRecord
+from kpclientd.thin.sessions import APP_ID_LENGTH, TOKEN_LENGTH, SessionRecord, Sessions
 
 VERSION: Final = 1
 
@@ -28,6 +28,32 @@ class DaemonState:
 
     sessions: tuple[SessionRecord, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
+
+
+def take_state(sessions: Sessions, engine: Engine, now: float, offset: float) -> DaemonState:
+    """What there is at present.
+
+    An application without a token can not come back after the process: it, and what it wanted, is left out.
+
+    Args:
+        sessions, engine: the parts that keep it.
+        now: monotonic seconds.
+        offset: Unix time less monotonic time (seconds).
+    """
+    kept = sessions.records(now, offset)
+    owners = {session.app_id for session in kept}
+    operations = engine.records(offset)
+    return DaemonState(kept, tuple(one for one in operations if one.owner is None or one.owner in owners))
+
+
+def restore_state(state: DaemonState, sessions: Sessions, engine: Engine, offset: float) -> None:
+    """Let `sessions` and `engine`, which hold nothing yet, go on with `state`; all applications are away.
+
+    Raises:
+        RecordError: if its records contradict each other; what was restored until then is to be thrown away.
+    """
+    sessions.restore(state.sessions, offset)
+    engine.restore(state.operations, offset)
 
 
 def encode_state(state: DaemonState) -> bytes:

@@ -1,0 +1,379 @@
+"""Applications, their connections, the sender, the gateway, the clock and the process itself, in any order of events.
+
+What is joined here is what the daemon joins: sessions, engine, queues and notifier, all of them the real ones. The test
+plays the rest, without I/O: applications that read or do not, die and come back; a sender that takes what waits and may
+fail at any point of a write; a network that answers or loses; documents in which a service is missing; a gateway
+connection that ends with all replies that were under way; and a process that ends, of which bytes remain.
+
+`KPCLIENTD_EXAMPLES` sets how many runs of fifty steps there are.
+"""
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from arq import AppId, ArqError, Engine, Operation, Policy, State
+from kpclientd.state import decode_state, encode_state, restore_state, take_state
+from kpclientd.thin.framing import FrameReader
+from kpclientd.thin.notifier import Notifier
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.traffic.queues import FairQueues
+from sphinx.randomness import Randomness, seeded
+from sphinx.types import SurbId
+from tests.arq.engine_bench import message, open_reply
+
+EXAMPLES = int(os.environ.get("KPCLIENTD_EXAMPLES", "60"))
+STEPS = 50
+GRACE = 600.0
+BEGIN = 1_800_000_000.0
+POLICY = Policy(most_per_owner=6)
+PLACES = st.integers(0, 5)
+
+
+@dataclass(eq=False)
+class App:
+    """One application, over all of its connections; it dies when its process does, and forgets nothing for the test."""
+
+    token: bytes | None
+    session: Session | None = None
+    heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    reader: FrameReader = field(default_factory=FrameReader)
+    written: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+
+    def notify(self) -> None:
+        """The daemon writes at once, into a socket that the application has not read yet."""
+        if self.session is not None and self.session.connection is self:
+            while data := self.session.outbox.take(10_000):
+                self.written += data
+
+    def note_unread(self) -> None:
+        if self.session is not None:
+            self.session.outbox.note_unread(len(self.written))
+
+    def close(self, reason: str) -> None:
+        self.closed = True
+
+    def read(self, most: int) -> None:
+        """Take so many bytes; whole frames are heard."""
+        taken = bytes(self.written[:most])
+        del self.written[:most]
+        for frame in self.reader.feed(taken):
+            self.heard += frame.items()
+        if not self.reader.unfinished:
+            self.note_unread()
+
+
+class House:
+    """The parts that keep something, joined as in the daemon."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self.randomness = randomness
+        self.destroyed: list[AppId] = []
+        self.engine = Engine(open_reply, randomness, POLICY)
+        self.queues: FairQueues[AppId, Operation] = FairQueues()
+        self.sessions = Sessions(
+            randomness,
+            SessionBounds(grace=GRACE),
+            destroy=self._destroy,
+            on_away=self.queues.set_away,
+            on_merge=self._merge,
+            bytes_of=self.engine.bytes_of,
+        )
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: BEGIN)
+
+    def _destroy(self, app_id: AppId) -> None:
+        self.destroyed.append(app_id)
+        self.queues.remove(app_id)
+        self.engine.cancel_owner(app_id)
+
+    def _merge(self, app_id: AppId, into: AppId) -> None:
+        self.queues.merge(app_id, into)
+        self.engine.reassign(app_id, into)
+
+
+class NothingIsLost(RuleBasedStateMachine):
+    """The model knows for each message whose it is, and what became of it on the network."""
+
+    @initialize()
+    def start(self) -> None:
+        self.house = House(seeded(b"house"))
+        self.now = 0.0
+        self.offset = BEGIN  # Unix time less monotonic time
+        self.packets = self.restarts = 0
+        self.serial = 0
+        self.apps: list[App] = []
+        self.owner: dict[bytes, App] = {}
+        self.reliable: set[bytes] = set()
+        self.answered: set[bytes] = set()
+        self.forgotten: set[bytes] = set()
+        self.underway: list[tuple[SurbId, bytes]] = []
+        self.writing: list[tuple[int, SurbId | None, bytes]] = []
+
+    # -- applications
+
+    def _present(self, place: int) -> App | None:
+        present = [app for app in self.apps if app.session is not None and app.session.connection is app]
+        return present[place % len(present)] if present else None
+
+    @rule(token=st.sampled_from([None, b"1" * 16, b"1" * 16, b"2" * 16, b"2" * 16]), hasty=st.booleans())
+    def connect(self, token: bytes | None, hasty: bool = False) -> None:
+        """A new process, or an old one's next connection: it is the same application if its token is.
+
+        A hasty one sends before it names its token.
+        """
+        known = next((app for app in self.apps if app.token == token and token is not None), None)
+        app = App(token)
+        app.session = self.house.sessions.open(app)
+        self.apps.append(app)
+        if hasty:
+            self._send(app, "reliable")
+        if token is None:
+            return
+        registration = self.house.sessions.register(app.session, token)
+        app.session = registration.session
+        if known is not None:
+            self._become(known, app)
+        for frame in registration.kept:
+            self.house.sessions.put(app.session, frame)
+
+    def _become(self, known: App, app: App) -> None:
+        """The same application with another connection: what it heard before counts."""
+        app.heard = known.heard
+        known.session = None
+        self.apps.remove(known)
+        self.owner = {name: app if owner is known else owner for name, owner in self.owner.items()}
+
+    @rule(place=PLACES, share=st.sampled_from([0.3, 1.0, 1.0]))
+    def read(self, place: int, share: float) -> None:
+        app = self._present(place)
+        if app is not None:
+            app.read(int(share * len(app.written) + 0.999))
+
+    @rule(place=PLACES)
+    def die(self, place: int) -> None:
+        """What it had not read is lost with its socket."""
+        app = self._present(place)
+        if app is None or app.session is None:
+            return
+        app.note_unread()
+        self.house.sessions.disconnected(app.session, app, self.now)
+        app.written.clear()
+        app.reader = FrameReader()
+        if app.token is None:
+            self._forget(app)
+
+    @rule(place=PLACES, seldom=st.integers(0, 7))
+    def say_goodbye(self, place: int, seldom: int) -> None:
+        if seldom:
+            return
+        app = self._present(place)
+        if app is not None and app.session is not None:
+            self.house.sessions.end(app.session)
+            self._forget(app)
+
+    def _forget(self, app: App) -> None:
+        app.session = None
+        app.token = None
+        self.forgotten |= {name for name, owner in self.owner.items() if owner is app}
+
+    @rule(place=PLACES, kind=st.sampled_from(["plain", "reliable", "one-way"]))
+    def send(self, place: int, kind: str) -> None:
+        app = self._present(place)
+        if app is not None:
+            self._send(app, kind)
+
+    def _send(self, app: App, kind: str) -> None:
+        if app.session is None:
+            return
+        self.serial += 1
+        name = self.serial.to_bytes(16, "big")
+        surb_id = name if kind == "plain" else None
+        wanted = message(app.session.app_id, message_id=name, surb_id=surb_id, reliable=kind == "reliable")
+        try:
+            self.house.engine.accept(wanted)
+        except ArqError:
+            return
+        self.owner[name] = app
+        if kind == "reliable":
+            self.reliable.add(name)
+        self.house.notifier.pump()
+
+    @rule(place=PLACES, kinds=st.lists(st.sampled_from(["plain", "reliable"]), min_size=1, max_size=3))
+    def converse(self, place: int, kinds: list[str]) -> None:
+        """Some messages that go there and back without a hitch; whether they are read is another matter."""
+        for kind in kinds:
+            self.send(place, kind)
+        for _ in kinds:
+            self.take_slot(refuse=False)
+            while self.writing:
+                self.end_write(written=True)
+        for _ in kinds:
+            self.deliver(place, again=False)
+
+    # -- the sender and the network
+
+    @rule(refuse=st.sampled_from([False, False, False, True]))
+    def take_slot(self, refuse: bool) -> None:
+        """A tick: what is next in turn departs, or cannot be composed as the document lacks its service."""
+        engine = self.house.engine
+        operation = self.house.queues.pick() or engine.new_decoy()
+        if not operation.wants_slot:
+            return
+        if refuse and not operation.is_cover:
+            engine.refused(operation, "no such service in this epoch", self.now)
+            self.house.notifier.pump()
+            return
+        with_surb = operation.message is None or operation.message.with_surb
+        surb_id = engine.surb_id_for(operation) if with_surb else None
+        self.packets += 1
+        keys = b"keys of packet %08d" % self.packets
+        assert engine.departs(operation, surb_id, keys, 2.0, self.now)
+        self.writing.append((operation.number, surb_id, keys + (operation.message_id or b"")))
+
+    @rule(written=st.sampled_from([False, True, True]))
+    def end_write(self, written: bool) -> None:
+        if not self.writing:
+            return
+        number, surb_id, reply = self.writing.pop(0)
+        if written and surb_id is not None:
+            self.underway.append((surb_id, reply))
+        operation = self.house.engine.find(number)
+        if operation is None:
+            return
+        if written:
+            self.house.engine.left(operation, self.now)
+        else:
+            self.house.engine.recalled(operation, self.now)
+            if operation.owner is not None and operation.wants_slot:
+                self.house.queues.put_back(operation.owner, operation, resend=operation.state is State.DUE)
+        self.house.notifier.pump()
+
+    @rule(place=PLACES, again=st.booleans())
+    def deliver(self, place: int, again: bool) -> None:
+        if not self.underway:
+            return
+        surb_id, reply = self.underway[place % len(self.underway)]
+        if not again:
+            self.underway.remove((surb_id, reply))
+        self.house.engine.receive(surb_id, reply, self.now)
+        self.house.notifier.pump()
+
+    @rule()
+    def lose_the_link(self) -> None:
+        """Replies that were under way lead to a queue that is gone; writes break off."""
+        self.underway.clear()
+        while self.writing:
+            self.end_write(written=False)
+
+    @rule(seconds=st.sampled_from([0.5, 1.5, 22.5, 301.0, GRACE + 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self._handle_timers()
+
+    def _handle_timers(self) -> None:
+        before = len(self.house.destroyed)
+        self.house.engine.handle_timers(self.now)
+        self.house.notifier.pump()
+        self.house.sessions.handle_timers(self.now)
+        for app in list(self.apps):
+            if app.session is not None and app.session.app_id in self.house.destroyed[before:]:
+                self._forget(app)
+
+    @rule()
+    def restart(self) -> None:
+        """The process ends; another takes up what bytes it finds, with a monotonic clock that begins anew."""
+        for app in self.apps:
+            app.note_unread()
+        old = self.house
+        self.restarts += 1
+        data = encode_state(take_state(old.sessions, old.engine, self.now, self.offset))
+        started = self.offset + self.now - 5.0
+        self.house = House(seeded(b"restart %d" % self.restarts))
+        restore_state(decode_state(data), self.house.sessions, self.house.engine, started)
+        self.house.notifier.pump()
+        self.now, self.offset = 5.0, started
+        self.writing.clear()
+        for app in self.apps:
+            app.written.clear()
+            app.reader = FrameReader()
+            if app.token is None:
+                if app.session is not None:
+                    self._forget(app)
+            elif app.session is not None:
+                app.session = self.house.sessions.find(app.session.app_id)
+                assert app.session is not None
+
+    # -- what holds at any time
+
+    @invariant()
+    def every_surb_has_one_end_or_is_out(self) -> None:
+        surbs = self.house.engine.surbs
+        assert surbs.created == sum(surbs.ends.values()) + len(surbs)
+
+    @invariant()
+    def nobody_hears_of_what_is_not_his_or_hears_it_twice(self) -> None:
+        for app in self.apps:
+            for name, times in self._answers(app).items():
+                assert self.owner[name] is app, "another application's answer"
+                assert times == 1, "an answer came twice"
+
+    @invariant()
+    def what_wants_a_slot_waits_for_one_and_what_leaves_is_being_written(self) -> None:
+        lanes = self.house.queues._lanes.items()
+        queued = {one.number: owner for owner, lane in lanes for one in [*lane.resends, *lane.requests]}
+        writing = {number for number, _, _ in self.writing}
+        for operation in self.house.engine:
+            if operation.wants_slot:
+                assert queued.get(operation.number) == operation.owner
+            elif operation.state in (State.LEAVING, State.LEAVING_AGAIN):
+                assert operation.number in writing
+
+    @staticmethod
+    def _answers(app: App) -> Counter[bytes]:
+        """How often the application heard a final answer to each message."""
+        answers: Counter[bytes] = Counter()
+        for event, body in app.heard:
+            if event == "message_reply_event" or (event == "message_sent_event" and body.get("err")):
+                answers[body["message_id"]] += 1
+        return answers
+
+    def teardown(self) -> None:
+        """All writes end, all applications that may come back do, and time runs out: nothing is left unsaid."""
+        if not hasattr(self, "house"):
+            return
+        while self.writing:
+            self.end_write(written=True)
+        for token in {app.token for app in self.apps if app.token is not None}:
+            self.connect(token=token)
+        for _ in range(3):
+            self.now += 400.0
+            self._handle_timers()
+        heard: dict[bytes, int] = defaultdict(int)
+        collected: Counter[bytes] = Counter()
+        for app in self.apps:
+            if app.session is not None:
+                app.notify()
+            app.read(len(app.written))
+            for name, times in self._answers(app).items():
+                heard[name] += times
+            collected.update(body["message_id"] for event, body in app.heard if event == "message_id_garbage_collected")
+        waiting = {one.message_id for one in self.house.engine if one.state is State.WAITING}
+        for name in self.reliable - self.forgotten - waiting:
+            assert heard[name] == 1, "a reliable message has not exactly one answer"
+            assert collected[name] <= 1
+        assert max(heard.values(), default=0) <= 1
+        for session in self.house.sessions:
+            self.house.sessions.end(session)
+        self.house.engine.handle_timers(self.now + 1000.0)
+        assert len(self.house.engine) == len(self.house.engine.surbs) == len(self.house.queues) == 0
+        self.every_surb_has_one_end_or_is_out()
+
+
+TestNothingIsLost = NothingIsLost.TestCase
+TestNothingIsLost.settings = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
