@@ -1,5 +1,9 @@
-"""What a daemon costs as a process: from its start to the first document, and at rest."""
+"""What a daemon costs as a process: from its start to the first document, at rest, and for each echo.
 
+`python -m benchmarks.daemon_process [--against TREE]` measures this tree alone, in turns with another one if given.
+"""
+
+import argparse
 import os
 import signal
 import socket
@@ -7,26 +11,36 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import trio
+
 from benchmarks.timing import Row
+from kpclientd.config.dial import load_dial
+from kpclientd.thin.client import connected_to
+from sphinx.types import SurbId
 
 STARTS = 5
-REST_SECONDS = 5.0
+REST_SECONDS = 20.0
+ECHOES = 300
 PATIENCE_SECONDS = 20.0
+ECHO_SECONDS = 120.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 MEGABYTE = 1e6
 EPOCH = "60s"
 ENVIRONMENT = os.environ | {"KATZENPOST_EPOCH_DURATION": EPOCH}
+HERE = Path(__file__).parent.parent
 
 
 @contextmanager
-def command(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def command(*arguments: str, tree: Path = HERE) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "kpclientd.cli", *arguments], stdout=subprocess.PIPE, env=ENVIRONMENT
+        [sys.executable, "-m", "kpclientd.cli", *arguments], stdout=subprocess.PIPE, env=ENVIRONMENT, cwd=tree
     )
     try:
         yield child
@@ -59,9 +73,9 @@ def wait_for_greeting(path: Path) -> None:
     raise TimeoutError(f"no greeting at {path}")
 
 
-def start_seconds(directory: Path) -> float:
+def start_seconds(directory: Path, tree: Path = HERE) -> float:
     begin = time.perf_counter()
-    with command("--config", str(directory / "client-unix.toml")):
+    with command("--config", str(directory / "client-unix.toml"), tree=tree):
         wait_for_greeting(directory / "kpclientd.sock")
         return time.perf_counter() - begin
 
@@ -80,10 +94,82 @@ def rows() -> list[Row]:
     return [("daemon: start to connected with a verified document", starts, floor)]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Of one daemon: resident megabytes and CPU milliseconds a second at rest, CPU milliseconds an echo."""
+
+    resident: float
+    at_rest: float
+    per_echo: float
+
+
+def cost(directory: Path, tree: Path = HERE) -> Cost:
+    """Measure one daemon, first without applications and then with one that sends echoes."""
+    with command("--config", str(directory / "client-unix.toml"), tree=tree) as daemon:
+        wait_for_greeting(directory / "kpclientd.sock")
+        began, used = time.monotonic(), cpu_seconds(daemon.pid)
+        time.sleep(REST_SECONDS)
+        at_rest = (cpu_seconds(daemon.pid) - used) / (time.monotonic() - began)
+        pages = int(Path(f"/proc/{daemon.pid}/statm").read_text().split()[1])
+        began, used = time.monotonic(), cpu_seconds(daemon.pid)
+        trio.run(echo, directory / "thinclient-unix.toml")
+        echoes = cpu_seconds(daemon.pid) - used - at_rest * (time.monotonic() - began)
+    return Cost(pages * PAGE_BYTES / MEGABYTE, 1000 * at_rest, 1000 * echoes / ECHOES)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process; counted in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+async def echo(thinclient: Path) -> None:
+    """Send `ECHOES` messages at once and wait for all of their answers."""
+    async with connected_to(load_dial(thinclient), os.urandom(16)) as client:
+        assert client.document is not None
+        (service, *_) = client.document.services("echo")
+        waiting = set()
+        for _ in range(ECHOES):
+            surb_id = SurbId(os.urandom(16))
+            waiting.add(surb_id)
+            await client.send_message(service.node_id, service.endpoint, b"echo", surb_id)
+        with trio.move_on_after(ECHO_SECONDS):
+            while waiting:
+                message = await client.receive()
+                waiting.discard((message.get("message_reply_event") or {}).get("surbid"))
+        if waiting:
+            print(f"{len(waiting)} of {ECHOES} echoes did not come back in {ECHO_SECONDS:.0f} s")
+
+
 def resident_megabytes() -> float:
     """Resident set of a daemon without applications, some seconds after its start."""
-    with local_network() as directory, command("--config", str(directory / "client-unix.toml")) as daemon:
-        wait_for_greeting(directory / "kpclientd.sock")
-        time.sleep(REST_SECONDS)
-        pages = int(Path(f"/proc/{daemon.pid}/statm").read_text().split()[1])
-    return pages * PAGE_BYTES / MEGABYTE
+    with local_network() as directory:
+        return cost(directory).resident
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.daemon_process", description="what a daemon costs")
+    parser.add_argument("--against", type=Path, metavar="TREE", help="the root of another source tree, built")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    trees = [("this", HERE), *([("other", options.against.resolve())] if options.against else [])]
+    starts: dict[str, list[float]] = {name: [] for name, _ in trees}
+    costs: dict[str, list[Cost]] = {name: [] for name, _ in trees}
+    with local_network() as directory:
+        for _ in range(options.rounds):
+            for name, tree in trees:
+                starts[name] += [start_seconds(directory, tree) for _ in range(STARTS)]
+                costs[name].append(cost(directory, tree))
+
+    def median(name: str, of: Callable[[Cost], float]) -> float:
+        return statistics.median(map(of, costs[name]))
+
+    print(f"{'tree':<6} {'start s':>8} {'RSS MB':>8} {'CPU at rest ms/s':>17} {'CPU an echo ms':>15}")
+    for name, _ in trees:
+        resident, at_rest = median(name, lambda one: one.resident), median(name, lambda one: one.at_rest)
+        start, per_echo = statistics.median(starts[name]), median(name, lambda one: one.per_echo)
+        print(f"{name:<6} {start:>8.3f} {resident:>8.1f} {at_rest:>17.2f} {per_echo:>15.2f}")
+
+
+if __name__ == "__main__":
+    main()
