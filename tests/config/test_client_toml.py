@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpclientd.config.load import DEFAULT_TRANSPORTS, load_config
+from kpclientd.config.load import load_config
 from kpclientd.config.model import (
     Authority,
     ClientConfig,
     Debug,
+    Limits,
     ListenTcp,
     ListenUnix,
     Logging,
@@ -52,6 +53,7 @@ def test_the_docker_networks_file_is_read_whole(tmp_path: Path) -> None:
         logging=Logging(False, None, "DEBUG"),
         upstream_proxy=UpstreamProxy("none", "", "", "", ""),
         debug=Debug(True, False, 30, 30, 10),
+        limits=Limits(),
         geometry=geometry,
         pigeonhole_geometry=PigeonholeGeometry.derive(geometry),
         pinned_gateways=(
@@ -152,7 +154,8 @@ def test_preferred_transports_are_kept_in_their_order(tmp_path: Path) -> None:
 
 
 def test_no_preferred_transports_are_the_default_ones(tmp_path: Path) -> None:
-    assert load(tmp_path, client_toml(top="PreferedTransports = []")).preferred_transports == DEFAULT_TRANSPORTS
+    config = load(tmp_path, client_toml(top="PreferedTransports = []"))
+    assert config.preferred_transports == ("tcp", "tcp4", "tcp6", "quic", "ws", "onion")
 
 
 def test_ip_literals_need_no_leave(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from kpclientd.thin.requests import parse_request
-
 from kpclientd.config.load import load_config
 from kpclientd.errors import ConfigError
 from kpclientd.thin.errors import FrameError, ThinError
 from kpclientd.thin.framing import FrameReader, decode_body, encode_frame
+from kpclientd.thin.verbs.table import read_request
 
 
 def framing(data: bytes) -> None:
@@ -33,7 +32,7 @@ def request(data: bytes) -> None:
     try:
         message = decode_body(data)
         encode_frame(message)
-        parse_request(message)
+        read_request(message)
     except ThinError:
         pass
 

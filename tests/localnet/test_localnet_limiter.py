@@ -1,11 +1,12 @@
 """The gateway's token bucket, against the figures measured on the reference."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kpclientd.traffic.tokens import BUCKET_CAP
 
-from kpclientd.localnet.limiter import RateLimiter, refill_interval
+from kpclientd.localnet.limiter import MOST_TOKENS, RateLimiter, refill_interval
 
 LAMBDA_P = 0.001
 LAMBDA_L = 0.0005
@@ -21,8 +22,14 @@ def test_the_interval_of_the_test_networks_rates_is_the_references() -> None:
     assert refill_interval(LAMBDA_P, LAMBDA_L) == INTERVAL
 
 
-def test_without_rates_nothing_is_limited() -> None:
-    assert refill_interval(0.0, 0.0) is None
+@pytest.mark.parametrize("rates", [(0.0, 0.0), (-1.0, 0.5), (math.inf, 0.0)])
+def test_without_rates_nothing_is_limited(rates: tuple[float, float]) -> None:
+    assert refill_interval(*rates) is None
+
+
+def test_an_interval_is_rounded_up_to_whole_nanoseconds_and_no_longer_than_a_duration_can_be() -> None:
+    assert refill_interval(0.7, 0.0) == 1_298_702  # 1e6 / 0.77 is 1298701.2987
+    assert refill_interval(1e-300, 0.0) == 2**63 - 1
 
 
 @pytest.mark.parametrize(("after", "passed"), [(0.0, 1), (0.5, 1), (0.7, 2), (3.6, 6)])
@@ -33,7 +40,7 @@ def test_a_burst_after_some_seconds_passes_as_measured_on_the_reference(after: f
 
 def test_a_bucket_holds_no_more_than_its_capacity() -> None:
     bucket = RateLimiter(INTERVAL, now=0.0)
-    assert _passed(bucket, 2 * BUCKET_CAP, now=1e6) == BUCKET_CAP
+    assert _passed(bucket, 2 * MOST_TOKENS, now=1e6) == MOST_TOKENS == 256
 
 
 def test_the_rest_of_an_interval_counts_towards_the_next_token() -> None:

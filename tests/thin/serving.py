@@ -1,13 +1,22 @@
-"""A desk with real queues, engine and documents, and no network behind it."""
+"""What stands behind an application's connection: real sessions, queues, engine and documents, and no network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import trio
 import trio.testing
 
-from arq import AppId, Engine, Entry, Policy
+from arq import AppId, Engine, Operation, Policy
 from kpclientd.config.model import Authority
 from kpclientd.localnet import LocalNetwork
-from kpclientd.thin.desk import Desk
-from kpclientd.thin.sessions import Sessions
+from kpclientd.thin.events import Event
+from kpclientd.thin.framing import FrameReader, encode_frame
+from kpclientd.thin.notifier import Notifier
+from kpclientd.thin.outbox import Frame
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.thin.verbs.verb import Services
+from kpclientd.thin.workers import Workers
 from kpclientd.traffic.queues import FairQueues
 from pki import TrustedDocuments, VerifiedDocument
 from sphinx.randomness import seeded
@@ -23,7 +32,15 @@ def unix() -> float:
 class Office:
     """Everything behind a connection, but for a link to a gateway."""
 
-    def __init__(self, *, document: bool = True, authorities: bool = True, most_per_owner: int = 4096) -> None:
+    def __init__(
+        self,
+        *,
+        document: bool = True,
+        authorities: bool = True,
+        most_per_owner: int = 4096,
+        bounds: SessionBounds | None = None,
+        workers: Workers | None = None,
+    ) -> None:
         self.network = LocalNetwork(seed=b"office", port=None, unix=unix, epoch_period=1200.0)
         network = self.network
         self.epoch = network.epoch
@@ -33,21 +50,59 @@ class Office:
             blob = network.authorities.certificate(self.epoch).encode()
             self.document = self.trusted.accept(blob, self.epoch, BEGIN)
         randomness = seeded(b"office")
-        self.engine = Engine(network.sphinx.open_reply, randomness, Policy(most_per_owner=most_per_owner))
-        self.queues: FairQueues[AppId, Entry] = FairQueues()
+        self.engine = Engine(lambda keys, payload: payload, randomness, Policy(most_per_owner=most_per_owner))
+        self.queues: FairQueues[AppId, Operation] = FairQueues()
         self.destroyed: list[AppId] = []
-        self.sessions = Sessions(randomness, GRACE, self.destroyed.append)
-        self.authorities = [_authority(place, network) for place in range(3)] if authorities else []
-        self.desk = Desk(
+        self.sessions = Sessions(
+            randomness,
+            bounds or SessionBounds(grace=GRACE),
+            destroy=self._destroy,
+            on_away=self.queues.set_away,
+            on_merge=self._merge,
+            bytes_of=self.engine.bytes_of,
+        )
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, unix)
+        self.authorities = tuple(_authority(place, network) for place in range(3)) if authorities else ()
+        self.services = Services(
             sessions=self.sessions,
             engine=self.engine,
-            queues=self.queues,
             trusted=self.trusted,
             clock=network.clock,
+            network_time=unix,
             authorities=self.authorities,
             geometry=network.geometry,
-            unix=unix,
+            workers=workers or Workers(threads=0),
+            on_progress=self.notifier.pump,
         )
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def send_next(self) -> Operation:
+        """What the sender does with the operation whose turn it is."""
+        operation = self.queues.pick()
+        assert operation is not None
+        surb_id = self.engine.surb_id_for(operation) if operation.message and operation.message.with_surb else None
+        now = self.now()
+        assert self.engine.departs(operation, surb_id, b"keys", 1.5, now)
+        self.engine.left(operation, now)
+        self.notifier.pump()
+        return operation
+
+    def reply_to(self, operation: Operation, payload: bytes) -> None:
+        """What the link does when a reply comes."""
+        assert operation.surb_id is not None
+        self.engine.receive(operation.surb_id, payload, self.now())
+        self.notifier.pump()
+
+    def _destroy(self, app_id: AppId) -> None:
+        self.destroyed.append(app_id)
+        self.queues.remove(app_id)
+        self.engine.cancel_owner(app_id)
+
+    def _merge(self, app_id: AppId, into: AppId) -> None:
+        self.queues.merge(app_id, into)
+        self.engine.reassign(app_id, into)
 
 
 def _authority(place: int, network: LocalNetwork) -> Authority:
@@ -62,6 +117,67 @@ def _authority(place: int, network: LocalNetwork) -> Authority:
         identity_public_key_pem="-----BEGIN ED25519 PUBLIC KEY-----",
         link_public_key_pem="-----BEGIN XWING PUBLIC KEY-----",
     )
+
+
+@dataclass(eq=False)
+class Peer:
+    """A connection in name only: it writes nothing by itself.
+
+    Attributes:
+        session: whose it is.
+        unread: bytes that its application has not read of what was taken from the outbox.
+    """
+
+    session: Session | None = None
+    unread: int = 0
+    notified: int = 0
+    looked: int = 0
+    closed: str | None = None
+
+    def notify(self) -> None:
+        self.notified += 1
+
+    def note_unread(self) -> None:
+        self.looked += 1
+        if self.session is not None:
+            self.session.outbox.note_unread(self.unread)
+
+    def close(self, reason: str) -> None:
+        self.closed = self.closed or reason
+
+    def read(self) -> list[Event]:
+        """Write and read all that waits in the outbox."""
+        assert self.session is not None
+        assert self.session.connection is self
+        heard = decoded(self.session.outbox.take(1 << 30))
+        self.session.outbox.note_unread(0)
+        return heard
+
+
+def connected(sessions: Sessions) -> tuple[Peer, Session]:
+    """A new connection with its session."""
+    peer = Peer()
+    peer.session = sessions.open(peer)
+    return peer, peer.session
+
+
+def framed(event: Event, *, final: bool = False) -> Frame:
+    return Frame(encode_frame(event), final)
+
+
+def decoded(*data: bytes) -> list[dict[str, Any]]:
+    """The messages in whole frames."""
+    reader = FrameReader()
+    messages = [message for piece in data for message in reader.feed(piece)]
+    assert not reader.has_begun
+    return messages
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go round until something holds; for what the system does, of which no clock of a test knows."""
+    with trio.fail_after(60.0):
+        while not condition():
+            await trio.lowlevel.checkpoint()
 
 
 async def settle(seconds: float = 0.0) -> None:

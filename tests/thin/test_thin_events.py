@@ -7,8 +7,8 @@ import pytest
 
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.thin import events
+from kpclientd.thin.announcements import document_frame, pushed_document
 from kpclientd.thin.framing import FrameReader
-from kpclientd.thin.pushed_document import pushed_document
 from sphinx.geometry import Geometry
 from tests.support.vectors import recorded
 
@@ -117,6 +117,12 @@ def test_the_pushed_document_is_the_genuine_daemons_but_for_the_key_of_old_clien
     assert services
     ours["ServiceNodes"] = [cbor2.dumps(node, canonical=True) for node in services]
     assert cbor2.dumps(ours, canonical=True) == theirs
+
+
+def test_the_event_that_pushes_a_document_is_made_as_a_frame() -> None:
+    certified = cbor2.dumps({"Epoch": 1})
+    (message,) = FrameReader().feed(document_frame(certified))
+    assert message == events.new_pki_document(pushed_document(certified))
 
 
 def test_a_document_without_services_can_be_pushed() -> None:

@@ -1,55 +1,56 @@
-"""Sessions: each row of the protocol's table, then any order of connections, tokens, losses and answers."""
+"""Sessions: each row of the protocol's table, what waits for whom, and what outlives the process."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from arq import AppId
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
-from kpclientd.thin.sessions import MAX_KEPT, MAX_LOST, Session, Sessions
+from kpclientd.thin.outbox import MOST_KEPT, Frame
+from kpclientd.thin.sessions import Registration, Session, SessionBounds, Sessions
 from sphinx.randomness import seeded
+from tests.thin.serving import GRACE, Peer, connected, decoded, framed
 
-GRACE = 600.0
 TOKEN, OTHER_TOKEN = b"t" * 16, b"u" * 16
 
 
-@dataclass(eq=False)
-class Connection:
-    posted: list[Event] = field(default_factory=list)
-    closed: str | None = None
-
-    def post(self, event: Event) -> None:
-        self.posted.append(event)
-
-    def broadcast(self, event: Event) -> None:
-        self.posted.append(event)
-
-    def say_farewell(self, event: Event) -> None:
-        self.posted.append(event)
-
-    def close(self, reason: str) -> None:
-        self.closed = reason
-
-
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, bounds: SessionBounds | None = None, bytes_of: Callable[[AppId], int] | None = None) -> None:
         self.destroyed: list[AppId] = []
-        self.sessions = Sessions(seeded(b"sessions"), GRACE, self.destroyed.append)
+        self.away: list[tuple[AppId, bool]] = []
+        self.merged: list[tuple[AppId, AppId]] = []
+        self.sessions = Sessions(
+            seeded(b"sessions"),
+            bounds or SessionBounds(grace=GRACE),
+            destroy=self.destroyed.append,
+            on_away=lambda app_id, away: self.away.append((app_id, away)),
+            on_merge=lambda app_id, into: self.merged.append((app_id, into)),
+            bytes_of=bytes_of or (lambda app_id: 0),
+        )
 
-    def connect(self, token: bytes | None = None) -> tuple[Connection, Session, bool]:
-        connection = Connection()
-        session = self.sessions.open(connection)
+    def connect(self, token: bytes | None = None) -> tuple[Peer, Session, Registration | None]:
+        peer, session = connected(self.sessions)
         if token is None:
-            return connection, session, False
-        session, resumed = self.sessions.register(session, token)
-        return connection, session, resumed
+            return peer, session, None
+        return peer, *self.present(peer, token)
 
-    def lose(self, connection: Connection, session: Session, now: float = 0.0) -> None:
-        self.sessions.disconnected(session, connection, now)
+    def present(self, peer: Peer, token: bytes) -> tuple[Session, Registration]:
+        """The application behind `peer` presents its token, and is told what was kept for it."""
+        assert peer.session is not None
+        registration = self.sessions.register(peer.session, token)
+        peer.session = registration.session
+        for frame in registration.kept:
+            self.sessions.put(registration.session, frame)
+        return registration.session, registration
+
+    def lose(self, peer: Peer, now: float = 0.0) -> None:
+        assert peer.session is not None
+        self.sessions.disconnected(peer.session, peer, now)
+
+    def answer(self, session: Session, *numbers: int, final: bool = True) -> None:
+        for number in numbers:
+            self.sessions.deliver(session.app_id, event(number), final=final)
 
 
 @pytest.fixture
@@ -72,16 +73,18 @@ def test_a_new_connection_has_a_fresh_app_id_of_sixteen_bytes(bench: Bench) -> N
 
 
 def test_an_unknown_token_is_bound_to_the_connections_app_id(bench: Bench) -> None:
-    session = bench.sessions.open(Connection())
+    _, session = connected(bench.sessions)
     app_id = session.app_id
-    assert bench.sessions.register(session, TOKEN) == (session, False)
-    assert session.app_id == app_id
+    assert bench.sessions.register(session, TOKEN) == Registration(session, resumed=False)
+    assert (session.app_id, session.token) == (app_id, TOKEN)
 
 
 def test_the_same_token_again_on_its_own_connection_resumes_and_changes_nothing(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    assert bench.sessions.register(session, TOKEN) == (session, True)
-    assert (session.connection, connection.closed, bench.destroyed) == (connection, None, [])
+    peer, session, _ = bench.connect(TOKEN)
+    bench.answer(session, 1)
+    assert bench.sessions.register(session, TOKEN) == Registration(session, resumed=True)
+    assert (session.connection, peer.closed, bench.destroyed, bench.merged) == (peer, None, [], [])
+    assert peer.read() == [event(1)]
 
 
 @pytest.mark.parametrize("token", [None, b"", bytes(16), b"t" * 15, b"t" * 17])
@@ -92,19 +95,41 @@ def test_a_token_that_cannot_name_one_application_is_refused(bench: Bench, token
 
 
 def test_a_known_token_brings_the_old_app_id_back_and_drops_the_fresh_one(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    bench.lose(connection, session)
-    again = Connection()
-    fresh = bench.sessions.open(again)
-    resumed, was_resumed = bench.sessions.register(fresh, TOKEN)
-    assert (resumed, was_resumed, resumed.connection) == (session, True, again)
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    again, fresh = connected(bench.sessions)
+    resumed, registration = bench.present(again, TOKEN)
+    assert (resumed, registration.resumed, resumed.connection) == (session, True, again)
     assert bench.destroyed == [fresh.app_id]
-    assert (len(bench.sessions), bench.sessions.lost) == (1, 0)
+    assert (len(bench.sessions), bench.sessions.away) == (1, 0)
+    assert bench.sessions.counts.resumed == 1
+    assert bench.sessions.counts.taken_over == 0
+
+
+def test_what_was_asked_before_the_token_belongs_to_the_session_that_is_resumed(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    bench.answer(session, 1)
+    again, fresh = connected(bench.sessions)
+    bench.answer(fresh, 2)
+    bench.present(again, TOKEN)
+    assert bench.merged == [(fresh.app_id, session.app_id)]
+    assert sorted(str(heard) for heard in again.read()) == [str(event(1)), str(event(2))]
+
+
+def test_what_belongs_to_the_fresh_session_is_moved_before_it_is_destroyed(bench: Bench) -> None:
+    peer, _, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    order: list[str] = []
+    bench.sessions._on_merge = lambda app_id, into: order.append("merged")
+    bench.sessions._destroy = lambda app_id: order.append("destroyed")
+    bench.connect(TOKEN)
+    assert order == ["merged", "destroyed"]
 
 
 def test_a_resumed_session_has_no_grace_timer(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    bench.lose(connection, session)
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
     bench.connect(TOKEN)
     assert bench.sessions.next_timer() is None
     bench.sessions.handle_timers(1e9)
@@ -112,64 +137,88 @@ def test_a_resumed_session_has_no_grace_timer(bench: Bench) -> None:
 
 
 def test_a_lost_session_is_kept_for_the_grace_period_and_no_longer(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    bench.lose(connection, session, now=100.0)
-    assert (bench.destroyed, bench.sessions.lost, bench.sessions.next_timer()) == ([], 1, 100.0 + GRACE)
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer, now=100.0)
+    assert (bench.destroyed, bench.sessions.away, bench.sessions.next_timer()) == ([], 1, 100.0 + GRACE)
     bench.sessions.handle_timers(100.0 + GRACE - 0.001)
     assert bench.destroyed == []
     bench.sessions.handle_timers(100.0 + GRACE)
-    assert bench.destroyed == [session.app_id]
-    _, another, resumed = bench.connect(TOKEN)
-    assert not resumed, "the token is forgotten too"
+    assert (bench.destroyed, bench.sessions.counts.expired) == ([session.app_id], 1)
+    _, another, registration = bench.connect(TOKEN)
+    assert registration is not None
+    assert not registration.resumed, "the token is forgotten too"
     assert another.app_id != session.app_id
 
 
 def test_a_session_without_a_token_ends_with_its_connection(bench: Bench) -> None:
-    connection, session, _ = bench.connect()
-    bench.lose(connection, session)
+    peer, session, _ = bench.connect()
+    bench.lose(peer)
     assert bench.destroyed == [session.app_id]
     assert len(bench.sessions) == 0
 
 
 def test_an_application_that_says_it_is_done_is_forgotten_with_its_token(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
+    peer, session, _ = bench.connect(TOKEN)
     bench.sessions.end(session)
-    bench.lose(connection, session)
+    bench.lose(peer)
     assert bench.destroyed == [session.app_id]
-    assert not bench.connect(TOKEN)[2]
+    _, _, registration = bench.connect(TOKEN)
+    assert registration is not None
+    assert not registration.resumed
 
 
 def test_a_live_session_is_taken_over_and_the_old_connection_closed(bench: Bench) -> None:
     old, session, _ = bench.connect(TOKEN)
-    new, resumed, was_resumed = bench.connect(TOKEN)
-    assert (resumed, was_resumed, old.closed is not None, new.closed) == (session, True, True, None)
-    bench.lose(old, session)
+    new, resumed, registration = bench.connect(TOKEN)
+    assert registration is not None
+    assert (resumed, registration.resumed, old.closed is not None, new.closed) == (session, True, True, None)
+    bench.lose(old)
     assert session.connection is new, "the end of a replaced connection has no effect"
     assert bench.sessions.next_timer() is None
+    assert (bench.sessions.counts.resumed, bench.sessions.counts.taken_over) == (1, 1)
+
+
+def test_who_takes_a_session_over_is_told_what_was_not_read_on_the_old_connection(bench: Bench) -> None:
+    old, session, _ = bench.connect(TOKEN)
+    bench.answer(session, 1)
+    assert old.read() == [event(1)]
+    bench.answer(session, 2, 3)
+    size = len(framed(event(2)).data)
+    session.outbox.take(size)
+    old.unread = size  # the second is written and was not read, the third waits
+    new, _, registration = bench.connect(TOKEN)
+    assert old.looked == 1, "asked in the last moment"
+    assert registration is not None
+    assert decoded(*[frame.data for frame in registration.kept]) == [event(2), event(3)]
+    assert new.read() == [event(2), event(3)]
 
 
 def test_a_second_token_on_one_connection_takes_the_place_of_the_first(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    assert bench.sessions.register(session, OTHER_TOKEN) == (session, False)
-    bench.lose(connection, session)
+    peer, session, _ = bench.connect(TOKEN)
+    assert bench.sessions.register(session, OTHER_TOKEN) == Registration(session, resumed=False)
+    bench.lose(peer)
     assert bench.connect(OTHER_TOKEN)[1] is session
-    assert not bench.connect(TOKEN)[2]
+    assert bench.connect(TOKEN)[1] is not session
 
 
 def test_another_sessions_token_ends_the_connections_own_session(bench: Bench) -> None:
     _, wanted, _ = bench.connect(TOKEN)
-    _, own, _ = bench.connect(OTHER_TOKEN)
-    assert bench.sessions.register(own, TOKEN) == (wanted, True)
+    peer, own, _ = bench.connect(OTHER_TOKEN)
+    resumed, registration = bench.present(peer, TOKEN)
+    assert (resumed, registration.resumed) == (wanted, True)
     assert bench.destroyed == [own.app_id]
-    assert not bench.connect(OTHER_TOKEN)[2]
+    _, _, registration_of_other = bench.connect(OTHER_TOKEN)
+    assert registration_of_other is not None
+    assert not registration_of_other.resumed
 
 
-def test_of_too_many_lost_sessions_only_the_one_lost_first_goes(bench: Bench) -> None:
-    lost = [bench.connect(number.to_bytes(16, "big")) for number in range(1, MAX_LOST + 2)]
-    for connection, session, _ in lost:
-        bench.lose(connection, session, now=5.0)
-    assert bench.destroyed == [lost[0][1].app_id]
-    assert bench.sessions.lost == MAX_LOST
+def test_who_goes_away_and_who_is_back_is_told(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    assert bench.away == []
+    bench.lose(peer)
+    assert bench.away == [(session.app_id, True)]
+    bench.connect(TOKEN)
+    assert bench.away == [(session.app_id, True), (session.app_id, False)]
 
 
 # -- answers
@@ -178,178 +227,117 @@ def test_of_too_many_lost_sessions_only_the_one_lost_first_goes(bench: Bench) ->
 def test_events_go_to_the_application_concerned(bench: Bench) -> None:
     alice, session, _ = bench.connect()
     bob, _, _ = bench.connect()
-    bench.sessions.deliver(session.app_id, event(1), final=True)
+    bench.answer(session, 1)
     bench.sessions.deliver(AppId(b"nobody".ljust(16)), event(2), final=True)
-    assert (alice.posted, bob.posted) == ([event(1)], [])
+    assert (alice.notified, bob.notified) == (1, 0)
+    assert (alice.read(), bob.read()) == ([event(1)], [])
 
 
 def test_final_answers_wait_for_an_application_that_is_away_and_others_do_not(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    bench.lose(connection, session)
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
     for number in range(3):
-        bench.sessions.deliver(session.app_id, event(number), final=number != 1)
-    _, resumed, _ = bench.connect(TOKEN)
-    assert bench.sessions.take_kept(resumed) == [event(0), event(2)]
-    assert bench.sessions.take_kept(resumed) == [], "each is handed out once"
-    counts = bench.sessions.statistics
+        bench.answer(session, number, final=number != 1)
+    again, _, _ = bench.connect(TOKEN)
+    assert again.read() == [event(0), event(2)]
+    assert again.read() == [], "each is handed out once"
+    counts = bench.sessions.counts
     assert (counts.answers_kept, counts.answers_dropped) == (2, 1)
 
 
+def test_what_was_not_read_when_a_connection_ended_waits_before_what_comes_later(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    bench.answer(session, 1, 2)
+    bench.answer(session, 3, final=False)
+    session.outbox.take(len(framed(event(1)).data))
+    bench.lose(peer)
+    assert bench.sessions.counts.answers_kept == 2
+    bench.answer(session, 4)
+    again, _, _ = bench.connect(TOKEN)
+    assert again.read() == [event(1), event(2), event(4)]
+
+
+def test_what_was_written_and_not_read_before_a_session_was_resumed_is_not_lost(bench: Bench) -> None:
+    first, _, _ = bench.connect(TOKEN)
+    bench.lose(first)
+    second, fresh = connected(bench.sessions)
+    bench.answer(fresh, 1)
+    second.unread = len(fresh.outbox.take(1 << 20))
+    bench.present(second, TOKEN)
+    second.note_unread()
+    bench.lose(second)
+    third, _, _ = bench.connect(TOKEN)
+    assert third.read() == [event(1)]
+
+
 def test_so_many_answers_wait_and_no_more(bench: Bench) -> None:
-    connection, session, _ = bench.connect(TOKEN)
-    bench.lose(connection, session)
-    for number in range(MAX_KEPT + 3):
-        bench.sessions.deliver(session.app_id, event(number), final=True)
-    assert bench.sessions.take_kept(session) == [event(number) for number in range(MAX_KEPT)]
-    assert bench.sessions.statistics.answers_dropped == 3
-
-
-def test_only_applications_that_are_there_are_broadcast_to(bench: Bench) -> None:
-    here, _, _ = bench.connect()
-    gone, session, _ = bench.connect(TOKEN)
-    bench.lose(gone, session)
-    assert list(bench.sessions.connections()) == [here]
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    bench.answer(session, *range(MOST_KEPT + 3))
+    again, _, _ = bench.connect(TOKEN)
+    assert again.read() == [event(number) for number in range(MOST_KEPT)]
+    assert bench.sessions.counts.answers_dropped == 3
 
 
 def test_tokens_and_answers_are_in_no_representation(bench: Bench) -> None:
-    connection, session, _ = bench.connect(b"a secret token..")
-    bench.lose(connection, session)
+    peer, session, registration = bench.connect(b"a secret token..")
+    bench.lose(peer)
     bench.sessions.deliver(session.app_id, {"message_reply_event": {"payload": b"secret"}}, final=True)
-    assert "secret" not in repr(session)
+    (record,) = bench.sessions.records(0.0, 0.0)
+    _, fresh = connected(bench.sessions)
+    resumed = bench.sessions.register(fresh, b"a secret token..")
+    for shown in (session, registration, record, resumed, Frame(b"secret", final=True)):
+        assert "secret" not in repr(shown)
 
 
-def test_clients_of_generation_one_are_remembered_as_such(bench: Bench) -> None:
-    _, session, _ = bench.connect()
-    assert not bench.sessions.is_flat(session.app_id)
-    session.is_flat = True
-    assert bench.sessions.is_flat(session.app_id)
-    assert not bench.sessions.is_flat(AppId(b"nobody".ljust(16)))
+# -- records
 
 
-# -- any order
+def test_sessions_with_a_token_go_on_from_their_records_and_others_do_not(bench: Bench) -> None:
+    peer, away, _ = bench.connect(TOKEN)
+    bench.lose(peer, now=50.0)
+    bench.answer(away, 1, 2)
+    _, there, _ = bench.connect(OTHER_TOKEN)
+    there.is_legacy_v1 = True
+    bench.answer(there, 3)
+    bench.answer(there, 4, final=False)
+    there.outbox.take(1 << 20)  # written; nobody knows whether it was read
+    bench.connect()
+    records = bench.sessions.records(now=60.0, offset=1e9)
+    assert [record.token for record in records] == [TOKEN, OTHER_TOKEN]
+    assert [record.away_until for record in records] == [50.0 + GRACE + 1e9, 60.0 + GRACE + 1e9]
+
+    later = Bench()
+    later.sessions.restore(records, offset=1e9 - 1000.0)  # another monotonic clock, a thousand seconds ahead
+    assert (len(later.sessions), later.sessions.away) == (2, 2)
+    assert later.away == [(away.app_id, True), (there.app_id, True)]
+    assert later.sessions.next_timer() == 1050.0 + GRACE
+    restored = later.sessions.find(there.app_id)
+    assert restored is not None
+    assert (restored.is_legacy_v1, restored.connection) == (True, None)
+    first, resumed, registration = later.connect(TOKEN)
+    assert registration is not None
+    assert (resumed.app_id, registration.resumed, first.read()) == (away.app_id, True, [event(1), event(2)])
+    second, _, _ = later.connect(OTHER_TOKEN)
+    assert second.read() == [event(3)]
 
 
-@dataclass(eq=False)
-class Client:
-    """One connection as its application sees it."""
-
-    connection: Connection
-    session: Session
-    ended: bool = False
-
-
-class SessionsMachine(RuleBasedStateMachine):
-    """A token names one application from its first use until it is done or away for too long."""
-
-    tokens = st.sampled_from([TOKEN, OTHER_TOKEN])
-    places = st.integers(0, 5)
-
-    @initialize()
-    def start(self) -> None:
-        self.bench = Bench()
-        self.sessions = self.bench.sessions
-        self.clients: list[Client] = []
-        self.now = 0.0
-        self.serial = 0
-        self.opened: list[AppId] = []
-        self.expected: dict[AppId, list[int]] = {}
-        self.received: dict[AppId, list[int]] = {}
-
-    def _client(self, place: int) -> Client | None:
-        live = [client for client in self.clients if not client.ended]
-        return live[place % len(live)] if live else None
-
-    def _collect(self, client: Client) -> None:
-        for posted in client.connection.posted:
-            self.received.setdefault(client.session.app_id, []).append(posted["message_reply_event"]["number"])
-        client.connection.posted.clear()
-
-    @rule()
-    def connect(self) -> None:
-        connection = Connection()
-        session = self.sessions.open(connection)
-        self.opened.append(session.app_id)
-        self.clients.append(Client(connection, session))
-
-    @rule(place=places, token=tokens)
-    def present(self, place: int, token: bytes) -> None:
-        client = self._client(place)
-        if client is None or client.connection.closed:
-            return
-        self._collect(client)
-        client.session, resumed = self.sessions.register(client.session, token)
-        assert client.session.connection is client.connection
-        assert resumed or not client.session.kept
-        for kept in self.sessions.take_kept(client.session):
-            client.connection.post(kept)
-
-    @rule(place=places)
-    def disconnect(self, place: int) -> None:
-        client = self._client(place)
-        if client is not None:
-            self._collect(client)
-            client.ended = True
-            self.sessions.disconnected(client.session, client.connection, self.now)
-
-    @rule(place=places)
-    def close(self, place: int) -> None:
-        client = self._client(place)
-        if client is not None and not client.connection.closed:
-            self._collect(client)
-            client.ended = True
-            self.sessions.end(client.session)
-            self.sessions.disconnected(client.session, client.connection, self.now)
-
-    @rule(place=st.integers(0, 20))
-    def answer(self, place: int) -> None:
-        if self.opened:
-            app_id = self.opened[place % len(self.opened)]
-            self.serial += 1
-            if app_id not in self.bench.destroyed:
-                self.expected.setdefault(app_id, []).append(self.serial)
-            self.sessions.deliver(app_id, event(self.serial), final=True)
-
-    @rule(seconds=st.sampled_from([1.0, GRACE / 2, GRACE, 3 * GRACE]))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        self.sessions.handle_timers(self.now)
-
-    @invariant()
-    def every_application_is_alive_or_was_destroyed_once(self) -> None:
-        destroyed = self.bench.destroyed
-        assert len(destroyed) == len(set(destroyed))
-        assert len(self.sessions) + len(destroyed) == len(self.opened)
-
-    @invariant()
-    def each_session_has_one_connection_or_a_grace_timer(self) -> None:
-        connected = list(self.sessions.connections())
-        assert len(connected) == len(set(map(id, connected)))
-        assert len(connected) + self.sessions.lost == len(self.sessions)
-        assert all(connection.closed is None for connection in connected if isinstance(connection, Connection))
-
-    @invariant()
-    def a_connection_that_was_not_replaced_is_served(self) -> None:
-        for client in self.clients:
-            is_served = client.session.connection is client.connection
-            assert is_served == (not client.ended and client.connection.closed is None)
-
-    def teardown(self) -> None:
-        """Whoever is alive has had, or still has waiting, every answer for it once, and nobody else's."""
-        for client in self.clients:
-            if not client.ended:
-                self._collect(client)
-        for app_id, numbers in self.expected.items():
-            received = self.received.get(app_id, [])
-            assert len(received) == len(set(received))
-            assert set(received) <= set(numbers)
-            waiting = [kept["message_reply_event"]["number"] for kept in self._kept(app_id)]
-            if app_id not in self.bench.destroyed:
-                assert sorted(received + waiting) == numbers
-
-    def _kept(self, app_id: AppId) -> list[Event]:
-        session = self.sessions._by_app.get(app_id)
-        return list(session.kept) if session is not None else []
+def test_restored_sessions_end_at_the_time_that_was_theirs(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer, now=50.0)
+    later = Bench()
+    later.sessions.restore(bench.sessions.records(60.0, 0.0), 0.0)
+    later.sessions.handle_timers(50.0 + GRACE - 0.001)
+    assert later.destroyed == []
+    later.sessions.handle_timers(50.0 + GRACE)
+    assert later.destroyed == [session.app_id]
 
 
-TestSessionsMachine = SessionsMachine.TestCase
-TestSessionsMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+def test_more_records_than_there_is_room_for_are_not_all_kept(bench: Bench) -> None:
+    for number in range(1, 6):
+        peer, _, _ = bench.connect(number.to_bytes(16, "big"))
+        bench.lose(peer, now=float(number))
+    later = Bench(SessionBounds(most_away=2))
+    later.sessions.restore(bench.sessions.records(0.0, 0.0), 0.0)
+    assert later.sessions.away == 2
+    assert [session.token for session in later.sessions] == [(4).to_bytes(16, "big"), (5).to_bytes(16, "big")]

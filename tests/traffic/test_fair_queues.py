@@ -1,10 +1,9 @@
-"""Fair queues: the reference's own scenarios, and every order of calls against a plain model."""
+"""Fair queues: the reference's own scenarios, and what becomes of owners that are away."""
 
-from collections import Counter, deque
+from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kpclientd.traffic.queues import FairQueues
 
@@ -103,68 +102,96 @@ def test_no_owner_is_served_twice_while_another_waits(waiting: dict[str, int]) -
     assert Counter(served) == waiting
 
 
-class FairQueuesMachine(RuleBasedStateMachine):
-    """The model keeps whose turn is next by name instead of by place."""
-
-    @initialize()
-    def start(self) -> None:
-        self.queues: FairQueues[str, int] = FairQueues()
-        self.waiting: dict[str, tuple[deque[int], deque[int]]] = {}  # in the order of registration
-        self.next: str | None = None
-        self.serial = 0
-
-    def _after(self, owner: str) -> str:
-        order = list(self.waiting)
-        return order[(order.index(owner) + 1) % len(order)]
-
-    owners = st.sampled_from("ABCD")
-
-    @rule(owner=owners)
-    def register(self, owner: str) -> None:
-        self.queues.register(owner)
-        self.waiting.setdefault(owner, (deque(), deque()))
-        self.next = self.next or owner
-
-    @rule(owner=owners)
-    def remove(self, owner: str) -> None:
-        if owner == self.next:
-            self.next = self._after(owner) if len(self.waiting) > 1 else None
-        resends, requests = self.waiting.pop(owner, (deque(), deque()))
-        assert self.queues.remove(owner) == [*resends, *requests]
-
-    @rule(owner=owners, resend=st.booleans(), first=st.booleans())
-    def put(self, owner: str, resend: bool, first: bool) -> None:
-        self.serial += 1
-        if first:
-            taken = self.queues.put_back(owner, self.serial, resend=resend)
-        elif resend:
-            taken = self.queues.push_resend(owner, self.serial)
-        else:
-            taken = self.queues.push(owner, self.serial)
-        assert taken == (owner in self.waiting)
-        if taken:
-            lane = self.waiting[owner][not resend]
-            lane.appendleft(self.serial) if first else lane.append(self.serial)
-
-    @rule()
-    def pick(self) -> None:
-        expected = None
-        if self.next is not None:
-            for _ in self.waiting:
-                resends, requests = self.waiting[self.next]
-                lane = resends or requests
-                self.next = self._after(self.next)
-                if lane:
-                    expected = lane.popleft()
-                    break
-            else:
-                self.next = self._after(self.next)
-        assert self.queues.pick() == expected
-
-    @invariant()
-    def as_much_waits_as_in_the_model(self) -> None:
-        assert len(self.queues) == sum(len(lane) for lanes in self.waiting.values() for lane in lanes)
+# -- owners that are away
 
 
-TestFairQueuesMachine = FairQueuesMachine.TestCase
-TestFairQueuesMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+def test_those_that_are_away_share_one_turn_among_the_present() -> None:
+    queues = queues_of(A=4, x=2, y=2, z=2, B=4)
+    for owner in "xyz":
+        queues.set_away(owner, True)
+    served = picks(queues, 12)
+    assert served == ["A", "B", "x", "A", "B", "y", "A", "B", "z", "A", "B", "x"]
+    assert picks(queues, 3) == ["y", "z", None]
+
+
+def test_what_an_owner_has_waiting_stays_when_it_goes_and_comes() -> None:
+    queues = queues_of(A=2)
+    queues.push_resend("A", "again")
+    queues.set_away("A", True)
+    assert len(queues) == 3
+    queues.set_away("A", False)
+    assert picks(queues, 4) == ["again", "A", "A", None]
+
+
+def test_more_can_be_put_for_an_owner_that_is_away() -> None:
+    queues = queues_of(A=0)
+    queues.set_away("A", True)
+    queues.register("A")
+    assert queues.push("A", "later")
+    assert queues.put_back("A", "first", resend=False)
+    assert picks(queues, 3) == ["first", "later", None]
+
+
+def test_an_owner_that_comes_back_stands_at_the_end_and_has_a_turn_of_its_own() -> None:
+    queues = queues_of(A=3, B=3, x=3, y=3)
+    queues.set_away("x", True)
+    queues.set_away("y", True)
+    assert picks(queues, 3) == ["A", "B", "x"]
+    queues.set_away("x", False)
+    assert picks(queues, 8) == ["A", "B", "y", "x", "A", "B", "y", "x"]
+
+
+def test_when_the_last_that_was_away_goes_nobody_stands_for_it() -> None:
+    queues = queues_of(A=3, x=3)
+    queues.set_away("x", True)
+    assert queues.remove("x") == ["x", "x", "x"]
+    assert picks(queues, 4) == ["A", "A", "A", None]
+    queues.register("x")
+    queues.push("x", "x")
+    assert queues.lengths() == {"A": (0, 0), "x": (1, 0)}
+    assert queues.pick() == "x"
+
+
+def test_saying_the_same_twice_changes_no_turn() -> None:
+    queues = queues_of(A=2, x=2, y=2)
+    for _ in range(2):
+        queues.set_away("x", True)
+    queues.set_away("y", True)
+    assert picks(queues, 2) == ["A", "x"]
+    queues.set_away("x", True)
+    queues.set_away("A", False)
+    queues.set_away("nobody", True)
+    assert picks(queues, 5) == ["A", "y", "x", "y", None]
+
+
+def test_what_one_owner_has_can_be_anothers_behind_its_own() -> None:
+    queues: FairQueues[str, int] = FairQueues()
+    for owner, numbers in (("A", (1, 2)), ("B", (3, 4))):
+        queues.register(owner)
+        for number in numbers:
+            queues.push(owner, number)
+            queues.push_resend(owner, 10 * number)
+    queues.merge("B", into="A")
+    assert queues.lengths() == {"A": (4, 4)}
+    assert [queues.pick() for _ in range(9)] == [10, 20, 30, 40, 1, 2, 3, 4, None]
+    assert not queues.push("B", 5)
+
+
+def test_an_owner_that_has_nothing_can_be_merged_and_one_that_is_not_there_gets_a_place() -> None:
+    queues = queues_of(A=1)
+    queues.merge("nobody", into="A")
+    assert queues.lengths() == {"A": (1, 0)}
+    queues.merge("A", into="B")
+    assert queues.lengths() == {"B": (1, 0)}
+    assert queues.pick() == "A"
+
+
+def test_an_owner_is_forgotten_only_where_nothing_of_it_waits() -> None:
+    queues = queues_of(A=1, B=0)
+    for owner in "ABC":
+        queues.forget_idle(owner)
+    assert queues.lengths() == {"A": (1, 0)}
+    queues.pick()
+    queues.forget_idle("A")
+    assert queues.lengths() == {}
+    assert not queues.push("A", "A")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpclientd.gateway.tokens import BUCKET_CAP, TokenEstimate, refill_interval
 from kpclientd.localnet import limiter
-from kpclientd.traffic.poisson import draw_interval
-from kpclientd.traffic.tokens import BUCKET_CAP, TokenBucket, refill_interval
+from kpclientd.traffic.schedule import draw_interval
 from sphinx.randomness import seeded
 
 LAMBDA_P, LAMBDA_L = 0.001, 0.0005
@@ -31,13 +31,13 @@ class Network:
     dropped: int = 0
 
     def __post_init__(self) -> None:
-        self.gateway = limiter.TokenBucket(self.interval_ns, CONNECTED - self.head_start)
-        self.ours = TokenBucket(CONNECTED, self.uncertainty)
+        self.gateway = limiter.RateLimiter(self.interval_ns, CONNECTED - self.head_start)
+        self.ours = TokenEstimate(CONNECTED, self.uncertainty)
         self.ours.set_interval(self.interval_ns / 1e9, CONNECTED)
 
     def send(self, now: float, latency: float) -> tuple[bool, bool]:
         """Send a packet; return whether we were sure of a token, and whether there was one."""
-        sure = self.ours.is_sure(now)
+        sure = self.ours.has(now)
         self.ours.spend(now)
         self.last_arrival = max(self.last_arrival, now + latency)
         passed = self.gateway.take(self.last_arrival)
@@ -123,60 +123,102 @@ def test_an_honest_sender_loses_no_message_and_is_soon_sure_nearly_always(seed: 
 
 
 def test_the_first_token_is_there_at_once_and_the_second_after_an_interval() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
-    bucket.set_interval(INTERVAL, CONNECTED)
-    assert bucket.is_sure(CONNECTED)
-    bucket.spend(CONNECTED)
-    assert not bucket.is_sure(CONNECTED)
-    assert not bucket.is_sure(CONNECTED + 0.99 * INTERVAL)
-    assert bucket.is_sure(CONNECTED + 1.01 * INTERVAL)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED)
+    assert estimate.has(CONNECTED)
+    estimate.spend(CONNECTED)
+    assert not estimate.has(CONNECTED)
+    assert not estimate.has(CONNECTED + 0.99 * INTERVAL)
+    assert estimate.has(CONNECTED + 1.01 * INTERVAL)
 
 
 def test_tokens_count_from_the_connections_beginning_though_the_interval_is_known_later() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
-    bucket.set_interval(INTERVAL, CONNECTED + 2.01 * INTERVAL)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED + 2.01 * INTERVAL)
     for _ in range(3):
-        assert bucket.is_sure(CONNECTED + 2.01 * INTERVAL)
-        bucket.spend(CONNECTED + 2.01 * INTERVAL)
-    assert not bucket.is_sure(CONNECTED + 2.01 * INTERVAL)
+        assert estimate.has(CONNECTED + 2.01 * INTERVAL)
+        estimate.spend(CONNECTED + 2.01 * INTERVAL)
+    assert not estimate.has(CONNECTED + 2.01 * INTERVAL)
 
 
 def test_without_a_limit_every_packet_is_sure() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
     for _ in range(1000):
-        bucket.spend(CONNECTED)
-        assert bucket.is_sure(CONNECTED)
+        estimate.spend(CONNECTED)
+        assert estimate.has(CONNECTED)
 
 
 def test_packets_that_left_before_a_limit_was_known_leave_the_bucket_empty() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
-    bucket.spend(CONNECTED + 10.0)
-    bucket.set_interval(INTERVAL, CONNECTED + 20.0)
-    assert not bucket.is_sure(CONNECTED + 20.0 + INTERVAL)
-    assert bucket.is_sure(CONNECTED + 20.0 + 1.01 * INTERVAL + UNCERTAINTY)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.spend(CONNECTED + 10.0)
+    estimate.set_interval(INTERVAL, CONNECTED + 20.0)
+    assert not estimate.has(CONNECTED + 20.0 + INTERVAL)
+    assert estimate.has(CONNECTED + 20.0 + 1.01 * INTERVAL + UNCERTAINTY)
 
 
 def test_a_changed_interval_begins_with_an_empty_bucket() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
-    bucket.set_interval(INTERVAL, CONNECTED)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED)
     now = CONNECTED + 100 * INTERVAL
-    bucket.set_interval(INTERVAL, now)
-    assert bucket.is_sure(now), "the same interval is no change"
-    bucket.set_interval(INTERVAL / 2, now)
-    assert not bucket.is_sure(now)
-    assert bucket.is_sure(now + INTERVAL + UNCERTAINTY)
+    estimate.set_interval(INTERVAL, now)
+    assert estimate.has(now), "the same interval is no change"
+    estimate.set_interval(INTERVAL / 2, now)
+    assert not estimate.has(now)
+    assert estimate.has(now + INTERVAL + UNCERTAINTY)
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_no_tokens() -> None:
-    bucket = TokenBucket(CONNECTED, UNCERTAINTY)
-    bucket.set_interval(INTERVAL, CONNECTED)
-    bucket.spend(CONNECTED)
-    assert not bucket.is_sure(CONNECTED - 1000.0)
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED)
+    estimate.spend(CONNECTED)
+    assert not estimate.has(CONNECTED - 1000.0)
 
 
 def test_a_link_much_slower_than_the_refill_can_still_be_sure() -> None:
-    bucket = TokenBucket(CONNECTED, uncertainty=1.0)
-    bucket.set_interval(0.001, CONNECTED)
+    estimate = TokenEstimate(CONNECTED, uncertainty=1.0)
+    estimate.set_interval(0.001, CONNECTED)
     for tick in range(2000):
-        bucket.spend(CONNECTED + tick * 0.0011)
-    assert bucket.is_sure(CONNECTED + 10.0)
+        estimate.spend(CONNECTED + tick * 0.0011)
+    assert estimate.has(CONNECTED + 10.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    before=st.lists(fractions(3.0), max_size=20),
+    gaps=st.lists(fractions(2.0), min_size=1, max_size=8),
+    head_start=fractions(0.5),
+)
+def test_when_tokens_for_a_whole_line_are_sure_the_last_of_the_line_finds_one(
+    before: list[float], gaps: list[float], head_start: float
+) -> None:
+    """What is asked long before: is a token there at the last of these times, if a packet leaves at each of them?"""
+    network = Network(INTERVAL_NS, head_start * UNCERTAINTY, UNCERTAINTY)
+    now = CONNECTED
+    for gap in before:
+        now += gap * INTERVAL
+        network.send(now, LEAST_LATENCY)
+    times = [now := now + gap * INTERVAL for gap in gaps]
+    promised = network.ours.has(times[-1], float(len(times)))
+    found = [network.send(at, UNCERTAINTY / 3) for at in times]
+    if promised:
+        assert found[-1] == (True, True)
+
+
+def test_as_many_tokens_are_sure_as_there_are_and_no_more() -> None:
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED)
+    now = CONNECTED + 2.5 * INTERVAL
+    assert [estimate.has(now, float(tokens)) for tokens in range(1, 5)] == [True, True, True, False]
+    level = estimate.level(now)
+    assert level is not None
+    assert math.isclose(level, 3.5)
+
+
+def test_without_a_limit_there_is_no_level() -> None:
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    assert estimate.level(CONNECTED) is None
+    estimate.set_interval(INTERVAL, CONNECTED)
+    assert estimate.level(CONNECTED) == 1.0
+    estimate.set_interval(None, CONNECTED)
+    assert estimate.level(CONNECTED) is None
+    assert estimate.has(CONNECTED, 1e9)

@@ -1,51 +1,67 @@
-"""The desk: what each request is answered with, and which messages are refused with which words."""
+"""Verbs: what each request is answered with, and which messages are refused with which words."""
 
 from typing import Any
 
 import cbor2
 import pytest
+import trio
 
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
-from kpclientd.thin.requests import (
-    ChannelRequest,
-    GetDirectoryAuthorities,
-    GetPkiDocument,
-    SendMessage,
-    SessionToken,
-    Swallowed,
-    ThinClose,
-    UnservedRequest,
-)
+from kpclientd.thin.verbs import directory, messages, refused, session
+from kpclientd.thin.verbs.directory import GetDirectoryAuthorities, GetPkiDocument
+from kpclientd.thin.verbs.messages import SendMessage
+from kpclientd.thin.verbs.refused import IgnoredRequest, RefusedRequest
+from kpclientd.thin.verbs.session import SessionToken, ThinClose
+from kpclientd.thin.verbs.verb import Caller, Verb
 from pki import key_hash
-from tests.thin.serving import BEGIN, Office
-from tests.thin.test_thin_sessions import Connection
+from tests.thin.serving import BEGIN, Office, Peer, connected, framed
 
 ID, SURB, HASH, TOKEN = b"q" * 16, b"s" * 16, b"h" * 32, b"t" * 16
+ROWS: dict[type, Verb] = {
+    SendMessage: messages.SEND_MESSAGE,
+    GetPkiDocument: directory.GET_PKI_DOCUMENT,
+    GetDirectoryAuthorities: directory.GET_DIRECTORY_AUTHORITIES,
+    SessionToken: session.SESSION_TOKEN,
+    ThinClose: session.THIN_CLOSE,
+}
 
 
 class Bench(Office):
+    """One application, and all that it may ask."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.connection = Connection()
-        self.session = self.sessions.open(self.connection)
+        self.peer = Peer()
+        self.caller = Caller(self.services, None)
+        self.reconnect()
 
-    def ask(self, request: Any) -> list[Event]:
-        """Serve a request and return what the application hears."""
-        self.connection.posted.clear()
-        session = self.desk.serve(self.session, request)
-        assert session is not None
-        self.session = session
-        return self.connection.posted
+    def reconnect(self) -> None:
+        """The application comes again, on a connection of its own."""
+        self.peer, self.caller.session = connected(self.sessions)
 
-    def refusal(self, **changes: Any) -> str:
-        """The error text with which a message is refused."""
+    def vanish(self) -> None:
+        assert self.caller.session is not None
+        self.sessions.disconnected(self.caller.session, self.peer, 0.0)
+
+    def ask(self, request: Any, verb: Verb | None = None) -> list[Event]:
+        """Serve a request, and return what the application hears."""
+        row = verb or ROWS[type(request)]
+        answer = trio.run(row.handle, self.caller, request)
+        if answer is not None:
+            assert row.reply is not None
+            assert answer["error_code"] in row.codes
+            self.caller.tell({row.reply: answer})
+        self.peer.session = self.caller.session
+        return self.peer.read() if self.caller.session is not None else []
+
+    def refusal(self, **changes: Any) -> dict[str, Any]:
+        """The event with which a message is refused."""
         (heard,) = self.ask(send(**changes))
-        body = heard["message_sent_event"]
+        body: dict[str, Any] = heard["message_sent_event"]
         assert (body["sent_at"], body["reply_eta"]) == (int(BEGIN), 0)
         assert len(self.queues) == 0
-        text: str = body["err"]
-        return text
+        return body
 
 
 def send(**changes: Any) -> SendMessage:
@@ -70,30 +86,31 @@ def bench() -> Bench:
 
 def test_a_good_message_waits_in_its_applications_queue_and_nothing_is_said_yet(bench: Bench) -> None:
     assert bench.ask(send(message_id=ID)) == []
-    entry = bench.queues.pick()
-    assert entry is not None
-    message = entry.message
+    operation = bench.queues.pick()
+    assert operation is not None
+    message = operation.message
     assert message is not None
-    assert (message.owner, message.message_id, message.surb_id) == (bench.session.app_id, ID, SURB)
+    assert (message.owner, message.message_id, message.surb_id) == (bench.caller.app_id, ID, SURB)
     assert (message.destination, message.recipient) == (HASH, b"+echo".ljust(32, b"\0"))
     assert (message.payload, message.with_surb, message.reliable) == (b"hello", True, False)
 
 
 def test_a_reliable_message_wants_a_reply_under_a_surb_id_of_the_engines_choice(bench: Bench) -> None:
     assert bench.ask(send(with_surb=False, surb_id=None, reliable=True)) == []
-    entry = bench.queues.pick()
-    assert entry is not None
-    assert entry.message is not None
-    assert (entry.message.with_surb, entry.message.reliable, entry.message.surb_id) == (True, True, None)
+    operation = bench.queues.pick()
+    assert operation is not None
+    assert operation.message is not None
+    assert (operation.message.with_surb, operation.message.reliable, operation.message.surb_id) == (True, True, None)
 
 
 def test_without_with_surb_a_surb_id_is_ignored(bench: Bench) -> None:
-    bench.ask(send(with_surb=False))
-    bench.ask(send(with_surb=False))
-    entry = bench.queues.pick()
-    assert entry is not None
-    assert entry.message is not None
-    assert entry.message.surb_id is None
+    for _ in range(2):
+        assert bench.ask(send(with_surb=False)) == []
+    assert len(bench.queues) == 2
+    operation = bench.queues.pick()
+    assert operation is not None
+    assert operation.message is not None
+    assert (operation.message.with_surb, operation.message.surb_id) == (False, None)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +122,7 @@ def test_without_with_surb_a_surb_id_is_ignored(bench: Bench) -> None:
         ({"recipient": b""}, "client: recipient is nil"),
         ({"recipient": b"q" * 33}, "client: invalid recipient: it has 33 bytes, at most 32 fit"),
         ({"payload": bytes(2001)}, "message too large: 2001 > 2000"),
+        ({"payload": memoryview(bytes(1_000_000))}, "message too large: 1000000 > 2000"),
         ({"message_id": b"m" * 15}, "id has 15 bytes, not 16"),
         ({"surb_id": b"s" * 17}, "surbid has 17 bytes, not 16"),
         ({"destination": None, "recipient": None}, "request.DestinationIdHash is nil"),
@@ -112,16 +130,16 @@ def test_without_with_surb_a_surb_id_is_ignored(bench: Bench) -> None:
     ],
 )
 def test_a_bad_message_is_refused_at_once_with_its_reason(bench: Bench, changes: dict[str, Any], text: str) -> None:
-    assert bench.refusal(**changes) == text
-    assert bench.connection.posted[0]["message_sent_event"]["surbid"] == changes.get("surb_id", SURB)
+    refusal = bench.refusal(**changes)
+    assert refusal["err"] == text
+    assert refusal["surbid"] == changes.get("surb_id", SURB)
 
 
 @pytest.mark.parametrize("changes", [{}, {"recipient": b""}])
 def test_with_surb_but_no_surb_id_is_refused_with_a_null_one(bench: Bench, changes: dict[str, Any]) -> None:
-    assert bench.refusal(surb_id=None, **changes) == (
-        "client: recipient is nil" if changes else "surbid is required when with_surb is set"
-    )
-    assert bench.connection.posted[0]["message_sent_event"]["surbid"] is None
+    refusal = bench.refusal(surb_id=None, **changes)
+    assert refusal["err"] == ("client: recipient is nil" if changes else "surbid is required when with_surb is set")
+    assert refusal["surbid"] is None
 
 
 def test_the_longest_payload_and_the_empty_one_are_taken(bench: Bench) -> None:
@@ -130,10 +148,19 @@ def test_the_longest_payload_and_the_empty_one_are_taken(bench: Bench) -> None:
     assert len(bench.queues) == 2
 
 
+def test_a_payload_that_is_kept_does_not_keep_its_frame(bench: Bench) -> None:
+    bench.ask(send(payload=memoryview(bytearray(b"a frame around hello"))[15:]))
+    operation = bench.queues.pick()
+    assert operation is not None
+    assert operation.message is not None
+    assert operation.message.payload == b"hello"
+    assert type(operation.message.payload) is bytes
+
+
 def test_a_surb_id_that_is_awaited_is_refused(bench: Bench) -> None:
     bench.ask(send())
     bench.queues.pick()
-    assert "surbid is in use" in bench.refusal()
+    assert "surbid is in use" in bench.refusal()["err"]
 
 
 def test_too_many_messages_at_once_are_refused_and_other_applications_not_concerned() -> None:
@@ -142,21 +169,22 @@ def test_too_many_messages_at_once_are_refused_and_other_applications_not_concer
         assert bench.ask(send(surb_id=bytes([number + 1]) * 16)) == []
     (heard,) = bench.ask(send())
     assert "wait for their replies" in heard["message_sent_event"]["err"]
-    bench.session = bench.sessions.open(bench.connection)
+    bench.reconnect()
     assert bench.ask(send()) == []
 
 
-@pytest.mark.parametrize("changes", [{"flat": True}, {"with_surb": False}, {"flat": True, "reliable": True}])
+@pytest.mark.parametrize("changes", [{"legacy_v1": True}, {"with_surb": False}, {"legacy_v1": True, "reliable": True}])
 def test_nothing_is_said_where_no_event_is_expected(bench: Bench, changes: dict[str, Any]) -> None:
     assert bench.ask(send(destination=None, **changes)) == []
     assert len(bench.queues) == 0
 
 
 def test_a_flat_request_marks_its_session_and_a_later_one_of_today_unmarks_it(bench: Bench) -> None:
-    bench.ask(send(flat=True))
-    assert bench.sessions.is_flat(bench.session.app_id)
+    assert bench.caller.session is not None
+    bench.ask(send(legacy_v1=True))
+    assert bench.caller.session.is_legacy_v1
     bench.ask(send(surb_id=b"u" * 16))
-    assert not bench.sessions.is_flat(bench.session.app_id)
+    assert not bench.caller.session.is_legacy_v1
 
 
 # -- documents and authorities
@@ -224,49 +252,89 @@ def test_a_query_id_of_a_wrong_length_is_an_invalid_request(bench: Bench, reques
 
 
 def test_requests_that_are_not_served_are_answered_under_the_name_awaited(bench: Bench) -> None:
-    assert bench.ask(ChannelRequest("read_channel", ID)) == [{"read_channel_reply": {"query_id": ID, "error_code": 6}}]
-    assert bench.ask(UnservedRequest("voucher_mint", ID)) == [{"voucher_mint_reply": {"query_id": ID, "error_code": 4}}]
+    retired, later = refused.retired("read_channel"), refused.not_served("voucher_mint")
+    assert bench.ask(RefusedRequest("read_channel", ID), retired) == [
+        {"read_channel_reply": {"query_id": ID, "error_code": 6}}
+    ]
+    assert bench.ask(RefusedRequest("voucher_mint", ID), later) == [
+        {"voucher_mint_reply": {"query_id": ID, "error_code": 4}}
+    ]
 
 
-def test_what_is_swallowed_has_no_answer(bench: Bench) -> None:
-    assert bench.ask(Swallowed("nothing")) == []
+def test_what_is_ignored_has_no_answer(bench: Bench) -> None:
+    assert bench.ask(IgnoredRequest(), refused.ignored("send_loop_decoy")) == []
     assert len(bench.queues) == 0
 
 
 def test_a_token_is_answered_with_the_app_id_and_then_with_what_was_kept(bench: Bench) -> None:
     (first,) = bench.ask(SessionToken(TOKEN))
-    app_id = bench.session.app_id
+    app_id = bench.caller.app_id
+    assert app_id is not None
     assert first == {"session_token_reply": {"app_id": app_id, "resumed": False}}
-    bench.sessions.disconnected(bench.session, bench.connection, 0.0)
+    bench.vanish()
     kept = [{"message_reply_event": {"number": number}} for number in range(3)]
     for event in kept:
         bench.sessions.deliver(app_id, event, final=True)
-    bench.connection = Connection()
-    bench.session = bench.sessions.open(bench.connection)
+    bench.reconnect()
     assert bench.ask(SessionToken(TOKEN)) == [{"session_token_reply": {"app_id": app_id, "resumed": True}}, *kept]
+
+
+def test_what_was_said_before_the_token_comes_before_its_answer(bench: Bench) -> None:
+    bench.ask(SessionToken(TOKEN))
+    app_id = bench.caller.app_id
+    assert app_id is not None
+    bench.vanish()
+    bench.sessions.deliver(app_id, {"kept": {}}, final=True)
+    bench.reconnect()
+    assert bench.caller.session is not None
+    bench.sessions.put(bench.caller.session, framed({"before": {}}))
+    heard = bench.ask(SessionToken(TOKEN))
+    assert [next(iter(event)) for event in heard] == ["before", "session_token_reply", "kept"]
 
 
 def test_a_session_that_resumes_still_has_its_messages_waiting(bench: Bench) -> None:
     bench.ask(SessionToken(TOKEN))
     bench.ask(send())
-    bench.sessions.disconnected(bench.session, bench.connection, 0.0)
-    bench.connection = Connection()
-    bench.session = bench.sessions.open(bench.connection)
+    bench.vanish()
+    bench.reconnect()
     bench.ask(SessionToken(TOKEN))
-    entry = bench.queues.pick()
-    assert entry is not None
-    assert entry.owner == bench.session.app_id
+    operation = bench.queues.pick()
+    assert operation is not None
+    assert operation.owner == bench.caller.app_id
+
+
+def test_messages_sent_before_the_token_are_the_resumed_sessions(bench: Bench) -> None:
+    bench.ask(SessionToken(TOKEN))
+    bench.ask(send(message_id=ID, surb_id=b"1" * 16))
+    app_id = bench.caller.app_id
+    bench.vanish()
+    bench.reconnect()
+    fresh = bench.caller.app_id
+    bench.ask(send(message_id=ID, surb_id=b"2" * 16))
+    bench.ask(SessionToken(TOKEN))
+    assert (bench.caller.app_id, bench.destroyed) == (app_id, [fresh])
+    operations = [bench.queues.pick(), bench.queues.pick()]
+    assert [operation.owner for operation in operations if operation is not None] == [app_id, app_id]
+    assert [operation.surb_id for operation in operations if operation is not None] == [b"1" * 16, b"2" * 16]
+    assert len(bench.engine) == 2, "none was cancelled with the session that is gone"
 
 
 @pytest.mark.parametrize("token", [None, b"", bytes(16)])
 def test_a_useless_token_ends_the_connection(bench: Bench, token: bytes | None) -> None:
     with pytest.raises(InvalidRequest):
-        bench.desk.serve(bench.session, SessionToken(token))
+        bench.ask(SessionToken(token))
 
 
 def test_an_application_that_is_done_is_forgotten_without_a_word(bench: Bench) -> None:
     bench.ask(SessionToken(TOKEN))
-    bench.connection.posted.clear()
-    assert bench.desk.serve(bench.session, ThinClose()) is None
-    assert bench.connection.posted == []
-    assert bench.destroyed == [bench.session.app_id]
+    app_id, before = bench.caller.app_id, bench.peer.notified
+    assert bench.ask(ThinClose()) == []
+    assert (bench.caller.session, bench.peer.notified) == (None, before)
+    assert bench.destroyed == [app_id]
+
+
+@pytest.mark.parametrize("request_", [ThinClose(), SessionToken(TOKEN), send()])
+def test_who_is_done_asks_nothing_more(bench: Bench, request_: Any) -> None:
+    bench.ask(ThinClose())
+    assert bench.ask(request_) == []
+    assert (len(bench.sessions), len(bench.queues), len(bench.engine)) == (0, 0, 0)
