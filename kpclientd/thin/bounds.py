@@ -71,7 +71,10 @@ class BoundsCheck:
         most_items = MAX_ITEMS
         pending = [1]  # items still to come, at each level of nesting
         key = b""
+        pieces = 0  # the level at which the pieces of a string of indefinite length stand
         while pending:
+            if len(pending) < pieces:
+                pieces = 0
             if pending[-1] == 0:
                 pending.pop()
                 continue
@@ -95,7 +98,7 @@ class BoundsCheck:
                     raise FrameError(f"a CBOR string of {count} bytes with {length - offset} left")
                 if major == _TEXT and len(pending) == 2 and self.allowances:
                     key = bytes(body[offset : offset + count]) if count < LONG_STRING else b""
-                if major == _BYTES and count >= LONG_STRING:
+                if major == _BYTES and count >= LONG_STRING and not pieces:
                     self.long_strings.append((head, offset, offset + count))
                 offset += count
             elif major in (_BYTES, _TEXT, _ARRAY, _MAP):
@@ -103,6 +106,8 @@ class BoundsCheck:
                     raise FrameError(f"CBOR nested deeper than {MAX_NESTING} levels")
                 if major == _MAP and len(pending) == 2:
                     most_items = max(most_items, self.allowances.get(key, 0))
+                if major in (_BYTES, _TEXT) and not pieces:
+                    pieces = len(pending) + 1
                 is_definite_map = major == _MAP and count != _UNTIL_BREAK
                 pending.append(2 * count if is_definite_map else count)
         if offset != length:

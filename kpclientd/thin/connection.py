@@ -202,10 +202,10 @@ class AppConnection:
             self._is_at_end = True
             return
         self._frames.add(data)
-        self._note_frame()
+        self._note_frame(self._frames.has_begun)
 
-    def _note_frame(self) -> None:
-        if not self._frames.has_begun:
+    def _note_frame(self, is_unfinished: bool) -> None:
+        if not is_unfinished:
             self._frame_began = math.inf
         elif self._frame_began == math.inf:
             self._frame_began = trio.current_time()
@@ -224,7 +224,7 @@ class AppConnection:
                     await self._turns.again()
         finally:
             self._turns.give()
-            self._note_frame()
+            self._note_frame(self._frames.has_begun)
 
     async def _decoded(self, body: bytearray) -> dict[Any, Any]:
         check = BoundsCheck(body, ALLOWANCES)
@@ -277,6 +277,8 @@ class AppConnection:
             nursery.start_soon(wait)
             while not self._is_at_end and self._frames.unfinished < READ_AHEAD:
                 await self._receive()
+                # Whole requests that wait behind what is waited for here are no unfinished frame.
+                self._note_frame(self._frames.ends_inside_frame())
             if self._is_at_end:
                 nursery.cancel_scope.cancel()
         return results[0] if results else None

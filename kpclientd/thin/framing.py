@@ -91,10 +91,11 @@ class FrameReader:
         max_length: longest body to accept (bytes).
     """
 
-    __slots__ = ("_buffer", "_max_length", "_wanted")
+    __slots__ = ("_buffer", "_max_length", "_wanted", "_whole")
 
     def __init__(self, max_length: int = MAX_FRAME) -> None:
         self._buffer = bytearray()
+        self._whole = 0  # bytes at the front that are known to be whole frames
         self._max_length = max_length
         self._wanted: int | None = None
 
@@ -107,6 +108,20 @@ class FrameReader:
     def has_begun(self) -> bool:
         """Whether a frame has begun and its end has not come."""
         return bool(self._buffer) or self._wanted is not None
+
+    def ends_inside_frame(self) -> bool:
+        """Whether the last frame of all that came is not whole, however many stand before it."""
+        while (length := self._length_at(self._whole)) is not None and self._whole + length <= len(self._buffer):
+            self._whole += length
+        return self._whole < len(self._buffer) or (self._wanted is not None and not self._whole)
+
+    def _length_at(self, offset: int) -> int | None:
+        """Bytes of the frame that begins at `offset` of the buffer, or of the rest of the first one."""
+        if self._wanted is not None and not offset:
+            return self._wanted
+        if len(self._buffer) - offset < LENGTH_BYTES:
+            return None
+        return LENGTH_BYTES + int.from_bytes(self._buffer[offset : offset + LENGTH_BYTES], "big")
 
     def add(self, data: bytes | bytearray) -> None:
         """Take the next bytes of the stream."""
@@ -144,6 +159,7 @@ class FrameReader:
             yield decode_body(body)
 
     def _take(self, length: int) -> bytearray:
+        self._whole = max(0, self._whole - length)
         if length < len(self._buffer) - length:
             taken = self._buffer[:length]
             del self._buffer[:length]

@@ -213,8 +213,7 @@ class Sessions:
             self._note_dropped(known.outbox.keep())
         kept = known.outbox.drain()
         session.connection = None
-        for frame in session.outbox.drain():
-            known.outbox.put(frame)
+        known.outbox = session.outbox  # with what this connection has written and its application not read
         self._on_merge(session.app_id, known.app_id)
         self._remove(session)
         self._away.cancel(known)

@@ -186,8 +186,7 @@ class Sender:
             while True:
                 await self._step(link)
         finally:
-            while self._prepared:
-                self._put_back(self._prepared.pop())
+            self._put_all_back()
 
     async def _step(self, link: Link) -> None:
         """Do the next thing: take over new rates, emit what is due, compose what is soon due, or sleep until then."""
@@ -303,6 +302,8 @@ class Sender:
             if not written:
                 if departed:
                     self._engine.recalled(operation, trio.current_time())
+                # What is prepared came after this one, and goes back before it.
+                self._put_all_back()
                 self._put_back(prepared)
         if written:
             self._count(prepared.tick.process, operation.is_cover or not departed)
@@ -317,6 +318,10 @@ class Sender:
             self._counts.decoys_p += 1
         else:
             self._counts.decoys_l += 1
+
+    def _put_all_back(self) -> None:
+        while self._prepared:
+            self._put_back(self._prepared.pop())
 
     def _put_back(self, prepared: _Prepared) -> None:
         operation = prepared.operation
