@@ -25,8 +25,8 @@ from kpclientd.thin.client import connected_to
 from sphinx.types import SurbId
 
 STARTS = 5
-REST_SECONDS = 20.0
-ECHOES = 300
+REST_SECONDS = 40.0
+ECHOES = 100
 PATIENCE_SECONDS = 20.0
 ECHO_SECONDS = 120.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

@@ -13,18 +13,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from arq import AppId, Engine, Operation, Policy, SurbEnd
+from arq import AppId, Engine, Operation, Policy
 from kpclientd.config.model import ClientConfig
 from kpclientd.gateway.connector import Connector
 from kpclientd.gateway.document_fetcher import DocumentFetcher
 from kpclientd.logs import NOTICE
 from kpclientd.network_time import NetworkTime
-from kpclientd.state import DaemonState, restore_state, take_state
-from kpclientd.status import ApplicationStatus, DaemonStatus, DocumentStatus, SurbStatus, UsageStatus
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
@@ -32,7 +30,7 @@ from kpclientd.thin.connection import AppConnection
 from kpclientd.thin.errors import FrameError
 from kpclientd.thin.listener import open_listeners
 from kpclientd.thin.notifier import Notifier
-from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.thin.sessions import SessionBounds, Sessions
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.verbs.verb import Services
 from kpclientd.thin.workers import Workers
@@ -44,7 +42,6 @@ from kpclientd.transports import Dial, dial
 from kpclientd.version import release
 from pki import (
     EpochClock,
-    EpochError,
     TrustedDocuments,
     VerifiedDocument,
     Verifier,
@@ -55,10 +52,13 @@ from sphinx import Sphinx
 from sphinx.randomness import Randomness
 from sphinx.types import SurbId
 
+if TYPE_CHECKING:
+    from kpclientd.state import DaemonState
+    from kpclientd.status import DaemonStatus
+
 log = logging.getLogger("katzenpost/client")
 
 INSTANCE_TOKEN_LENGTH: Final = 16
-SHORT_ID_LENGTH: Final = 4
 
 SHUTDOWN_SECONDS: Final = 0.1
 """Between the shutdown event and the end of a connection: clients take an end at once for a crash."""
@@ -101,7 +101,7 @@ class Daemon:
         self.network_time = NetworkTime(
             wall_clock, trio.current_time, period=clock.period, correct=config.debug.enable_time_sync
         )
-        self._started = 0.0
+        self.started = 0.0
         self._stopping = trio.Event()
         self._instance_token = self.randomness.bytes(INSTANCE_TOKEN_LENGTH)
 
@@ -191,7 +191,7 @@ class Daemon:
         """
         log.log(NOTICE, "kpclientd %s", release())
         log.log(NOTICE, "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.")
-        self._started = trio.current_time()
+        self.started = trio.current_time()
         self.announcements.begin()
         async with trio.open_nursery() as connections:
             connections.start_soon(self.turns.run)
@@ -211,68 +211,26 @@ class Daemon:
         """Let `run` end in good order."""
         self._stopping.set()
 
-    def status(self) -> DaemonStatus:
+    def status(self) -> "DaemonStatus":
         """The present state, as one value."""
-        network_time, engine, sessions = self.network_time, self.engine, self.sessions
-        limits, ends = self.config.limits, engine.surbs.ends
-        now = network_time()
-        try:
-            epoch: int | None = self.clock.epoch(now)
-            current = self.trusted.current(now)
-        except EpochError:
-            epoch = current = None
-        return DaemonStatus(
-            version=release(),
-            started_at=self._started + network_time.offset,
-            time=network_time.status(),
-            epoch=epoch,
-            period=self.clock.period,
-            link=self.connector.status(network_time.offset),
-            documents=tuple(
-                DocumentStatus(
-                    held.document.epoch,
-                    len(held.certificate),
-                    held.signatures,
-                    len(self.config.authorities),
-                    held is current,
-                )
-                for held in self.trusted.held()
-            ),
-            traffic=self.sender.status(),
-            applications=self._applications(),
-            operations={(kind.value, state.value): count for (kind, state), count in engine.states.items()},
-            retransmissions=engine.retransmissions,
-            decoys_returned=engine.decoys_returned,
-            surbs=SurbStatus(
-                created=engine.surbs.created,
-                out=len(engine.surbs),
-                delivered=ends[SurbEnd.DELIVERED],
-                rotated=ends[SurbEnd.ROTATED],
-                collected=ends[SurbEnd.COLLECTED],
-                failed=ends[SurbEnd.FAILED],
-                cancelled=ends[SurbEnd.CANCELLED],
-            ),
-            usage=UsageStatus(
-                connections=(len(self.admission), self.admission.most),
-                away_sessions=(sessions.away, limits.away_sessions),
-                unfinished_frame_bytes=(self.budget.held, self.budget.most),
-                unread_bytes=(sessions.bytes_unread, limits.unread_bytes),
-                away_bytes=(sessions.bytes_away, limits.away_bytes),
-                message_bytes=(engine.bytes_held, limits.message_bytes),
-            ),
-            drops={reason: count for reason, count in self._drops().items() if count},
-        )
+        from kpclientd.status import gather  # not needed to start
 
-    def state(self) -> DaemonState:
+        return gather(self)
+
+    def state(self) -> "DaemonState":
         """What must outlive the process."""
+        from kpclientd.state import take_state
+
         return take_state(self.sessions, self.engine, trio.current_time(), self.network_time.offset)
 
-    def restore(self, state: DaemonState) -> None:
+    def restore(self, state: "DaemonState") -> None:
         """Go on with what `state` told; to be called before `run`.
 
         Raises:
             RecordError: if its records contradict each other.
         """
+        from kpclientd.state import restore_state
+
         restore_state(state, self.sessions, self.engine, self.network_time.offset)
         self.notifier.pump()
 
@@ -312,38 +270,6 @@ class Daemon:
     def _merge(self, app_id: AppId, into: AppId) -> None:
         self.queues.merge(app_id, into)
         self.engine.reassign(app_id, into)
-
-    def _applications(self) -> tuple[ApplicationStatus, ...]:
-        lengths = self.queues.lengths()
-
-        def status(session: Session) -> ApplicationStatus:
-            waiting, resends = lengths.get(session.app_id, (0, 0))
-            return ApplicationStatus(
-                name=session.app_id[:SHORT_ID_LENGTH].hex(),
-                is_present=session.connection is not None,
-                waiting=waiting,
-                resends=resends,
-                messages=len(self.engine.owned_by(session.app_id)),
-                message_bytes=self.engine.bytes_of(session.app_id),
-                unread=len(session.outbox),
-                unread_bytes=session.outbox.bytes,
-            )
-
-        return tuple(status(session) for session in self.sessions)
-
-    def _drops(self) -> dict[str, int]:
-        counts, admission, traffic = self.sessions.counts, self.admission, self.sender.status()
-        return {
-            **{reason.value: count for reason, count in self.engine.drops.items()},
-            "answer that an application did not come back for": counts.answers_dropped,
-            "session ended as too much was kept": counts.ended_for_room,
-            "connection ended as too much was unread": counts.ended_unread,
-            "connection ended as its frame was unfinished": self.budget.ended,
-            "connection turned away": admission.turned_away,
-            "silent connection ended": admission.ended_silent,
-            "connection that could not be accepted": admission.accept_failures,
-            "slot without a packet": traffic.slots_without_packet,
-        }
 
 
 def run(config: ClientConfig) -> int:

@@ -6,10 +6,20 @@ it names a payload, a destination, a SURB or a token.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from arq import SurbEnd
 from kpclientd.gateway.connector import LinkStatus
 from kpclientd.network_time import TimeStatus
+from kpclientd.thin.sessions import Session
 from kpclientd.traffic.sender import TrafficStatus
+from kpclientd.version import release
+from pki import EpochError
+
+if TYPE_CHECKING:
+    from kpclientd.daemon import Daemon
+
+SHORT_ID_LENGTH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +145,90 @@ class DaemonStatus:
             for (kind, state), count in self.operations.items()
             if kind != "decoy" and state in ("in flight", "retransmission due", "leaving again")
         )
+
+
+def gather(daemon: "Daemon") -> DaemonStatus:
+    """Ask every part of `daemon`."""
+    network_time, engine, sessions = daemon.network_time, daemon.engine, daemon.sessions
+    limits, ends = daemon.config.limits, engine.surbs.ends
+    now = network_time()
+    try:
+        epoch: int | None = daemon.clock.epoch(now)
+        current = daemon.trusted.current(now)
+    except EpochError:
+        epoch = current = None
+    return DaemonStatus(
+        version=release(),
+        started_at=daemon.started + network_time.offset,
+        time=network_time.status(),
+        epoch=epoch,
+        period=daemon.clock.period,
+        link=daemon.connector.status(network_time.offset),
+        documents=tuple(
+            DocumentStatus(
+                held.document.epoch,
+                len(held.certificate),
+                held.signatures,
+                len(daemon.config.authorities),
+                held is current,
+            )
+            for held in daemon.trusted.held()
+        ),
+        traffic=daemon.sender.status(),
+        applications=_applications(daemon),
+        operations={(kind.value, state.value): count for (kind, state), count in engine.states.items()},
+        retransmissions=engine.retransmissions,
+        decoys_returned=engine.decoys_returned,
+        surbs=SurbStatus(
+            created=engine.surbs.created,
+            out=len(engine.surbs),
+            delivered=ends[SurbEnd.DELIVERED],
+            rotated=ends[SurbEnd.ROTATED],
+            collected=ends[SurbEnd.COLLECTED],
+            failed=ends[SurbEnd.FAILED],
+            cancelled=ends[SurbEnd.CANCELLED],
+        ),
+        usage=UsageStatus(
+            connections=(len(daemon.admission), daemon.admission.most),
+            away_sessions=(sessions.away, limits.away_sessions),
+            unfinished_frame_bytes=(daemon.budget.held, daemon.budget.most),
+            unread_bytes=(sessions.bytes_unread, limits.unread_bytes),
+            away_bytes=(sessions.bytes_away, limits.away_bytes),
+            message_bytes=(engine.bytes_held, limits.message_bytes),
+        ),
+        drops={reason: count for reason, count in _drops(daemon).items() if count},
+    )
+
+
+def _applications(daemon: "Daemon") -> tuple[ApplicationStatus, ...]:
+    lengths = daemon.queues.lengths()
+
+    def status(session: Session) -> ApplicationStatus:
+        waiting, resends = lengths.get(session.app_id, (0, 0))
+        return ApplicationStatus(
+            name=session.app_id[:SHORT_ID_LENGTH].hex(),
+            is_present=session.connection is not None,
+            waiting=waiting,
+            resends=resends,
+            messages=len(daemon.engine.owned_by(session.app_id)),
+            message_bytes=daemon.engine.bytes_of(session.app_id),
+            unread=len(session.outbox),
+            unread_bytes=session.outbox.bytes,
+        )
+
+    return tuple(status(session) for session in daemon.sessions)
+
+
+def _drops(daemon: "Daemon") -> dict[str, int]:
+    counts, admission, traffic = daemon.sessions.counts, daemon.admission, daemon.sender.status()
+    return {
+        **{reason.value: count for reason, count in daemon.engine.drops.items()},
+        "answer that an application did not come back for": counts.answers_dropped,
+        "session ended as too much was kept": counts.ended_for_room,
+        "connection ended as too much was unread": counts.ended_unread,
+        "connection ended as its frame was unfinished": daemon.budget.ended,
+        "connection turned away": admission.turned_away,
+        "silent connection ended": admission.ended_silent,
+        "connection that could not be accepted": admission.accept_failures,
+        "slot without a packet": traffic.slots_without_packet,
+    }

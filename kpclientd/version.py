@@ -1,14 +1,11 @@
 """Which release this is."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-_DISTRIBUTION: Final = "kpclientd"
+VERSION: Final = "0.1.0"
+"""The one place; the distribution takes it from here."""
 
 
 def release() -> str:
-    """The installed distribution's version; "(devel)" where the code runs without being installed."""
-    try:
-        return version(_DISTRIBUTION)
-    except PackageNotFoundError:
-        return "(devel)"
+    """This release's version."""
+    return VERSION

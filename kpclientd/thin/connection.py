@@ -57,7 +57,7 @@ HOLD_SECONDS: Final = 1.0
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes that wait to be written at which no more requests are read."""
 
-FIRST_LOOK_SECONDS: Final = 0.002
+FIRST_LOOK_SECONDS: Final = 0.01
 LAST_LOOK_SECONDS: Final = 0.5
 """Between two looks at how far the application has read, as long as it has not read all."""
 
@@ -109,6 +109,7 @@ class AppConnection:
         self._has_looked = False
         self._taken = 0
         self._sent = 0
+        self._known_read = 0
         self._more = trio.Event()
         self._drained = trio.Event()
         self._held: list[Frame] | None = None
@@ -304,9 +305,9 @@ class AppConnection:
             least = unread
             session = self._session
             if session is None or not len(session.outbox):
-                # What is known to lie unread is looked at again, ever more seldom; nothing waits, so nothing is late.
+                # Answers that may lie unread are looked at again, ever more seldom; nothing waits, so nothing is late.
                 self._more = trio.Event()
-                with trio.move_on_after(look_after if unread or (session and session.outbox.any_written) else math.inf):
+                with trio.move_on_after(look_after if session and session.outbox.any_written else math.inf):
                     await self._more.wait()
                     look_after = FIRST_LOOK_SECONDS
                 look_after = min(2 * look_after, LAST_LOOK_SECONDS)
@@ -324,6 +325,9 @@ class AppConnection:
 
     def _look(self) -> int:
         """How many bytes lie unread, as far as is known; who is not there any more has read no more than before."""
+        session = self._session
+        if self._taken - self._known_read < WINDOW and (session is None or not session.outbox.any_written):
+            return self._taken - self._known_read  # at most; who has read how much of so little is of no interest
         unread = self._unread(self._sent)
         if unread is None:
             if self._has_looked:
@@ -332,8 +336,9 @@ class AppConnection:
         else:
             self._has_looked = True
         unread += self._taken - self._sent
-        if self._session is not None:
-            self._session.outbox.note_unread(unread)
+        self._known_read = self._taken - unread
+        if session is not None:
+            session.outbox.note_unread(unread)
         return unread
 
     async def _write_some(self) -> None:

@@ -199,7 +199,8 @@ class Sender:
             await self._emit(link, self._prepared.popleft())
         elif compose_at <= now:
             self._prepare(link, self._schedule.take(now))
-            await trio.lowlevel.checkpoint()
+            if self._schedule.next_at() - self._lead <= now:
+                await trio.lowlevel.checkpoint()
         else:
             with trio.move_on_at(min(emit_at, compose_at)):
                 await self._rates_changed.wait()

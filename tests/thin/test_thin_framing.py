@@ -262,6 +262,17 @@ def test_a_long_string_in_pieces_is_put_together_however_long_they_are(lengths: 
     assert decode_body(body)["k"] == b"".join(pieces)
 
 
+def test_behind_a_string_in_pieces_a_long_one_is_a_view_again() -> None:
+    inner = b"\x5f" + cbor2.dumps(long_string(70_000, 1)) + b"\xff"
+    body = b"\xa3\x61a" + inner + b"\x61b\x82" + inner + cbor2.dumps(long_string(66_000, 2))
+    body += b"\x61c" + cbor2.dumps(long_string(90_000, 3))
+    message = decode_body(body)
+    assert (message["a"], message["b"][0]) == (long_string(70_000, 1), long_string(70_000, 1))
+    assert isinstance(message["a"], bytes)
+    assert [type(one) for one in (message["b"][1], message["c"])] == [memoryview, memoryview]
+    assert (message["b"][1], message["c"]) == (long_string(66_000, 2), long_string(90_000, 3))
+
+
 def test_a_long_text_is_text() -> None:
     assert decode_body(cbor2.dumps({"k": "x" * 100_000}))["k"] == "x" * 100_000
 
@@ -309,3 +320,29 @@ def test_bodies_are_cut_alike_however_the_stream_comes(lengths: list[int], cuts:
         assert reader.has_begun == (end > given_bytes)
     assert cut_out == bodies
     assert (reader.unfinished, reader.has_begun) == (0, False)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.integers(1, 40), max_size=8),
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 3)), min_size=1, max_size=20),
+)
+def test_whether_the_last_frame_that_came_is_whole_is_known_whatever_was_taken(
+    lengths: list[int], steps: list[tuple[int, int]]
+) -> None:
+    """The stream comes in pieces; behind each, some frames are taken."""
+    stream = b"".join(framed(bytes(length)) for length in lengths)
+    ends = [0]
+    for length in lengths:
+        ends.append(ends[-1] + 4 + length)
+    reader, come, taken = FrameReader(), 0, 0
+    for size, bodies in steps:
+        reader.add(stream[come : come + size])
+        come = min(come + size, len(stream))
+        assert reader.ends_inside_frame() == (come not in ends)
+        for _ in range(bodies):
+            body = reader.next_body()
+            assert (body is not None) == (taken < len(lengths) and ends[taken + 1] <= come)
+            taken += body is not None
+            assert reader.ends_inside_frame() == (come not in ends)
+        assert reader.has_begun == (come > ends[taken])

@@ -164,6 +164,21 @@ async def test_a_frame_that_begins_during_slow_work_has_a_deadline_all_the_same(
         assert work.cancelled == [1]
 
 
+async def test_a_frame_that_begins_behind_whole_requests_has_a_deadline_too(autojump_clock: MockClock) -> None:
+    async with bench_with_slow_work() as (bench, work):
+        app = await bench.connect().greeted()
+        await app.send(slow(1))
+        await settle(1.0)
+        await app.send(ask(2), ask(3))
+        await settle(10 * FRAME_SECONDS)
+        await app.stream.send_all(encode_frame(ask(4)) + encode_frame(ask(5))[:10])
+        await settle(FRAME_SECONDS - 1.0)
+        assert not app.is_ended
+        await settle(2.0)
+        assert app.is_ended
+        assert work.cancelled == [1]
+
+
 async def test_slow_work_before_a_token_answers_the_session_that_is_resumed(autojump_clock: MockClock) -> None:
     async with bench_with_slow_work() as (bench, work):
         first = await bench.connect().greeted()
