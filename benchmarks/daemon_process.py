@@ -25,7 +25,7 @@ from kpclientd.thin.client import connected_to
 from sphinx.types import SurbId
 
 STARTS = 5
-REST_SECONDS = 40.0
+REST_SECONDS = 20.0
 ECHOES = 100
 PATIENCE_SECONDS = 20.0
 ECHO_SECONDS = 120.0

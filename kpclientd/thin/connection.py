@@ -106,7 +106,7 @@ class AppConnection:
         self._frame_began = math.inf
         self._is_at_end = False
         self._unread = unread_of(stream)
-        self._has_looked = False
+        self._is_told = self._unread(0) is not None
         self._taken = 0
         self._sent = 0
         self._known_read = 0
@@ -330,11 +330,9 @@ class AppConnection:
             return self._taken - self._known_read  # at most; who has read how much of so little is of no interest
         unread = self._unread(self._sent)
         if unread is None:
-            if self._has_looked:
+            if self._is_told:
                 return 0
             unread = 0
-        else:
-            self._has_looked = True
         unread += self._taken - self._sent
         self._known_read = self._taken - unread
         if session is not None:

@@ -131,6 +131,10 @@ def test_a_walk_that_is_not_finished_has_found_nothing_wrong_yet() -> None:
         next(steps)
 
 
+def test_a_string_is_long_from_sixty_four_kibibytes_on() -> None:
+    assert LONG_STRING == 64 * 1024
+
+
 def test_long_byte_strings_are_noted_with_where_they_are() -> None:
     strings = [b"a" * LONG_STRING, b"b" * (LONG_STRING - 1), b"c" * 100_000]
     check = checked({"k": strings, "t": "x" * 100_000})

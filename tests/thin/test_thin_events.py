@@ -125,6 +125,16 @@ def test_the_event_that_pushes_a_document_is_made_as_a_frame() -> None:
     assert message == events.new_pki_document(pushed_document(certified))
 
 
+def test_a_document_is_pushed_in_the_one_canonical_form() -> None:
+    node = cbor2.dumps({"Name": "n", "Kaetzchen": {"echo": {"endpoint": "+echo", "b": 1}}, "A": 1})
+    pushed = pushed_document(cbor2.dumps({"Version": 1, "ServiceNodes": [node], "Epoch": 2}))
+    document = cbor2.loads(pushed)
+    assert pushed == cbor2.dumps(document, canonical=True)
+    (inner,) = document["ServiceNodes"]
+    assert inner == cbor2.dumps(cbor2.loads(inner), canonical=True)
+    assert inner != cbor2.dumps(cbor2.loads(node) | {"omitempty": cbor2.loads(node)["Kaetzchen"]})
+
+
 def test_a_document_without_services_can_be_pushed() -> None:
     assert cbor2.loads(pushed_document(cbor2.dumps({"Epoch": 1}))) == {"Epoch": 1, "ServiceNodes": []}
     node = cbor2.dumps({"Name": "n"})

@@ -97,6 +97,14 @@ def test_a_reader_may_have_a_limit_of_its_own() -> None:
         list(FrameReader(max_length=8).feed(framed(bytes(9))))
 
 
+def test_the_longest_message_is_written_and_a_longer_one_is_not() -> None:
+    assert MAX_FRAME == 40 * 1024 * 1024
+    overhead = 1 + len(cbor2.dumps("payload")) + 5
+    assert len(encode_frame({"payload": bytes(MAX_FRAME - overhead)})) == 4 + MAX_FRAME
+    with pytest.raises(FrameError, match="longer than a frame"):
+        encode_frame({"payload": bytes(MAX_FRAME - overhead + 1)})
+
+
 def test_a_message_longer_than_a_frame_is_not_written() -> None:
     with pytest.raises(FrameError, match="longer than a frame"):
         encode_frame({"payload": bytes(MAX_FRAME)})

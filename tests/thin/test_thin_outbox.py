@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from arq import Policy
 from kpclientd.thin.outbox import MOST_KEPT, Frame, Outbox
 
 ALL = 1 << 30
@@ -80,6 +81,10 @@ def test_counting_begins_anew_with_a_new_connection() -> None:
     outbox.note_unread(3)
     outbox.keep()
     assert list(outbox) == [final("two")]
+
+
+def test_as_many_are_kept_as_one_application_may_have_messages() -> None:
+    assert Policy().most_per_owner == MOST_KEPT == 4096
 
 
 def test_of_too_many_answers_the_first_are_kept_and_the_rest_counted_as_dropped() -> None:

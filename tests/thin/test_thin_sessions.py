@@ -8,7 +8,7 @@ from arq import AppId
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
 from kpclientd.thin.outbox import MOST_KEPT, Frame
-from kpclientd.thin.sessions import Registration, Session, SessionBounds, Sessions
+from kpclientd.thin.sessions import Registration, Session, SessionBounds, SessionCounts, Sessions
 from sphinx.randomness import seeded
 from tests.thin.serving import GRACE, Peer, connected, decoded, framed
 
@@ -68,6 +68,7 @@ def event(number: int) -> Event:
 def test_a_new_connection_has_a_fresh_app_id_of_sixteen_bytes(bench: Bench) -> None:
     sessions = [bench.connect()[1] for _ in range(3)]
     assert len({session.app_id for session in sessions}) == 3
+    assert bench.sessions.counts == SessionCounts(opened=3)
     assert {len(session.app_id) for session in sessions} == {16}
     assert len(bench.sessions) == 3
 
@@ -320,6 +321,19 @@ def test_sessions_with_a_token_go_on_from_their_records_and_others_do_not(bench:
     assert (resumed.app_id, registration.resumed, first.read()) == (away.app_id, True, [event(1), event(2)])
     second, _, _ = later.connect(OTHER_TOKEN)
     assert second.read() == [event(3)]
+
+
+def test_what_was_restored_and_was_not_read_is_kept_once_more(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    bench.answer(session, 1)
+    later = Bench()
+    later.sessions.restore(bench.sessions.records(0.0, 0.0), 0.0)
+    first, resumed, _ = later.connect(TOKEN)
+    resumed.outbox.take(1 << 20)
+    later.lose(first)
+    second, _, _ = later.connect(TOKEN)
+    assert second.read() == [event(1)]
 
 
 def test_restored_sessions_end_at_the_time_that_was_theirs(bench: Bench) -> None:

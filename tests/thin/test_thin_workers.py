@@ -106,6 +106,22 @@ async def test_one_owners_hundred_pieces_cost_anothers_one_a_single_piece(work: 
     assert work.begun[3:] == [f"many {number}" for number in range(1, 100)]
 
 
+async def test_owners_that_wait_for_nothing_are_forgotten(work: Work) -> None:
+    workers = Workers(threads=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workers.run, "x", work.piece("x"))
+        await work.until_begun(1)
+        async with trio.open_nursery() as callers:
+            callers.start_soon(workers.run, "cancelled", work.piece("cancelled"))
+            nursery.start_soon(workers.run, "served", work.piece("served"))
+            await wait_all_tasks_blocked()
+            assert set(workers._lines.lengths()) == {"cancelled", "served"}
+            callers.cancel_scope.cancel()
+        work.open_all()
+    await workers.run("cancelled", lambda: None)
+    assert set(workers._lines.lengths()) <= {"cancelled"}
+
+
 async def test_owners_have_their_turns_one_after_the_other(work: Work) -> None:
     workers = Workers(threads=1)
     async with trio.open_nursery() as nursery:

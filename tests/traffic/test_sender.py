@@ -1,5 +1,6 @@
 """The two processes on a virtual clock: what takes which slot, by whose tokens, at which rates."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -162,6 +163,32 @@ async def test_a_young_connection_holds_messages_back_until_their_tokens_are_the
     assert bench.sent_numbers() == list(range(30))
 
 
+async def test_each_link_counts_tokens_at_the_rates_that_are_known(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    bench.sender.set_rates(LAMBDA_P, LAMBDA_L)
+    for _ in range(2):
+        outlet = bench.outlet()
+        await bench.run(outlet, 1.0)
+        level = outlet.tokens.level(trio.current_time())
+        assert level is not None
+        assert 2.0 < level < 3.0, "one at the beginning, and one each 606 ms"
+
+
+async def test_a_link_counts_tokens_at_new_rates_from_when_they_are_known(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    outlet = bench.outlet()
+    bench.sender.set_rates(1e-6, 0.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.sender.run, outlet)
+        await trio.sleep(10.0)
+        bench.sender.set_rates(0.001, 0.0)
+        await trio.sleep(10.0)
+        nursery.cancel_scope.cancel()
+    level = outlet.tokens.level(trio.current_time())
+    assert level is not None
+    assert 10.5 < level <= 11.1, "none when the rate changed, and one each 909 ms since"
+
+
 # -- rates
 
 
@@ -178,6 +205,16 @@ async def test_new_rates_count_at_once(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
     assert sent_before == 0
     assert 25 < len(outlet.sent) < 80
+
+
+async def test_a_rate_that_is_not_positive_is_said(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.sender.set_rates(LAMBDA_P, LAMBDA_L)
+    assert caplog.records == []
+    bench.sender.set_rates(0.0, 0.01)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The document's LambdaP is 0.0: packets are sent at the rates of the one before."
+    ]
 
 
 async def test_a_rate_that_is_not_positive_changes_nothing(autojump_clock: MockClock) -> None:
@@ -302,3 +339,11 @@ async def test_a_retransmission_that_cannot_be_composed_is_kept_and_tried_again(
     assert operation.state is State.DUE
     await bench.run_until(bench.outlet(), lambda: bench.status.messages == 2)
     assert operation.transmissions == 2
+
+
+async def test_that_there_is_no_cover_is_said_once(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(document=False)
+    bench.sender.set_rates(LAMBDA_P, 0.0)
+    await bench.run(bench.outlet(), 20.0)
+    assert bench.status.slots_without_packet > 5
+    assert [record.getMessage() for record in caplog.records] == ["No cover traffic: there is no document"]

@@ -152,7 +152,7 @@ def test_packets_that_left_before_a_limit_was_known_leave_the_bucket_empty() -> 
     estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
     estimate.spend(CONNECTED + 10.0)
     estimate.set_interval(INTERVAL, CONNECTED + 20.0)
-    assert not estimate.has(CONNECTED + 20.0 + INTERVAL)
+    assert not estimate.has(CONNECTED + 20.0 + INTERVAL + 0.99 * UNCERTAINTY)
     assert estimate.has(CONNECTED + 20.0 + 1.01 * INTERVAL + UNCERTAINTY)
 
 
@@ -222,3 +222,17 @@ def test_without_a_limit_there_is_no_level() -> None:
     estimate.set_interval(None, CONNECTED)
     assert estimate.level(CONNECTED) is None
     assert estimate.has(CONNECTED, 1e9)
+
+
+def test_a_full_bucket_is_taken_to_have_been_filled_as_early_as_may_be() -> None:
+    estimate = TokenEstimate(CONNECTED, UNCERTAINTY)
+    estimate.set_interval(INTERVAL, CONNECTED)
+    now = CONNECTED + 1000 * INTERVAL
+    slack = UNCERTAINTY / INTERVAL
+    level = estimate.level(now)
+    assert level is not None
+    assert math.isclose(level, BUCKET_CAP - slack)
+    for _ in range(BUCKET_CAP):
+        estimate.spend(now)
+    assert not estimate.has(now + (1 + 0.99 * slack) * INTERVAL)
+    assert estimate.has(now + (1 + 1.01 * slack) * INTERVAL)
