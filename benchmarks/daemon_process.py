@@ -24,15 +24,17 @@ from kpclientd.config.dial import load_dial
 from kpclientd.thin.client import connected_to
 from sphinx.types import SurbId
 
-STARTS = 5
+STARTS = 9
 REST_SECONDS = 20.0
-ECHOES = 100
+ECHOES = 300
 PATIENCE_SECONDS = 20.0
 ECHO_SECONDS = 120.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 MEGABYTE = 1e6
 EPOCH = "60s"
+RATES = ("--lambda-p", "0.02", "--lambda-l", "0.005")
+"""Many packets a second, so that CPU time, which is counted in hundredths of a second, can be seen."""
 ENVIRONMENT = os.environ | {"KATZENPOST_EPOCH_DURATION": EPOCH}
 HERE = Path(__file__).parent.parent
 
@@ -51,7 +53,10 @@ def command(*arguments: str, tree: Path = HERE) -> Iterator[subprocess.Popen[byt
 
 @contextmanager
 def local_network() -> Iterator[Path]:
-    with TemporaryDirectory() as name, command("localnet", name, "--epoch", EPOCH, "--thin-port", "0") as network:
+    with (
+        TemporaryDirectory() as name,
+        command("localnet", name, "--epoch", EPOCH, "--thin-port", "0", *RATES) as network,
+    ):
         assert network.stdout is not None
         assert network.stdout.readline().startswith(b"ready")
         yield Path(name)

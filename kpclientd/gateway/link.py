@@ -2,9 +2,8 @@
 
 Theory of operation. Delivery is push: the gateway sends a message, waits for its acknowledgement, sends the next. A
 message is acknowledged before anything is done with it, and whether or not anybody waits for it: until then nothing
-that runs may depend on what it is, a reply that an application waits for or the return of a decoy. For the same reason
-what was delivered is handed on a fixed while later, in a batch, when the acknowledgements of messages that came right
-behind it are out, too. When the link ends, what was delivered is handed on at once.
+that runs may depend on what it is, a reply that an application waits for or the return of a decoy. Only when all that
+was read is acknowledged is it handed on; the next message cannot come before, as the gateway waits for that.
 
 Frames leave in the order in which they were sealed, under one lock, and a frame that was sealed and not written whole
 ends the link. The link ends for the first of: the peer closed it, broke the protocol, was silent, took no data; or
@@ -53,9 +52,6 @@ FETCH_SECONDS: Final = 30.0
 KEEPALIVE_SECONDS: Final = 60.0
 """A gateway drops a client that sends nothing for 120 s; without cover traffic only this keeps the link."""
 
-HAND_ON_SECONDS: Final = 0.005
-"""From the first delivery to the moment when it, and what came after it, is handed on."""
-
 QUEUE_ID_BYTES: Final = 16
 LEAST_UNCERTAINTY_SECONDS: Final = 0.02
 """Jitter of a local network; see `TokenEstimate`."""
@@ -97,7 +93,6 @@ class GatewayLink:
         self._on_message = on_message
         self._early = early
         self._delivered: list[Message] = []
-        self._any_delivered = trio.Event()
         self._assembler = ConsensusAssembler()
         self._waiter: trio.MemorySendChannel[FetchResult] | None = None
         self._writing = trio.Lock()
@@ -121,7 +116,6 @@ class GatewayLink:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._keep_alive)
-                    nursery.start_soon(self._hand_on_after_a_while)
                     await self._read()
         finally:
             self.close("the daemon stops")
@@ -234,13 +228,6 @@ class GatewayLink:
         except LinkLost:
             return
 
-    async def _hand_on_after_a_while(self) -> None:
-        while True:
-            await self._any_delivered.wait()
-            await trio.sleep(HAND_ON_SECONDS)
-            self._any_delivered = trio.Event()
-            self._hand_on()
-
     def _hand_on(self) -> None:
         delivered, self._delivered = self._delivered, []
         for message in delivered:
@@ -250,6 +237,7 @@ class GatewayLink:
         for event in events:
             if isinstance(event, CommandReceived):
                 await self._dispatch(event.command)
+        self._hand_on()
 
     async def _dispatch(self, command: Command) -> None:
         match command:
@@ -258,7 +246,6 @@ class GatewayLink:
             case Message():
                 self._delivered.append(command)
                 await self._send(MessageDelivered(command.sequence))
-                self._any_delivered.set()
             case Consensus2():
                 outcome = self._assembler.feed(command)
                 if outcome is not None and self._waiter is not None:

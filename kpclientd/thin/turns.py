@@ -2,8 +2,9 @@
 
 Theory of operation. The event loop runs in passes: each runs every task that is ready once, and then looks at sockets
 and timers. If five hundred connections each had a turn in one pass, a tick of the send clock would wait for all of
-them. So whoever works for an application *takes* the turn first, works until it `is_over`, and *gives* it back; the
-usher hands it to the next one in the following pass. Between two turns everything else has had its own.
+them. So whoever works for an application *takes* the turn first, works until it `is_over`, and *gives* it back. Who
+finds it taken, or had in this pass, waits, and gets it in a following pass. Between two turns everything else has had
+its own. When a pass ends the loop tells (it has a hook for that), so nothing has to run as long as nobody waits.
 
 Those that took the turn without having used it up (`fresh`) go before those that need it `again`, so that an
 application that asks little is not held up by one that asks much; every so often one of the latter goes first, so that
@@ -23,7 +24,7 @@ STEPS_IN_A_TURN: Final = 16
 FRESH_IN_A_ROW: Final = 8
 
 
-class AppTurns:
+class AppTurns(trio.abc.Instrument):
     """The turn of all work for applications.
 
     Args:
@@ -45,18 +46,26 @@ class AppTurns:
         self._steps = 0
 
     async def run(self) -> None:
-        """Pass the turn on, for ever; without this nobody has a second one."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            while self._had_one_this_pass:
-                await trio.lowlevel.checkpoint()
-                if not self._held:
-                    self._had_one_this_pass = self._pass_on()
+        """Pass the turn on to those who wait, for ever; without this nobody has a second one."""
+        trio.lowlevel.add_instrument(self)
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                while self._fresh or self._again:
+                    await trio.lowlevel.checkpoint()
+                    if not self._held:
+                        self._pass_on()
+        finally:
+            trio.lowlevel.remove_instrument(self)
+
+    def after_io_wait(self, timeout: float) -> None:
+        """A pass of the loop has ended."""
+        self._had_one_this_pass = False
 
     async def take(self) -> None:
         """Wait for the turn, and hold it."""
-        if self._held or self._had_one_this_pass:
+        if self._held or self._had_one_this_pass or self._fresh or self._again:
             await self._wait_in(self._fresh)
         self._begin()
 
@@ -77,7 +86,6 @@ class AppTurns:
 
     def _begin(self) -> None:
         self._held = self._had_one_this_pass = True
-        self._wake.set()
         self.taken += 1
         self._steps = 0
         self._ends_at = trio.current_time() + self._seconds
@@ -85,7 +93,6 @@ class AppTurns:
     async def _wait_in(self, line: deque[trio.lowlevel.Task]) -> None:
         task = trio.lowlevel.current_task()
         line.append(task)
-        self._had_one_this_pass = True
         self._wake.set()
 
         def abort(_: object) -> trio.lowlevel.Abort:
@@ -94,12 +101,11 @@ class AppTurns:
 
         await trio.lowlevel.wait_task_rescheduled(abort)
 
-    def _pass_on(self) -> bool:
+    def _pass_on(self) -> None:
         fresh_may = self._fresh_in_a_row < FRESH_IN_A_ROW or not self._again
         line = self._fresh if self._fresh and fresh_may else self._again or self._fresh
         if not line:
-            return False
+            return
         self._fresh_in_a_row = self._fresh_in_a_row + 1 if line is self._fresh else 0
         self._held = True
         trio.lowlevel.reschedule(line.popleft(), outcome.Value(None))
-        return True

@@ -246,3 +246,23 @@ async def test_over_many_deaths_every_answer_is_read_once(kind: str, tmp_path: P
             heard.append(number_of(await read_one(app)))
         assert heard == list(range(1, 31))
         assert await hears_nothing_more(bench, app)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_reads_nothing_while_more_waits_is_ended_and_loses_none_of_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpclientd.thin.connection.WINDOW", 5_000)
+    monkeypatch.setattr("kpclientd.thin.connection.WRITE_SIZE", 1)  # one answer at a time: the others wait
+    monkeypatch.setattr("kpclientd.thin.connection.READ_NOTHING_SECONDS", 0.05)
+    async with opened_socket(kind, tmp_path) as (bench, door):
+        app = await door.connect()
+        await app.registered()
+        for operation in await messages_in_flight(bench, app, 4):
+            reply(bench, operation, length=6_000)
+        await until(lambda: app.is_ended)
+        assert bench.sessions.away == 1
+        monkeypatch.undo()
+        again = await resumed(bench, door)
+        assert [number_of(await read_one(again)) for _ in range(4)] == [1, 2, 3, 4]
+        assert await hears_nothing_more(bench, again)
