@@ -35,7 +35,9 @@ MEGABYTE = 1e6
 EPOCH = "60s"
 RATES = ("--lambda-p", "0.02", "--lambda-l", "0.005")
 """Many packets a second, so that their cost is seen."""
-ENVIRONMENT = os.environ | {"KATZENPOST_EPOCH_DURATION": EPOCH}
+ENVIRONMENT = os.environ | {"KATZENPOST_EPOCH_DURATION": EPOCH, "PYTHONDONTWRITEBYTECODE": ""}
+"""With compiled modules kept, as an installation has them."""
+
 HERE = Path(__file__).parent.parent
 
 
@@ -162,6 +164,7 @@ def main() -> None:
     costs: dict[str, list[Cost]] = {name: [] for name, _ in trees}
     with local_network() as directory:
         for _ in range(options.rounds):
+            trees.reverse()  # who comes first finds the machine in another state
             for name, tree in trees:
                 starts[name] += [start_seconds(directory, tree) for _ in range(STARTS)]
                 costs[name].append(cost(directory, tree))
