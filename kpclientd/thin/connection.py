@@ -57,7 +57,7 @@ HOLD_SECONDS: Final = 1.0
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes that wait to be written at which no more requests are read."""
 
-FIRST_LOOK_SECONDS: Final = 0.01
+FIRST_LOOK_SECONDS: Final = 0.02
 LAST_LOOK_SECONDS: Final = 0.5
 """Between two looks at how far the application has read, as long as it has not read all."""
 
@@ -299,29 +299,32 @@ class AppConnection:
         look_after = FIRST_LOOK_SECONDS
         last_progress, least = trio.current_time(), math.inf
         while True:
-            unread = self._look()
-            if unread < least:
-                last_progress = trio.current_time()
-            least = unread
             session = self._session
             if session is None or not len(session.outbox):
                 # Answers that may lie unread are looked at again, ever more seldom; nothing waits, so nothing is late.
                 self._more = trio.Event()
-                with trio.move_on_after(look_after if session and session.outbox.any_written else math.inf):
+                any_written = session is not None and session.outbox.any_written
+                with trio.move_on_after(look_after if any_written else math.inf) as waiting:
                     await self._more.wait()
+                if waiting.cancelled_caught:
+                    self._look()
+                    look_after = min(2 * look_after, LAST_LOOK_SECONDS)
+                else:
                     look_after = FIRST_LOOK_SECONDS
-                look_after = min(2 * look_after, LAST_LOOK_SECONDS)
-                last_progress = trio.current_time()
+                last_progress, least = trio.current_time(), math.inf
                 continue
-            if unread >= WINDOW:
-                if trio.current_time() - last_progress > READ_NOTHING_SECONDS:
-                    self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
-                await trio.sleep(look_after)
-                look_after = min(2 * look_after, LAST_LOOK_SECONDS)
+            unread = self._look()
+            if unread < WINDOW:
+                look_after = FIRST_LOOK_SECONDS
+                await self._write_some()
+                last_progress, least = trio.current_time(), math.inf
                 continue
-            look_after = FIRST_LOOK_SECONDS
-            await self._write_some()
-            last_progress, least = trio.current_time(), math.inf
+            if unread < least:
+                last_progress, least = trio.current_time(), unread
+            elif trio.current_time() - last_progress > READ_NOTHING_SECONDS:
+                self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
+            await trio.sleep(look_after)
+            look_after = min(2 * look_after, LAST_LOOK_SECONDS)
 
     def _look(self) -> int:
         """How many bytes lie unread, as far as is known; who is not there any more has read no more than before."""
