@@ -68,7 +68,13 @@ class Message:
     reliable: bool = False
 
 
-class Kind(enum.Enum):
+class _Member(enum.Enum):
+    """Members are looked up with every packet: each is one object, and hashes as such."""
+
+    __hash__ = object.__hash__
+
+
+class Kind(_Member):
     """What is expected of an operation."""
 
     ONE_WAY = "one-way"
@@ -84,7 +90,7 @@ class Kind(enum.Enum):
     """Cover traffic to ourselves; its reply is thrown away."""
 
 
-class State(enum.Enum):
+class State(_Member):
     """Where an operation is; see the drawing above."""
 
     WAITING = "waiting"
@@ -96,7 +102,7 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
-class Input(enum.Enum):
+class Input(_Member):
     """What can happen to an operation."""
 
     DEPARTS = "a packet is about to be written"
@@ -110,7 +116,7 @@ class Input(enum.Enum):
     CANCELLED = "nobody wants it any more"
 
 
-class Action(enum.Enum):
+class Action(_Member):
     """What follows from a transition."""
 
     TELL_SENT = enum.auto()
@@ -280,10 +286,11 @@ class Operation:
         state, actions = TRANSITIONS[self.kind].get((self.state, happened), (self.state, ()))
         if state is not self.state:
             self._enter(state)
-        if Action.ARM_RETRY in actions:
-            self.retry_at = now + self.eta + policy.round_trip_slop
-        if Action.TRY_LATER in actions:
-            self.retry_at = now + policy.try_later
+        for action in actions:
+            if action is Action.ARM_RETRY:
+                self.retry_at = now + self.eta + policy.round_trip_slop
+            elif action is Action.TRY_LATER:
+                self.retry_at = now + policy.try_later
         return actions
 
     def _enter(self, state: State) -> None:

@@ -110,6 +110,7 @@ class AppConnection:
         self._taken = 0
         self._sent = 0
         self._known_read = 0
+        self._look_again = 0.0
         self._more = trio.Event()
         self._drained = trio.Event()
         self._held: list[Frame] | None = None
@@ -125,6 +126,7 @@ class AppConnection:
 
     def note_unread(self) -> None:
         """Tell the outbox how far the application has read."""
+        self._look_again = 0.0
         self._look()
 
     def broadcast(self, frame: Frame) -> None:
@@ -307,7 +309,7 @@ class AppConnection:
                 with trio.move_on_after(look_after if any_written else math.inf) as waiting:
                     await self._more.wait()
                 if waiting.cancelled_caught:
-                    self._look()
+                    self.note_unread()
                     look_after = min(2 * look_after, LAST_LOOK_SECONDS)
                 else:
                     look_after = FIRST_LOOK_SECONDS
@@ -329,8 +331,11 @@ class AppConnection:
     def _look(self) -> int:
         """How many bytes lie unread, as far as is known; who is not there any more has read no more than before."""
         session = self._session
-        if self._taken - self._known_read < WINDOW and (session is None or not session.outbox.any_written):
-            return self._taken - self._known_read  # at most; who has read how much of so little is of no interest
+        if self._taken - self._known_read < WINDOW and (
+            session is None or not session.outbox.any_written or trio.current_time() < self._look_again
+        ):
+            return self._taken - self._known_read  # at most
+        self._look_again = trio.current_time() + FIRST_LOOK_SECONDS
         unread = self._unread(self._sent)
         if unread is None:
             if self._is_told:

@@ -149,7 +149,8 @@ class Sender:
         self._counts = _Counts()
         self._lead = LEAD_SECONDS
         self._refill: float | None = None
-        self._rates_changed = trio.Event()
+        self._rates_changed = False
+        self._sleep = trio.CancelScope()
         self._no_cover_reason: str | None = None
 
     def set_rates(self, lambda_p: float, lambda_l: float) -> None:
@@ -160,7 +161,8 @@ class Sender:
         if self._schedule.set_rates(lambda_p, lambda_l) or refill != self._refill:
             log.debug("mean send intervals (ms): %s", self.status().mean_interval_ms)
             self._refill = refill
-            self._rates_changed.set()
+            self._rates_changed = True
+            self._sleep.cancel()
 
     def status(self) -> TrafficStatus:
         """What can be seen of it."""
@@ -190,7 +192,7 @@ class Sender:
 
     async def _step(self, link: Link) -> None:
         """Do the next thing: take over new rates, emit what is due, compose what is soon due, or sleep until then."""
-        if self._rates_changed.is_set():
+        if self._rates_changed:
             self._take_over_rates(link)
         now = trio.current_time()
         emit_at = self._prepared[0].tick.at if self._prepared else math.inf
@@ -202,11 +204,11 @@ class Sender:
             if self._schedule.next_at() - self._lead <= now:
                 await trio.lowlevel.checkpoint()
         else:
-            with trio.move_on_at(min(emit_at, compose_at)):
-                await self._rates_changed.wait()
+            with trio.CancelScope(deadline=min(emit_at, compose_at)) as self._sleep:
+                await trio.sleep_forever()
 
     def _take_over_rates(self, link: Link) -> None:
-        self._rates_changed = trio.Event()
+        self._rates_changed = False
         now = trio.current_time()
         link.tokens.set_interval(self._refill, now)
         self._schedule.start(now)
