@@ -166,7 +166,7 @@ class NothingIsLost(RuleBasedStateMachine):
         app.written.clear()
         app.reader = FrameReader()
         if app.token is None:
-            self._forget(app)
+            self._is_gone(app)
 
     @rule(place=PLACES, seldom=st.integers(0, 7))
     def say_goodbye(self, place: int, seldom: int) -> None:
@@ -175,9 +175,9 @@ class NothingIsLost(RuleBasedStateMachine):
         app = self._present(place)
         if app is not None and app.session is not None:
             self.house.sessions.end(app.session)
-            self._forget(app)
+            self._is_gone(app)
 
-    def _forget(self, app: App) -> None:
+    def _is_gone(self, app: App) -> None:
         app.session = None
         app.token = None
         self.forgotten |= {name for name, owner in self.owner.items() if owner is app}
@@ -283,7 +283,7 @@ class NothingIsLost(RuleBasedStateMachine):
         self.house.sessions.handle_timers(self.now)
         for app in list(self.apps):
             if app.session is not None and app.session.app_id in self.house.destroyed[before:]:
-                self._forget(app)
+                self._is_gone(app)
 
     @rule()
     def restart(self) -> None:
@@ -304,7 +304,7 @@ class NothingIsLost(RuleBasedStateMachine):
             app.reader = FrameReader()
             if app.token is None:
                 if app.session is not None:
-                    self._forget(app)
+                    self._is_gone(app)
             elif app.session is not None:
                 app.session = self.house.sessions.find(app.session.app_id)
                 assert app.session is not None

@@ -41,7 +41,7 @@ class Tokens(TokenEstimate):
 
 
 @dataclass
-class Outlet:
+class RecordingLink:
     """A link that records.
 
     Attributes:
@@ -113,8 +113,8 @@ class Bench:
     def status(self) -> TrafficStatus:
         return self.sender.status()
 
-    def outlet(self) -> Outlet:
-        return Outlet(self.network.topology.gateway.node_id)
+    def outlet(self) -> RecordingLink:
+        return RecordingLink(self.network.topology.gateway.node_id)
 
     def pump(self) -> None:
         """What the daemon does when the engine has something to tell."""
@@ -163,12 +163,12 @@ class Bench:
         self.engine.handle_timers(trio.current_time())
         self.pump()
 
-    async def run(self, outlet: Outlet, seconds: float) -> None:
+    async def run(self, outlet: RecordingLink, seconds: float) -> None:
         """Send over `outlet` for so long; then the link is gone."""
         with trio.move_on_after(seconds):
             await self.sender.run(outlet)
 
-    async def run_until(self, outlet: Outlet, condition: Callable[[], object], seconds: float = 600.0) -> None:
+    async def run_until(self, outlet: RecordingLink, condition: Callable[[], object], seconds: float = 600.0) -> None:
         """Send until `condition` holds."""
         with trio.fail_after(seconds):
             async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ from kpclientd.traffic.composer import ComposedPacket, PacketRequest
 from kpclientd.traffic.sender import LEAD_SECONDS
 from pki import Document
 from sphinx.types import NodeId, RecipientId, SurbId
-from tests.traffic.sending import ALICE, LAMBDA_P, STEP, Bench, Outlet
+from tests.traffic.sending import ALICE, LAMBDA_P, STEP, Bench, RecordingLink
 
 STEPS = ["SURB id", "compose", "departs", "write", "left"]
 
@@ -20,7 +20,7 @@ STEPS = ["SURB id", "compose", "departs", "write", "left"]
 class Trace:
     """The steps of every packet of a bench, with their times, in the order in which they were made."""
 
-    def __init__(self, bench: Bench, outlet: Outlet) -> None:
+    def __init__(self, bench: Bench, outlet: RecordingLink) -> None:
         self.steps: list[tuple[float, str]] = []
         self.lengths: set[tuple[int, int]] = set()
         engine, composer, send = bench.engine, bench.composer, outlet.send_packet
@@ -63,7 +63,7 @@ class Trace:
             yield at, [name for _, name in steps]
 
 
-async def traced(*, messages: int, reliable: bool = False) -> tuple[Bench, Outlet, Trace]:
+async def traced(*, messages: int, reliable: bool = False) -> tuple[Bench, RecordingLink, Trace]:
     bench = Bench()
     outlet = bench.outlet()
     trace = Trace(bench, outlet)
@@ -132,7 +132,7 @@ async def test_what_messages_wait_does_not_change_when_packets_leave(autojump_cl
 # -- rates that change between composing and the tick
 
 
-async def prepare(bench: Bench, outlet: Outlet, nursery: trio.Nursery, messages: int) -> list[float]:
+async def prepare(bench: Bench, outlet: RecordingLink, nursery: trio.Nursery, messages: int) -> list[float]:
     """Wait until at least three packets stand in line, and give their ticks."""
     for number in range(messages):
         bench.submit(number)
