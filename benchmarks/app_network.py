@@ -1,6 +1,6 @@
 """A local network in a process of its own, and what an observer beside its gateway sees.
 
-The process obeys one word a line on its standard input, answers each with one line of JSON, and ends with its input:
+The process takes one command a line on its standard input, answers each with one line of JSON, and ends with its input:
 so it never outlives the benchmark, however that ends. All times are of one monotonic clock, in seconds.
 """
 
@@ -139,7 +139,7 @@ class _Observer:
             "reset": network.faults.reset_connections,
         }
 
-    async def obey(self) -> None:
+    async def answer_commands(self) -> None:
         """Obey until the input ends."""
         pending = b""
         async with trio.lowlevel.FdStream(sys.stdin.fileno()) as words:
@@ -183,7 +183,7 @@ async def _run(options: argparse.Namespace) -> None:
         await nursery.start(network.run)
         observer = _Observer(network, network.write_files(options.directory, 0, options.epoch).address)
         nursery.start_soon(observer.probe)
-        await observer.obey()
+        await observer.answer_commands()
         nursery.cancel_scope.cancel()
 
 

@@ -1,4 +1,4 @@
-"""The command line. Whatever a command does not need is not imported: the daemon has to be quick to its feet."""
+"""The command line. Whatever a command does not need is not imported, so that it starts fast."""
 
 import argparse
 import sys

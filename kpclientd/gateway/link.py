@@ -13,6 +13,7 @@ Source: the Katzenpost wire protocol, "connected state" and "fetching the consen
 """
 
 import hmac
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -48,6 +49,7 @@ READ_SECONDS: Final = 15.0
 """A gateway sends a heartbeat each 10 s; one that is silent for longer than this is gone."""
 
 WRITE_SECONDS: Final = 60.0
+STUCK: Final = f"the gateway took no data for {WRITE_SECONDS:.0f} s"
 FETCH_SECONDS: Final = 30.0
 KEEPALIVE_SECONDS: Final = 60.0
 """A gateway drops a client that sends nothing for 120 s; without cover traffic only this keeps the link."""
@@ -97,6 +99,7 @@ class GatewayLink:
         self._waiter: trio.MemorySendChannel[FetchResult] | None = None
         self._writing = trio.Lock()
         self._last_write = trio.current_time()
+        self._write_began = math.inf
         self._scope = trio.CancelScope()
         self._end: LinkLost | None = None
 
@@ -174,47 +177,54 @@ class GatewayLink:
         async with self._writing:
             if self._end is not None:
                 raise self._end
+            self._write_began = trio.current_time()
             try:
                 # Sealing advances the cipher: the frame must be the next one written, or the link is lost.
-                frame = self._session.seal(command)
-                with trio.fail_after(WRITE_SECONDS):
-                    await self._stream.send_all(frame)
-            except trio.TooSlowError:
-                raise self._lost(f"the gateway took no data for {WRITE_SECONDS:.0f} s") from None
+                await self._stream.send_all(self._session.seal(command))
             except (trio.BrokenResourceError, trio.ClosedResourceError, WireError) as error:
                 raise self._lost(f"writing failed: {error}") from None
             except trio.Cancelled:
-                self.close("a write was cut short")
+                self.close(STUCK if self._is_stuck() else "a write was cut short")
                 raise
-            self._last_write = trio.current_time()
+            self._last_write, self._write_began = trio.current_time(), math.inf
 
     def _lost(self, reason: str) -> LinkLost:
         self.close(reason)
         return self._end or LinkLost(reason)
 
     async def _keep_alive(self) -> None:
+        """Write something where nothing else is written, and end the link where nothing can be."""
         while True:
-            await trio.sleep_until(self._last_write + KEEPALIVE_SECONDS)
-            if trio.current_time() >= self._last_write + KEEPALIVE_SECONDS:
+            is_writing = self._write_began < math.inf
+            await trio.sleep_until(
+                self._write_began + WRITE_SECONDS if is_writing else self._last_write + KEEPALIVE_SECONDS
+            )
+            if self._is_stuck():
+                self.close(STUCK)
+            elif self._write_began == math.inf and trio.current_time() >= self._last_write + KEEPALIVE_SECONDS:
                 try:
-                    await self._send(NoOp())
+                    with trio.move_on_after(WRITE_SECONDS):
+                        await self._send(NoOp())
                 except LinkLost:
                     return
+
+    def _is_stuck(self) -> bool:
+        return trio.current_time() >= self._write_began + WRITE_SECONDS
 
     async def _read(self) -> None:
         try:
             await self._dispatch_all(self._early)
-            deadline = trio.current_time() + READ_SECONDS
-            while self.is_up:
-                with trio.fail_at(deadline):
+            with trio.fail_after(READ_SECONDS) as limit:
+                while self.is_up:
                     data = await self._stream.receive_some(READ_SIZE)
-                if not data:
-                    self.close("the gateway closed the connection")
-                    return
-                events = self._session.receive(bytes(data), self._wall_clock())
-                if events:
-                    deadline = trio.current_time() + READ_SECONDS
-                await self._dispatch_all(events)
+                    if not data:
+                        self.close("the gateway closed the connection")
+                        return
+                    events = self._session.receive(bytes(data), self._wall_clock())
+                    if events:
+                        limit.deadline = math.inf
+                        await self._dispatch_all(events)
+                        limit.deadline = trio.current_time() + READ_SECONDS
         except trio.TooSlowError:
             self.close(f"the gateway was silent for {READ_SECONDS:.0f} s")
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

@@ -104,7 +104,10 @@ class AppConnection:
         self._caller = Caller(services, None)
         self._frames = FrameReader()
         self._frame_began = math.inf
+        self._frame_deadline = math.inf
+        self._write_deadline = math.inf
         self._is_at_end = False
+        self._is_broken = False
         self._unread = unread_of(stream)
         self._is_told = self._unread(0) is not None
         self._taken = 0
@@ -162,7 +165,7 @@ class AppConnection:
                     await self._read()
                     nursery.cancel_scope.cancel()
         finally:
-            log.debug("connection ended: %s", self._reason or "the application left")
+            log.debug("connection ended: %s", self._reason or self._missed_deadline() or "the application left")
             self._budget.forget(self)
             if self._caller.session is not None:
                 sessions.disconnected(self._caller.session, self, trio.current_time())
@@ -189,18 +192,16 @@ class AppConnection:
 
     async def _receive(self) -> None:
         """Wait for the next bytes of the stream, or its end."""
+        self._set_deadlines(frame=self._frame_began + FRAME_SECONDS)
         try:
-            with trio.fail_at(self._frame_began + FRAME_SECONDS):
-                data = await self._stream.receive_some(READ_SIZE)
+            data = await self._stream.receive_some(READ_SIZE)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._is_at_end = True
-            return
-        except trio.TooSlowError:
-            self.close(f"a frame that it began has not come whole in {FRAME_SECONDS:.0f} s")
-            await trio.sleep_forever()
+            data = b""
+            self._is_broken = True
+        self._set_deadlines(frame=math.inf)
         if not data:
             # Nothing of what was written is left unread, or this were no orderly end.
-            if self._session is not None:
+            if self._session is not None and not self._is_broken:
                 self._session.outbox.note_unread(0)
             self._is_at_end = True
             return
@@ -355,29 +356,44 @@ class AppConnection:
         self._taken += len(batch)
         try:
             await self._send(batch)
-        except trio.TooSlowError:
-            self.close(f"it read nothing for {READ_NOTHING_SECONDS:.0f} s")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.close("the application left")
         if not self._is_full():
             self._drained.set()
 
     async def _send(self, batch: bytes) -> None:
-        """Write, and count what was taken; a reader that takes nothing for a minute is too slow."""
-        if not isinstance(self._stream, trio.SocketStream):
-            with trio.fail_after(READ_NOTHING_SECONDS):
-                await self._stream.send_all(batch)
-            self._sent += len(batch)
-            return
-        rest = memoryview(batch)
+        """Write, and count what was taken."""
         try:
-            while rest:
-                with trio.fail_after(READ_NOTHING_SECONDS):
+            if isinstance(self._stream, trio.SocketStream):
+                rest = memoryview(batch)
+                while rest:
+                    self._set_deadlines(write=trio.current_time() + READ_NOTHING_SECONDS)
                     sent = await self._stream.socket.send(rest)
-                self._sent += sent
-                rest = rest[sent:]
+                    self._sent += sent
+                    rest = rest[sent:]
+            else:
+                self._set_deadlines(write=trio.current_time() + READ_NOTHING_SECONDS)
+                await self._stream.send_all(batch)
+                self._sent += len(batch)
         except OSError as error:
             raise trio.BrokenResourceError from error
+        self._set_deadlines(write=math.inf)
+
+    # -- deadlines
+
+    def _set_deadlines(self, frame: float | None = None, write: float | None = None) -> None:
+        """By when the unfinished frame must be whole, and by when the application must take what is being written."""
+        self._frame_deadline = self._frame_deadline if frame is None else frame
+        self._write_deadline = self._write_deadline if write is None else write
+        deadline = min(self._frame_deadline, self._write_deadline)
+        if deadline != self._scope.deadline:
+            self._scope.deadline = deadline
+
+    def _missed_deadline(self) -> str | None:
+        now = trio.current_time()
+        if now >= self._frame_deadline:
+            return f"a frame that it began has not come whole in {FRAME_SECONDS:.0f} s"
+        return f"it read nothing for {READ_NOTHING_SECONDS:.0f} s" if now >= self._write_deadline else None
 
     async def _release_after_a_while(self) -> None:
         await trio.sleep(HOLD_SECONDS)
