@@ -5,11 +5,11 @@ may name it, and is passed over when a gateway is dialled.
 """
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kpclientd.addresses import AddressError, parse_url
+from kpclientd.addresses import AddressError, parse_url, scheme_of
 from kpclientd.errors import KpclientdError
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ Dial = Callable[[str], "Awaitable[Stream]"]
 
 
 class DialError(KpclientdError):
-    """A gateway's address cannot be reached."""
+    """A gateway's address cannot be reached; `is_refused` if somebody there refused."""
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,6 @@ PEER_SCHEMES: Final = tuple(scheme for scheme, transport in TRANSPORTS.items() i
 DIALLED_SCHEMES: Final = tuple(scheme for scheme, transport in TRANSPORTS.items() if transport.dial is not None)
 
 
-def scheme_of(url: str) -> str:
-    """The scheme of an address URL, in lower case, whatever follows it."""
-    return url.partition("://")[0].lower()
-
-
 async def dial(url: str) -> "Stream":
     """Open a stream to `url` by the transport of its scheme.
 
@@ -116,3 +115,24 @@ async def dial(url: str) -> "Stream":
     if transport is None or transport.dial is None:
         raise DialError(f"{url!r} has a scheme that this version does not dial")
     return await transport.dial(url)
+
+
+class Dialler:
+    """Dials addresses, one after the other."""
+
+    def __init__(self, proxy: object, *, hostnames_allowed: bool, randomness: object) -> None:
+        self._hostnames_allowed = hostnames_allowed
+
+    def can_dial(self, url: str) -> bool:
+        """Whether an address can be dialled from here."""
+        return scheme_of(url) in DIALLED_SCHEMES
+
+    async def dial(self, addresses: "Sequence[str]", *, isolation: bytes) -> "Stream":
+        """Open a stream to the first that answers."""
+        failures = []
+        for address in addresses:
+            try:
+                return await dial(address)
+            except DialError as error:
+                failures.append(str(error))
+        raise DialError("; ".join(failures))

@@ -120,7 +120,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names."""
+    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names.
+
+    `data_dir`, ours, is where documents are kept, or None; `max_consensus_size` bounds them (bytes), 0 is the default.
+    """
 
     path: Path
     pki_signature_scheme: str
@@ -138,6 +141,8 @@ class ClientConfig:
     pigeonhole_geometry: PigeonholeGeometry
     pinned_gateways: tuple[PinnedGateway, ...]
     authorities: tuple[Authority, ...]
+    data_dir: Path | None = None
+    max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """A document on its way through a gateway: gzip, cut into chunks, put together again.
 
 Katzenpost wire protocol, "fetching the consensus through the gateway". At most one request is outstanding per
-connection. A request that was given up keeps its place until its last chunk has come, because late chunks cannot be
-told from those of a next request.
+connection. Late chunks could not be told from those of a next request: who gives a request up must end the connection.
 """
 
 import zlib
@@ -49,18 +48,19 @@ class ConsensusAssembler:
     """Asks one gateway for documents, one after the other; make a new one per connection.
 
     Args:
-        limit: the longest document to decompress (bytes).
+        chunk_length: bytes of every chunk but the last, see `chunk_length`.
+        limit: the longest document to take (bytes), compressed and decompressed.
     """
 
-    __slots__ = ("_blob", "_epoch", "_given_up", "_inflater", "_limit", "_next", "_total")
+    __slots__ = ("_blob", "_chunk_length", "_epoch", "_inflater", "_limit", "_next", "_total")
 
-    def __init__(self, limit: int = DOCUMENT_LIMIT) -> None:
+    def __init__(self, chunk_length: int, limit: int = DOCUMENT_LIMIT) -> None:
+        self._chunk_length = chunk_length
         self._limit = limit
         self._reset()
 
     def _reset(self) -> None:
         self._epoch: int | None = None
-        self._given_up = False
         self._next = 0
         self._total = 0
         self._blob = bytearray()
@@ -68,7 +68,7 @@ class ConsensusAssembler:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer, wanted or given up, is still to come."""
+        """Whether an answer is still to come."""
         return self._epoch is not None
 
     def request(self, epoch: int) -> GetConsensus2:
@@ -83,16 +83,11 @@ class ConsensusAssembler:
         self._epoch = epoch
         return GetConsensus2(epoch)
 
-    def give_up(self) -> None:
-        """Stop waiting for the outstanding answer: its chunks are still counted, but not kept."""
-        self._given_up = True
-        self._blob = bytearray()
-
     def feed(self, answer: Consensus2) -> FetchResult | None:
         """Take a chunk.
 
         Returns:
-            What became of the request, None if more chunks are to come or nobody waits any more.
+            What became of the request, None if more chunks are to come.
 
         Raises:
             ConsensusError: if it was not asked for, is out of order, contradicts an earlier one, or does not
@@ -103,17 +98,16 @@ class ConsensusAssembler:
         if answer.error != ConsensusCode.OK:
             return self._refused(answer, self._epoch)
         self._check_order(answer)
-        if not self._given_up:
-            self._inflate(answer.data)
+        self._inflate(answer.data)
         if self._next < self._total:
             return None
-        epoch, blob, given_up = self._epoch, bytes(self._blob), self._given_up
-        if not given_up and not self._inflater.eof:
+        epoch, blob = self._epoch, bytes(self._blob)
+        if not self._inflater.eof:
             raise ConsensusError(f"the document of epoch {epoch} ends inside its compressed stream")
         self._reset()
-        return None if given_up else Fetched(epoch, blob)
+        return Fetched(epoch, blob)
 
-    def _refused(self, answer: Consensus2, epoch: int) -> FetchResult | None:
+    def _refused(self, answer: Consensus2, epoch: int) -> FetchResult:
         try:
             code = ConsensusCode(answer.error)
         except ValueError:
@@ -123,9 +117,8 @@ class ConsensusAssembler:
                 f"error {answer.error} comes as chunk {answer.chunk} of {answer.total} with {len(answer.data)} bytes "
                 f"after {self._next} chunks, expected alone and empty"
             )
-        given_up = self._given_up
         self._reset()
-        return None if given_up else Unavailable(epoch, code)
+        return Unavailable(epoch, code)
 
     def _check_order(self, answer: Consensus2) -> None:
         if answer.total < 1 or (self._next and answer.total != self._total):
@@ -133,8 +126,14 @@ class ConsensusAssembler:
             raise ConsensusError(f"a chunk says that there are {answer.total}, expected {expected}")
         if answer.chunk != self._next:
             raise ConsensusError(f"chunk {answer.chunk} came, expected {self._next} of {answer.total}")
-        if not answer.data:
-            raise ConsensusError(f"chunk {answer.chunk} of {answer.total} is empty")
+        if answer.total > self._limit // self._chunk_length + 1:
+            raise ConsensusError(f"a document of {answer.total} chunks; at most {self._limit} bytes are taken")
+        is_last = answer.chunk == answer.total - 1
+        if not answer.data or (not is_last and len(answer.data) < self._chunk_length):
+            expected = "at least 1" if is_last else f"{self._chunk_length}"
+            raise ConsensusError(
+                f"chunk {answer.chunk} of {answer.total} has {len(answer.data)} bytes, expected {expected}"
+            )
         self._total = answer.total
         self._next += 1
 
@@ -151,6 +150,11 @@ class ConsensusAssembler:
             raise ConsensusError(f"{surplus} bytes follow the end of a document's compressed stream")
 
 
+def chunk_length(geometry: Geometry) -> int:
+    """Bytes of every chunk but the last: as long as a whole padded command from a gateway."""
+    return server_to_client_length(geometry)
+
+
 def compress_document(blob: bytes) -> bytes:
     """Compress a document with the reference's gzip header."""
     deflater = zlib.compressobj(wbits=_RAW_WINDOW)
@@ -161,7 +165,7 @@ def compress_document(blob: bytes) -> bytes:
 def consensus_commands(blob: bytes, geometry: Geometry) -> list[Consensus2]:
     """The gateway's side: a document as the commands that carry it, in order."""
     compressed = compress_document(blob)
-    length = server_to_client_length(geometry)
+    length = chunk_length(geometry)
     chunks = [compressed[start : start + length] for start in range(0, len(compressed), length)]
     return [Consensus2(ConsensusCode.OK, number, len(chunks), chunk) for number, chunk in enumerate(chunks)]
 
