@@ -124,6 +124,10 @@ class GatewayPool:
         due = [choice for choice in self.candidates() if self._record(choice).not_before <= now]
         return self._randomness.choice(due) if due else None
 
+    def is_other_due(self, choice: GatewayChoice, now: float) -> bool:
+        """Whether another one may be dialled at `now`."""
+        return any(self._record(one).not_before <= now for one in self.candidates() if one != choice)
+
     def next_due(self) -> float | None:
         """When the first of them may be dialled: monotonic seconds, perhaps past; None if there is none at all."""
         return min((self._record(choice).not_before for choice in self.candidates()), default=None)

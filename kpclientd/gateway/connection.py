@@ -3,7 +3,7 @@
     state       event                                 next        and
     WAITING     a gateway may be dialled              DIALLING    one is drawn, its keys are made, `Dial`
     DIALLING    the stream is open                    HANDSHAKE
-    DIALLING    it could not be opened; 35 s          WAITING     `Failed`: that gateway's back-off grows
+    DIALLING    it could not be opened; its deadline  WAITING     `Failed`: that gateway's back-off grows
     HANDSHAKE   the gateway is the one drawn          UP          `Up`
     HANDSHAKE   the protocol ended                    WAITING     `Failed`: that gateway's back-off grows
     UP          the protocol ended                    WAITING     `Down`; its back-off grows, unless the link was good
@@ -11,7 +11,7 @@
     UP          it has changed under the link         WAITING     `Down`
 
 Every state has a deadline: WAITING the end of the shortest back-off, or five seconds where there is no gateway at all;
-DIALLING its own; HANDSHAKE and UP those of the `LinkProtocol`, which ends itself.
+DIALLING its own, a short one while there are other gateways to try; HANDSHAKE and UP those of the `LinkProtocol`, which ends itself.
 
 Source: the Katzenpost wire protocol, "lifecycle" and "choosing the gateway".
 """
@@ -28,6 +28,9 @@ from kpclientd.gateway.protocol import LinkProtocol
 
 DIAL_SECONDS: Final = 35.0
 """Above every deadline that a transport has of its own."""
+
+HURRIED_DIAL_SECONDS: Final = 4.0
+"""While another gateway may be dialled: time for three of TCP's tries."""
 
 BETWEEN_TRIES_SECONDS: Final = 0.25
 """From one gateway that failed to the next."""
@@ -97,17 +100,26 @@ class Connection:
     Args:
         pool: the gateways.
         new_protocol: makes the keys of one try.
+        hurried: the deadline for opening a stream while another gateway may be dialled (seconds).
 
     Attributes:
         protocol: of the present try or link; None while waiting.
         since: when the present state began.
     """
 
-    def __init__(self, pool: GatewayPool, new_protocol: Callable[[GatewayChoice], LinkProtocol]) -> None:
+    def __init__(
+        self,
+        pool: GatewayPool,
+        new_protocol: Callable[[GatewayChoice], LinkProtocol],
+        *,
+        hurried: float = HURRIED_DIAL_SECONDS,
+    ) -> None:
         self.protocol: LinkProtocol | None = None
         self.since = 0.0
         self._pool = pool
         self._new_protocol = new_protocol
+        self._hurried = hurried
+        self._dial_seconds = DIAL_SECONDS
         self._state = ConnectionState.WAITING
         self._not_before = 0.0
         self._dial_by = math.inf
@@ -190,7 +202,7 @@ class Connection:
                     self._try(now)
             case ConnectionState.DIALLING:
                 if now >= self._dial_by:
-                    self._fail(f"no stream was open after {DIAL_SECONDS:.0f} s", now, is_there=False)
+                    self._fail(f"it was not reached in {self._dial_seconds:.0f} s", now, is_there=False)
             case _:
                 assert self.protocol is not None, self._state
                 self.protocol.handle_timers(now)
@@ -211,7 +223,8 @@ class Connection:
             self._events.append(Failed(None, self._pool.why_none(), self._not_before))
             return
         self.protocol = self._new_protocol(choice)
-        self._dial_by = now + DIAL_SECONDS
+        self._dial_seconds = self._hurried if self._pool.is_other_due(choice, now) else DIAL_SECONDS
+        self._dial_by = now + self._dial_seconds
         self._enter(ConnectionState.DIALLING, now)
         self._events.append(Dial(self.protocol))
 

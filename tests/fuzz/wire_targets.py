@@ -112,7 +112,7 @@ def session(data: bytes) -> None:
 
 def consensus(data: bytes) -> None:
     """Chunks in any order, with any claims: each is nine bytes of error, number and total, and two of length."""
-    assembler = ConsensusAssembler(LARGEST_DOCUMENT)
+    assembler = ConsensusAssembler(chunk_length(GEOMETRY), LARGEST_DOCUMENT)
     assembler.request(1)
     while data:
         length = int.from_bytes(data[9:11])

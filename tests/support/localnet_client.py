@@ -68,7 +68,7 @@ class MixnetClient:
 
     async def fetch(self, epoch: int) -> Fetched | Unavailable:
         """Ask for a document and put it together."""
-        assembler = ConsensusAssembler()
+        assembler = ConsensusAssembler(chunk_length(self.geometry))
         assembler.request(epoch)
         await self.send(GetConsensus2(epoch))
         while True:

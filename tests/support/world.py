@@ -3,6 +3,7 @@
 On a virtual clock (`autojump_clock`) hours pass in seconds and every run with the same seed is the same run.
 """
 
+import gc
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,10 +21,10 @@ from kpclientd.daemon import Daemon
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.thin.client import ThinClient
-from kpclientd.thin.workers import Workers
 from pki import ServiceEndpoint
 from sphinx.randomness import seeded
 from sphinx.types import SurbId
+from tests.support.loop_watch import LONGEST_STEP_SECONDS, InlineWorkers, LoopWatch
 
 GENESIS = 1_800_000_000.0
 """Unix seconds at which virtual worlds begin."""
@@ -143,16 +144,26 @@ async def world(
     network = LocalNetwork(seed=seed, port=None, unix=unix, **(options | network_options))
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
-        daemon = _daemon(network, seed, debug, lambda: unix() + clock_ahead)
+        workers = InlineWorkers()
+        daemon = _daemon(network, seed, debug, lambda: unix() + clock_ahead, workers)
+        watch = LoopWatch(lambda task: task.name.endswith("Daemon.run"), workers)
+        gc.collect()
+        gc.freeze()
+        trio.lowlevel.add_instrument(watch)
         nursery.start_soon(daemon.run, [])
         result = World(network, daemon, nursery)
         if connected:
             await result.until(lambda: daemon.status().link.gateway and daemon.status().document_epoch, 60)
         yield result
         nursery.cancel_scope.cancel()
+        trio.lowlevel.remove_instrument(watch)
+        gc.unfreeze()
+    if engine_name() != PYTHON:
+        assert watch.longest <= LONGEST_STEP_SECONDS, f"{watch.task} kept the loop for {watch.longest * 1e3:.1f} ms"
 
 
-def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float]) -> Daemon:
+def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float], workers: InlineWorkers
+) -> Daemon:
     with TemporaryDirectory() as directory:
         network.write_files(Path(directory), 1)
         path = Path(directory) / CLIENT_FILE
@@ -167,5 +178,5 @@ def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix:
         dialler=MemoryDialler(network),
         wall_clock=unix,
         randomness=seeded(seed + b" daemon"),
-        workers=Workers(threads=0),
+        workers=workers,
     )

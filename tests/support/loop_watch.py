@@ -1,0 +1,60 @@
+"""Watches that nothing of the daemon holds up the event loop: each step of its tasks is measured in processor time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from kpclientd.thin.workers import Workers
+
+LONGEST_STEP_SECONDS = 0.005
+
+Result = TypeVar("Result")
+
+
+class InlineWorkers(Workers):
+    """Runs slow work on the loop, as virtual clocks need it, and knows how long it took."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=0)
+        self.seconds = 0.0
+
+    async def run(self, owner: object, work: Callable[[], Result]) -> Result:
+        began = time.thread_time()
+        try:
+            return work()
+        finally:
+            self.seconds += time.thread_time() - began
+
+
+class LoopWatch(trio.abc.Instrument):
+    """Measures the steps of all tasks below `root`, less what ran inline for want of threads."""
+
+    def __init__(self, root: Callable[[trio.lowlevel.Task], bool], workers: InlineWorkers) -> None:
+        self.longest = 0.0
+        self.task = ""
+        self._is_root = root
+        self._workers = workers
+        self._is_watched: dict[int, bool] = {}
+        self._began = self._inline = 0.0
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        self._is_watched.pop(id(task), None)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._inline = self._workers.seconds
+        self._began = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        took = time.thread_time() - self._began - (self._workers.seconds - self._inline)
+        if took > self.longest and self._watches(task):
+            self.longest, self.task = took, task.name
+
+    def _watches(self, task: trio.lowlevel.Task) -> bool:
+        known = self._is_watched.get(id(task))
+        if known is None:
+            parent = task.parent_nursery
+            known = self._is_root(task) or (parent is not None and self._watches(parent.parent_task))
+            self._is_watched[id(task)] = known
+        return known
