@@ -14,7 +14,7 @@ from pki.any_case import AnyCase
 from pki.errors import EncodingError
 
 NESTING: Final = 32
-"""Levels; the reference's decoder's own limit."""
+"""Levels of arrays and maps that hold anything; the reference's decoder's own limit."""
 
 ELEMENTS: Final = 131_072
 """Elements of one array or pairs of one map; the reference's decoder's own limit."""
@@ -32,19 +32,20 @@ _INFO_ONE_BYTE: Final = 24
 _INFO_EIGHT_BYTES: Final = 27
 _SIMPLE_FALSE: Final = 20
 _SIMPLE_NULL: Final = 22
-_PRINTABLE: Final = range(0x20, 0x7F)
 
 
 def _step(head: int) -> int:
     """How many bytes the item has that begins with `head`, if that alone says it and it is allowed; else 0."""
     major, info = head >> _MAJOR_SHIFT, head & _INFO_MASK
     argument = 1 << (info - _INFO_ONE_BYTE) if info >= _INFO_ONE_BYTE else 0
-    if info > _INFO_EIGHT_BYTES or major in (_ARRAY, _MAP, _TAG):
+    if info > _INFO_EIGHT_BYTES or major == _TAG:
         return 0
     if major in (_UNSIGNED, _NEGATIVE):
         return 1 + argument
     if major in (_BYTES, _TEXT):
         return 1 + info if not argument else 0
+    if major in (_ARRAY, _MAP):
+        return 1 if info == 0 else 0
     if info > _INFO_ONE_BYTE:  # a float
         return 1 + argument
     return 1 if _SIMPLE_FALSE <= info <= _SIMPLE_NULL else 0
@@ -193,13 +194,14 @@ class Record:
         self._values = AnyCase(value)
         self._what = what
 
-    def _get(self, name: str, types: type | tuple[type, ...], expected: str) -> Any:
+    def _get(self, name: str, kind: type, expected: str, other: type | None = None) -> Any:
+        value = self._fields.get(name)
+        if type(value) is kind:  # which it nearly always is
+            return value
         value = self._values.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-            raise self.fault(name, f"{_kind(value)}; expected {expected}")
-        return value
+        if value is None or type(value) is kind or type(value) is other:
+            return value
+        raise self.fault(name, f"{_kind(value)}; expected {expected}")
 
     @property
     def value(self) -> dict[Any, Any]:
@@ -220,7 +222,7 @@ class Record:
         What nobody computes with is never a reason to refuse the rest.
         """
         value = self._values.get(name)
-        fine = isinstance(value, str) and len(value) <= longest and all(ord(letter) in _PRINTABLE for letter in value)
+        fine = isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
         return value if fine else ""
 
     def octets_or_none(self, name: str, length: int) -> bytes:
@@ -246,7 +248,7 @@ class Record:
 
     def number(self, name: str) -> float:
         """A float, or an integer that stands for one."""
-        return float(self._get(name, (float, int), "a number") or 0.0)
+        return float(self._get(name, float, "a number", int) or 0.0)
 
     def boolean(self, name: str) -> bool:
         """True or false."""
@@ -268,10 +270,12 @@ class Record:
     def octet_strings_by_epoch(self, name: str) -> Mapping[int, bytes]:
         """A map from unsigned integers to byte strings."""
         pairs = (self.mapping(name) or {}).items()
-        for key, _ in pairs:
+        for key, value in pairs:
             if type(key) is not int or not 0 <= key < UINT64:
                 raise self.fault(name, f"a key that is {_kind(key)}; expected an unsigned integer")
-        return {key: self._octet_string(name, value, None) for key, value in pairs}
+            if type(value) is not bytes:
+                raise self.fault(name, f"{_kind(value)} inside; expected byte strings")
+        return dict(pairs)
 
     def by_octets(self, name: str, length: int) -> Iterator[tuple[bytes, Any]]:
         """The pairs of a map whose keys are byte strings of `length` bytes."""

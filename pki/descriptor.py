@@ -93,8 +93,7 @@ class MixDescriptor:
 
         Args:
             blob: that byte string.
-            allowance: how many CBOR items the document's descriptors may have together, `DESCRIPTOR_ITEMS` if the
-                descriptor stands alone.
+            allowance: what the document's parts may have together; `DESCRIPTOR_ITEMS` if the descriptor stands alone.
 
         Raises:
             EncodingError: if it is not the CBOR of a descriptor.

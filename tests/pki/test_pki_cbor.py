@@ -70,7 +70,7 @@ def test_what_no_authority_would_write_is_refused(blob: str, fault: str) -> None
 
 def test_nesting_is_bounded() -> None:
     def nested(levels: int) -> bytes:
-        return bytes.fromhex("a16141") * (levels - 1) + bytes.fromhex("a0")
+        return bytes.fromhex("a16141") * levels + bytes.fromhex("f6")
 
     assert read(nested(NESTING)).mapping("A") is not None
     with pytest.raises(EncodingError, match="nested deeper"):
