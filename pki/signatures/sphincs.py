@@ -22,10 +22,20 @@ class SphincsSigningKey:
     Args:
         scheme: the scheme.
         private_key: two secret seeds and the public key, whose first half is a seed too (128 bytes).
+
+    Raises:
+        KeyLengthError: if the private key has another length.
     """
 
     scheme: "SphincsScheme"
     private_key: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.private_key) != self.scheme.private_key_length:
+            raise KeyLengthError(
+                f"a {self.scheme.name} private key of {len(self.private_key)} bytes; "
+                f"expected {self.scheme.private_key_length}"
+            )
 
     @property
     def public_key(self) -> bytes:
@@ -81,12 +91,8 @@ class SphincsScheme:
         Raises:
             KeyLengthError: if it has another length, or its root is not its seeds'.
         """
-        if len(private_key) != self.private_key_length:
-            raise KeyLengthError(
-                f"a {self.name} private key of {len(private_key)} bytes; expected {self.private_key_length}"
-            )
-        key = self._from_seeds(private_key[: _SEEDS * NODE])
-        if not constant_time_equal(key.private_key, private_key):
+        key = SphincsSigningKey(self, private_key)
+        if not constant_time_equal(self._from_seeds(private_key[: _SEEDS * NODE]).private_key, private_key):
             raise KeyLengthError(f"a {self.name} private key whose public half is not its seeds'")
         return key
 

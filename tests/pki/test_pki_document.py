@@ -244,6 +244,16 @@ def test_very_many_empty_descriptors_are_refused_before_they_are_read(field: str
         Document.parse(encode(cbor2.loads(PAPER.encode()) | {field: value}))
 
 
+def test_three_thousand_nodes_are_read() -> None:
+    node = PAPER.topology[0][0]
+    nodes = tuple(dataclasses.replace(node, identity_key=number.to_bytes(32)) for number in range(1, 3001))
+    large = dataclasses.replace(PAPER, topology=(nodes[:1000], nodes[1000:]))
+    certified = large.encode()
+    assert len(certified) < 3000 * 400
+    assert Document.parse(certified) == large
+    check_well_formed(large, FIRST_EPOCH)
+
+
 def test_null_and_empty_services_are_told_apart() -> None:
     node = PAPER.service_nodes[0]
     no_services: Services = {}

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -189,5 +190,7 @@ def test_a_private_key_that_is_none_is_refused() -> None:
     key = SPHINCS.generate(seeded(b"one"))
     with pytest.raises(KeyLengthError, match="expected 128"):
         SPHINCS.signing_key(key.private_key[:-1])
+    with pytest.raises(KeyLengthError, match="of 127 bytes; expected 128"):
+        dataclasses.replace(key, private_key=key.private_key[1:])  # type: ignore[type-var]
     with pytest.raises(KeyLengthError, match="public half"):
         SPHINCS.signing_key(flipped(key.private_key, 0))
