@@ -1,6 +1,6 @@
 """What a node says about itself: keys, addresses, services (Katzenpost PKI, 'mix descriptor', 'replica descriptor')."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -238,10 +238,14 @@ def _optional(descriptor: MixDescriptor | ReplicaDescriptor) -> dict[str, object
     return {name: value for name, value in fields.items() if value}
 
 
+def _are_texts(values: Iterable[object]) -> bool:
+    return set(map(type, values)) <= {str}
+
+
 def _addresses(record: Record) -> dict[str, tuple[str, ...]]:
     addresses = {}
     for transport, urls in record.by_text("Addresses"):
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        if not isinstance(urls, list) or not _are_texts(urls):
             raise record.fault("Addresses", "a transport without a list of texts; expected its URLs")
         addresses[transport] = tuple(urls)
     return addresses
@@ -252,9 +256,7 @@ def _services(record: Record, name: str) -> Services | None:
         return None
     services: dict[str, Mapping[str, Any] | None] = {}
     for capability, parameters in record.by_text(name):
-        if parameters is not None and (
-            not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters)
-        ):
+        if parameters is not None and (not isinstance(parameters, dict) or not _are_texts(parameters)):
             raise record.fault(name, "a service whose parameters are no map from texts")
         services[capability] = parameters
     return services
