@@ -103,6 +103,10 @@ def _read_authority(entry: Table) -> Authority:
     identifier = entry.required_string("Identifier")
     scheme = _read_signature_scheme(entry)
     identity_key = _read_key(entry, "IdentityPublicKey", scheme.name, scheme.public_key_length)
+    try:
+        scheme.check_public_key(identity_key)
+    except PkiError as error:
+        raise entry.fault("IdentityPublicKey", str(error), "ask the authority's operator for its key") from error
     kem = read_kem(entry)
     link_key = _read_key(entry, "LinkPublicKey", kem.name, kem.public_key_length)
     addresses = entry.strings("Addresses")
@@ -129,6 +133,9 @@ def _read_signature_scheme(entry: Table) -> SignatureScheme:
 
 
 def _read_key(entry: Table, key: str, scheme_name: str, length: int) -> bytes:
+    if entry.holds_empty_table(key):  # what the reference's generator of configurations makes of hybrid keys
+        fault = f"is an empty table: whatever wrote this file could not write {scheme_name} keys"
+        raise entry.fault(key, fault, f'remove the table and write {key} = """...""", with the PEM of the public key')
     try:
         return decode_pem(entry.required_string(key), scheme_name, "PUBLIC", length)
     except PemError as error:

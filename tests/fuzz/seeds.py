@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from kpclientd.loopix import messages_pb2 as pb
@@ -13,6 +14,7 @@ from kpclientd.loopix.profile import PROFILES
 from kpclientd.loopix.requests import Fetch, Flush, GetClients, Request, Send, encode_json_request, encode_request
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
 from kpclientd.wire.consensus import consensus_commands
+from pki.signatures import SIGNATURE_SCHEMES
 from sphinx import (
     NextNodeHop,
     NodeDelay,
@@ -122,6 +124,15 @@ def document_seeds() -> Iterator[Seed]:
     yield "pki-certificate", "genuine", network.signed(document)
     yield "pki-certificate", "one-signature", network.signed(document, 1)
     yield "pki-document", "genuine", document.encode()
+    yield "pki-signed-document", "genuine", document.encode()
+    keys = {number << 40: b"x" * 32 for number in range(33)}
+    strained = replace(document, topology=((replace(document.topology[0][0], mix_keys=keys),),))
+    yield "pki-signed-document", "many-epochs", strained.encode()
+    for number, scheme in enumerate(SIGNATURE_SCHEMES):
+        name = scheme.name.replace(" ", "_")
+        yield "pki-signature", f"{name}-genuine", bytes([number])
+        yield "pki-signature", f"{name}-changed", bytes([number]) + (scheme.public_key_length + 40).to_bytes(3) + b"\1"
+        yield "pki-signature", f"{name}-other-key", bytes([number]) + bytes(3) + b"\1"
     yield "pki-descriptor", "mix", document.topology[0][0].encode()
     yield "pki-descriptor", "service", document.service_nodes[0].encode()
     yield "pki-descriptor", "replica", document.storage_replicas[0].encode()

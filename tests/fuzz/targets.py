@@ -27,6 +27,8 @@ TARGETS: Mapping[str, Target] = {
     "wire-consensus": wire_targets.consensus,
     "wire-kem": wire_targets.kem,
     "pki-certificate": document_targets.certificate,
+    "pki-signature": document_targets.signature,
+    "pki-signed-document": document_targets.signed_document,
     "pki-document": document_targets.document,
     "pki-descriptor": document_targets.descriptor,
     "pki-pem": document_targets.pem,
