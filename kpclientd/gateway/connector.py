@@ -151,7 +151,13 @@ class Connector:
         # A gateway gives a handshake few seconds: the keys are made before it is dialled.
         prepared = prepare_handshake(choice, kem=self._kem, geometry=self._config.geometry, randomness=self._randomness)
         stream = await self._dial_any(choice)
-        link = await open_link(stream, prepared, wall_clock=self._wall_clock, on_message=self._on_message)
+        link = await open_link(
+            stream,
+            prepared,
+            wall_clock=self._wall_clock,
+            on_message=self._on_message,
+            randomness=self._randomness,
+        )
         self._last = choice
         log.log(NOTICE, 'Connected to gateway "%s".', choice.name)
         began = trio.current_time()
