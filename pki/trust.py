@@ -18,7 +18,6 @@ from pki.certificate import Certificate, Verifier, threshold
 from pki.document import Document
 from pki.epoch import EpochClock
 from pki.errors import (
-    DocumentRejected,
     EpochMismatch,
     GeometryMismatch,
     UnusableDocumentError,

@@ -11,7 +11,8 @@
     UP          it has changed under the link         WAITING     `Down`
 
 Every state has a deadline: WAITING the end of the shortest back-off, or five seconds where there is no gateway at all;
-DIALLING its own, a short one while there are other gateways to try; HANDSHAKE and UP those of the `LinkProtocol`, which ends itself.
+DIALLING its own, a short one while there are other gateways to try; HANDSHAKE and UP those of the `LinkProtocol`,
+which ends itself.
 
 Source: the Katzenpost wire protocol, "lifecycle" and "choosing the gateway".
 """

@@ -47,6 +47,7 @@ from kpclientd.wire.commands import ConsensusCode
 from kpclientd.wire.consensus import Fetched, FetchResult
 from pki import (
     CertificateError,
+    Document,
     DocumentRejected,
     EncodingError,
     EpochClock,
@@ -166,6 +167,7 @@ class DocumentWorker:
         self._refusers: dict[int, set[NodeId]] = {}
         self._told: VerifiedDocument | None = None
         self._newest_told = -1
+        self._notices = ("", "")
         self._explained: set[str] = set()
         self._events: deque[WorkerEvent] = deque()
 
@@ -316,6 +318,7 @@ class DocumentWorker:
         link.rests[epoch] = math.inf if is_gone else now + rest
         if counts:
             link.refused_since.setdefault(epoch, now)
+            self._refusers.setdefault(epoch, set()).add(link.choice.node_id)
         log.debug("epoch %d: the gateway %s", epoch, "will never have it" if is_gone else f"rests for {rest:.1f} s")
 
     # -- leaving
@@ -324,7 +327,6 @@ class DocumentWorker:
         at, reason = self._time_to_leave(link, unix)
         if now < at:
             return False
-        self._refusers.setdefault(self._clock.epoch(unix), set()).add(link.choice.node_id)
         self._link = None
         self._events.append(Leave(reason))
         return True
@@ -361,12 +363,24 @@ class DocumentWorker:
             self._newest_told = current.document.epoch
             self._explained.clear()
             log.info("The document of epoch %d is current.", current.document.epoch)
+            self._tell_notices(current.document)
         self._events.append(Current(current))
+
+    def _tell_notices(self, document: Document) -> None:
+        """What the authorities want people to know, once for each change."""
+        notices = document.client_notice, document.min_client_version
+        if notices == self._notices:
+            return
+        self._notices = notices
+        if document.client_notice:
+            self._say(f"The network's authorities say: {document.client_notice}")
+        if document.min_client_version:
+            self._say(f"The network's authorities ask for clients of version {document.min_client_version} or newer.")
 
     def _explain(self, link: _Link, present: int) -> None:
         gone = link.rests.get(present) == math.inf
-        text = f'No gateway has a document of the present epoch, {present}; "{link.choice.name}" '
-        text += "says that there will never be one." if gone else "has none yet."
+        text = f"No gateway has a document of the present epoch, {present}"
+        text += ", or will ever have one." if gone else " yet."
         if self._told is None:
             text += (
                 f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"

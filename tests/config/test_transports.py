@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from kpclientd.addresses import scheme_of
 from kpclientd.config.peers import require_ip_url
 from kpclientd.transports import (
     DIALLED_SCHEMES,
@@ -15,7 +16,6 @@ from kpclientd.transports import (
     DialError,
     dial,
     dial_tcp,
-    scheme_of,
 )
 
 

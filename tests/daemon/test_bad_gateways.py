@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from kpclientd.gateway.backoff import LONGEST_SECONDS
+from kpclientd.gateway.choice import LONGEST_WAIT_SECONDS
 from kpclientd.localnet.counters import Counted
 from kpclientd.localnet.faults import DocumentFault, Faults
 from tests.support.world import World, world
@@ -52,8 +52,8 @@ async def test_a_bad_document_drops_its_gateway_and_the_last_good_one_stays(
         await trio.sleep(30)
         assert here.network.counters[Counted.CONNECTIONS] - connected < 10, "redialled with back-off"
         here.network.faults.clear()
-        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 2 * LONGEST_SECONDS)
-        await here.until(lambda: here.daemon.status().link.gateway, LONGEST_SECONDS * 2)
+        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 2 * LONGEST_WAIT_SECONDS)
+        await here.until(lambda: here.daemon.status().link.gateway, LONGEST_WAIT_SECONDS * 2)
         await round_trip(here)
 
 
@@ -81,7 +81,7 @@ async def test_a_gateway_that_is_not_the_one_dialled_is_left_and_tried_again_eve
         assert 5 <= tries <= 20
         assert here.daemon.status().link.gateway is None
         here.network.faults.clear()
-        await here.until(lambda: here.daemon.status().link.gateway, 2 * LONGEST_SECONDS)
+        await here.until(lambda: here.daemon.status().link.gateway, 2 * LONGEST_WAIT_SECONDS)
         await round_trip(here)
 
 

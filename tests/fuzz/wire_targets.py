@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from kpclientd.wire.commands import CommandCodec, Consensus2
-from kpclientd.wire.consensus import ConsensusAssembler
+from kpclientd.wire.consensus import ConsensusAssembler, chunk_length
 from kpclientd.wire.errors import CommandError, ConsensusError, WireError
 from kpclientd.wire.session import CommandReceived, NoiseSession, PeerCredentials
 from kpclientd.wire.transport import seal_frame

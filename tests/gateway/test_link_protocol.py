@@ -25,7 +25,6 @@ from kpclientd.wire.commands import (
     Message,
     MessageDelivered,
     NoOp,
-    RetiredRequest,
     SendPacket,
 )
 from kpclientd.wire.consensus import Fetched, consensus_commands
@@ -104,9 +103,9 @@ def test_a_gateway_that_is_not_the_one_chosen_is_left_before_it_learns_a_key() -
 def test_a_handshake_that_stands_still_ends(messages: int) -> None:
     bench = Bench()
     bench.client.connected(bench.now)
-    for _ in range(messages):
+    for number in range(messages):
         answer = bench.to_gateway()
-        bench.to_client(answer if messages > 1 else answer[:-1])
+        bench.to_client(answer[:-1] if number == messages - 1 else answer)
     bench.pass_time(HANDSHAKE_SECONDS - 0.01)
     assert bench.client.end is None
     assert bench.client.next_timer() == pytest.approx(bench.now + 0.01)
@@ -216,7 +215,7 @@ def test_an_acknowledgement_waits_for_a_random_time_and_nothing_else_does() -> N
     assert bench.client.pause() == 0.0
     bench.push(message())
     pauses = [bench.client.pause() for _ in range(200)]
-    assert len(set(pauses)) == 200 and 0 <= min(pauses) and max(pauses) < LONGEST_PAUSE_SECONDS
+    assert len(set(pauses)) == 200 and min(pauses) >= 0 and max(pauses) < LONGEST_PAUSE_SECONDS
     assert max(pauses) > 0.9 * LONGEST_PAUSE_SECONDS and min(pauses) < 0.1 * LONGEST_PAUSE_SECONDS
 
 
@@ -230,11 +229,9 @@ def test_what_came_before_a_fault_is_handed_on() -> None:
     assert bench.client.outgoing(bench.now) == b"", "nothing can be acknowledged any more"
 
 
-@pytest.mark.parametrize("command", [Disconnect(), RetiredRequest.RETRIEVE_MESSAGE])
-def test_what_no_gateway_may_say_ends_the_link(command: object) -> None:
+@pytest.mark.parametrize("command", [Disconnect(), GetConsensus2(1), MessageDelivered(1)])
+def test_what_no_gateway_may_say_ends_the_link(command: Command) -> None:
     bench = Bench().connect()
-    if not isinstance(command, Disconnect):
-        command = GetConsensus2(1)
     bench.push(command)
     assert bench.client.end is not None
 
@@ -253,7 +250,7 @@ def test_after_its_end_nothing_leaves_and_nothing_is_due(end: Callable[[Bench], 
     first = bench.end
     bench.client.leave("something else")
     assert bench.end == first, "the first reason counts"
-    with pytest.raises(LinkLost, match="."):
+    with pytest.raises(LinkLost, match=first.partition(":")[0]):
         bench.client.send(NoOp())
     with pytest.raises(LinkLost):
         bench.client.ask(1, bench.now)
@@ -261,3 +258,4 @@ def test_after_its_end_nothing_leaves_and_nothing_is_due(end: Callable[[Bench], 
     assert bench.client.next_timer() == float("inf")
     bench.push(NoOp())
     bench.pass_time(1000.0)
+    assert bench.end == first

@@ -16,7 +16,7 @@ from kpclientd.wire.commands import (
     NoOp,
     SendPacket,
 )
-from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Unavailable
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Unavailable, chunk_length
 from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from pki.document import Document
 from pki.path import forward_route, reply_route
@@ -68,7 +68,7 @@ class MixnetClient:
 
     async def fetch(self, epoch: int) -> Fetched | Unavailable:
         """Ask for a document and put it together."""
-        assembler = ConsensusAssembler(chunk_length(self.geometry))
+        assembler = ConsensusAssembler(chunk_length(self.network.geometry))
         assembler.request(epoch)
         await self.send(GetConsensus2(epoch))
         while True:

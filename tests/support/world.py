@@ -22,6 +22,7 @@ from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.thin.client import ThinClient
 from pki import ServiceEndpoint
+from sphinx.native.engines import PythonEngine, engine_name
 from sphinx.randomness import seeded
 from sphinx.types import SurbId
 from tests.support.loop_watch import LONGEST_STEP_SECONDS, InlineWorkers, LoopWatch
@@ -158,11 +159,12 @@ async def world(
         nursery.cancel_scope.cancel()
         trio.lowlevel.remove_instrument(watch)
         gc.unfreeze()
-    if engine_name() != PYTHON:
+    if engine_name() != PythonEngine.name:
         assert watch.longest <= LONGEST_STEP_SECONDS, f"{watch.task} kept the loop for {watch.longest * 1e3:.1f} ms"
 
 
-def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float], workers: InlineWorkers
+def _daemon(
+    network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float], workers: InlineWorkers
 ) -> Daemon:
     with TemporaryDirectory() as directory:
         network.write_files(Path(directory), 1)

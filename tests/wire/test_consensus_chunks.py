@@ -13,6 +13,7 @@ from kpclientd.wire.consensus import (
     ConsensusAssembler,
     Fetched,
     Unavailable,
+    chunk_length,
     compress_document,
     consensus_commands,
     gone,
@@ -24,13 +25,14 @@ from tests.support.vectors import recorded
 from tests.wire.links import CODEC, GEOMETRY
 
 EPOCH = 4711
+LENGTH = chunk_length(GEOMETRY)
 RANDOM = seeded(b"documents")
 DOCUMENT = RANDOM.bytes(10_000) + bytes(10_000)
 CHUNKS = consensus_commands(DOCUMENT, GEOMETRY)
 
 
 def asked(limit: int = 1 << 20) -> ConsensusAssembler:
-    assembler = ConsensusAssembler(limit)
+    assembler = ConsensusAssembler(LENGTH, limit)
     assert assembler.request(EPOCH) == GetConsensus2(EPOCH)
     return assembler
 
@@ -98,40 +100,22 @@ def test_only_one_request_is_outstanding() -> None:
 def test_an_answer_that_nobody_asked_for_is_spurious() -> None:
     for answer in (CHUNKS[0], gone()):
         with pytest.raises(ConsensusError, match="spurious"):
-            ConsensusAssembler().feed(answer)
+            ConsensusAssembler(LENGTH).feed(answer)
     assembler = asked()
     feed_all(assembler, CHUNKS)
     with pytest.raises(ConsensusError, match="spurious"):
         assembler.feed(CHUNKS[-1])
 
 
-def test_a_request_given_up_keeps_its_place_until_its_last_chunk() -> None:
-    for given_up_after in range(len(CHUNKS)):
-        assembler = asked()
-        assert feed_all(assembler, CHUNKS[:given_up_after]) is None
-        assembler.give_up()
-        for chunk in CHUNKS[given_up_after:]:
-            assert assembler.busy
-            with pytest.raises(SessionStateError):
-                assembler.request(EPOCH)
-            assert assembler.feed(chunk) is None
-        assert not assembler.busy
-        assembler.request(EPOCH)
-        assert feed_all(assembler, CHUNKS) == Fetched(EPOCH, DOCUMENT)
+def test_a_document_of_more_chunks_than_may_be_is_refused_before_it_is_taken() -> None:
+    with pytest.raises(ConsensusError, match="at most"):
+        asked(10 * LENGTH).feed(Consensus2(0, 0, 12, bytes(LENGTH)))
 
 
-def test_an_error_answer_after_giving_up_frees_the_place_silently() -> None:
-    assembler = asked()
-    assembler.give_up()
-    assert assembler.feed(not_found()) is None
-    assert not assembler.busy
-
-
-def test_giving_up_nothing_does_not_harm_the_next_request() -> None:
-    assembler = ConsensusAssembler()
-    assembler.give_up()
-    assembler.request(EPOCH)
-    assert feed_all(assembler, CHUNKS) == Fetched(EPOCH, DOCUMENT)
+def test_a_chunk_that_is_not_the_last_is_full() -> None:
+    for short in (LENGTH - 1, 1):
+        with pytest.raises(ConsensusError, match="expected 3108"):
+            asked().feed(Consensus2(0, 0, 2, CHUNKS[0].data[:short]))
 
 
 @pytest.mark.parametrize(
