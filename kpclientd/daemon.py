@@ -38,7 +38,7 @@ from kpclientd.timers import keep_time
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.sender import Sender
-from kpclientd.transports import Dial, dial
+from kpclientd.transports.dialler import Dial, Dialler
 from kpclientd.version import release
 from pki import (
     EpochClock,
@@ -76,7 +76,7 @@ class Daemon:
     Args:
         config: what its file says.
         clock: the network's epochs.
-        dial: opens streams to gateways.
+        dial: opens streams to gateways; None for the way that the configuration names.
         wall_clock: in Unix seconds.
         randomness: the system's, but for tests.
         workers: run what would hold up the event loop.
@@ -88,7 +88,7 @@ class Daemon:
         config: ClientConfig,
         clock: EpochClock,
         *,
-        dial: Dial = dial,
+        dial: Dial | None = None,
         wall_clock: Callable[[], float] = time.time,
         randomness: Randomness | None = None,
         workers: Workers | None = None,
@@ -168,7 +168,7 @@ class Daemon:
         self.connector = Connector(
             config,
             self.trusted,
-            dial=dial,
+            dial=dial or self._dialler().dial,
             wall_clock=wall_clock,
             network_time=self.network_time,
             randomness=self.randomness,
@@ -237,6 +237,12 @@ class Daemon:
     async def serve_application(self, stream: trio.abc.Stream) -> None:
         """Serve one application's connection until it ends."""
         await self.admission.serve(stream)
+
+    def _dialler(self) -> Dialler:
+        config = self.config
+        return Dialler(
+            config.upstream_proxy, hostnames_allowed=config.allow_hostname_addresses, randomness=self.randomness
+        )
 
     def _connection(self, stream: trio.abc.Stream) -> AppConnection:
         return AppConnection(stream, self.services, self.announcements, self.turns, self.budget)

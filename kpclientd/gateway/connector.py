@@ -19,7 +19,8 @@ from kpclientd.gateway.choice import GatewayChoice, choose_from_document, choose
 from kpclientd.gateway.errors import GatewayError, LinkLost, NoGateway
 from kpclientd.gateway.link import GatewayLink, open_link, prepare_handshake
 from kpclientd.logs import NOTICE
-from kpclientd.transports import Dial, DialError
+from kpclientd.transports import DialError
+from kpclientd.transports.dialler import Dial
 from pki import Document, TrustedDocuments
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import Randomness
@@ -162,13 +163,10 @@ class Connector:
         self._on_status(False)
 
     async def _dial_any(self, choice: GatewayChoice) -> trio.abc.Stream:
-        failures = []
-        for address in choice.addresses:
-            try:
-                return await self._dial(address)
-            except DialError as error:
-                failures.append(str(error))
-        raise DialError(f"gateway {choice.name!r}: {'; '.join(failures)}")
+        try:
+            return await self._dial(choice.addresses, isolation=choice.node_id)
+        except DialError as error:
+            raise DialError(f"gateway {choice.name!r}: {error}", is_refused=error.is_refused) from None
 
     async def _serve(self, link: GatewayLink) -> LinkLost:
         self.link = link
