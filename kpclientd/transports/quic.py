@@ -226,7 +226,7 @@ class QuicStream(trio.abc.HalfCloseableStream):
         self._changed.unpark_all()
 
     def _note(self, error: OSError) -> None:
-        """A refusal, or an unreachable network, ends a handshake; later it may be anybody's word and is left to time."""
+        """A refusal, or an unreachable network, ends a handshake; later it may be a forgery, and is left to time."""
         if not self._session.is_established:
             self._refusal = error
             self._session.fail(reason_of(error))

@@ -11,6 +11,7 @@ The rules, each with its reason:
 """
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from kpclientd.transports.upstream import UpstreamProxy
 
 _ONION: Final = ".onion"
 _NEEDS_TOR: Final = 'can only be reached through Tor ([UpstreamProxy] Type = "tor+socks5")'
-_VERSIONS: Final = {socket.AF_INET: 4, socket.AF_INET6: 6}
+_VERSIONS: Final[Mapping[int, int]] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ async def resolve(host: str, port: int, family: int, kind: int) -> list[tuple[in
         raise DialError(f"its name cannot be resolved: {reason_of(error)}") from None
     if not found:
         raise DialError("its name has no address")
-    return list(dict.fromkeys((entry[0], entry[4]) for entry in found))[:MOST_ADDRESSES]
+    addresses: dict[tuple[int, SocketAddress], None] = {(entry[0], entry[4]): None for entry in found}
+    return list(addresses)[:MOST_ADDRESSES]
 
 
 async def connect_socket(family: int, address: SocketAddress) -> trio.abc.Stream:

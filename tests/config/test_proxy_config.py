@@ -42,10 +42,10 @@ def test_each_rule_has_the_references_text(tmp_path: Path, settings: dict[str, s
     assert expected in refusal(tmp_path, **settings)
 
 
-def accepted(folder: Path, *, strict: bool = True, **settings: str) -> UpstreamProxy:
+def accepted(folder: Path, **settings: str) -> UpstreamProxy:
     lines = [f'{key} = "{value}"' for key, value in settings.items()]
     text = client_toml(UpstreamProxy="\n".join(["[UpstreamProxy]", *lines]))
-    return load_config(written(folder, text), strict=strict).upstream_proxy
+    return load_config(written(folder, text), strict=True).upstream_proxy
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,11 @@ def transport_seeds() -> Iterator[Seed]:
     yield "transport-quic", "client-hello", b"\1" + len(first).to_bytes(2) + first
     yield "transport-quic", "client-hello-changed", b"\5" + b"\0\0\1"
     yield "transport-quic", "client-hello-intact", b"\5"
-    yield "transport-quic", "negotiation", b"\0\0\x1d" + b"\x80\0\0\0\0\x08" + bytes(8) + b"\x08" + bytes(8) + b"\0\0\0\1"
+    yield (
+        "transport-quic",
+        "negotiation",
+        b"\0\0\x1d" + b"\x80\0\0\0\0\x08" + bytes(8) + b"\x08" + bytes(8) + b"\0\0\0\1",
+    )
     yield "transport-quic", "short-header-client", b"\2\0\x20" + b"\x40" + bytes(31)
     yield "transport-quic", "short-header-server", b"\3\0\x20" + b"\x40" + bytes(31)
     frames = {

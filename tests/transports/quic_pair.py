@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 
 import trio
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.packet import pull_quic_header
 
 from kpclientd.localnet.quic_listener import server_configuration

@@ -153,7 +153,13 @@ async def test_a_connection_without_a_stream_is_dropped(autojump_clock: trio.tes
 async def test_junk_at_the_listener_is_ignored() -> None:
     async with echoing(await open_quic_listener()) as listener:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            for junk in (b"", b"\0", os.urandom(1200), b"\xc0\0\0\0\1\x08" + bytes(1200), b"\xc3\0\0\0\1" + bytes(1300)):
+            for junk in (
+                b"",
+                b"\0",
+                os.urandom(1200),
+                b"\xc0\0\0\0\1\x08" + bytes(1200),
+                b"\xc3\0\0\0\1" + bytes(1300),
+            ):
                 sender.sendto(junk, listener.socket.getsockname())
             sender.sendto(b"\xc0\x1a\x2a\x3a\x4a\x08" + bytes(8) + b"\x08" + bytes(1300), listener.socket.getsockname())
             sender.setblocking(False)

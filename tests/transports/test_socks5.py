@@ -124,7 +124,9 @@ def test_credentials_are_in_no_repr() -> None:
 
 
 @given(st.binary(max_size=600), st.integers(1, 300), st.sampled_from([None, ALICE]))
-def test_whatever_a_proxy_sends_opens_the_stream_or_is_told(data: bytes, size: int, account: Credentials | None) -> None:
+def test_whatever_a_proxy_sends_opens_the_stream_or_is_told(
+    data: bytes, size: int, account: Credentials | None
+) -> None:
     client = Socks5Client("gateway.example", 1, account)
     while data and client.wanted:
         taken = min(size, client.wanted)

@@ -136,12 +136,19 @@ def test_other_schemes_are_not_dialled(url: str) -> None:
 
 
 def test_a_message_holds_no_more_than_the_beginning_of_a_long_address() -> None:
-    for long in ("tcp://" + "a" * 100_000 + ":1", "tcp://1:" + "1" * 100_000, "b" * 100_000, "tcp://a/" + "c" * 100_000):
+    for long in (
+        "tcp://" + "a" * 100_000 + ":1",
+        "tcp://1:" + "1" * 100_000,
+        "b" * 100_000,
+        "tcp://a/" + "c" * 100_000,
+    ):
         assert len(reason(long)) < 400
 
 
 @given(
-    st.one_of(st.text(max_size=80), st.builds("{}://{}".format, st.sampled_from(DIALLED_SCHEMES), st.text(max_size=80))),
+    st.one_of(
+        st.text(max_size=80), st.builds("{}://{}".format, st.sampled_from(DIALLED_SCHEMES), st.text(max_size=80))
+    ),
     st.sampled_from(PROXIES),
     st.booleans(),
 )
