@@ -106,7 +106,7 @@ class QuicStream(trio.abc.HalfCloseableStream):
                 rest = rest[taken:]
                 self._transmit()
                 if rest:
-                    await self._changed.park()
+                    await (trio.lowlevel.checkpoint() if self._session.room else self._changed.park())
                     self._require_writable()
         finally:
             self._is_sending = False

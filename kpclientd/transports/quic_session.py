@@ -14,12 +14,13 @@ breaks the protocol.
 
 Back-pressure. What the peer may send is bounded by what was *read*, not by what has arrived: aioquic would double a
 window as soon as half of it is used, however slowly the application reads. What waits to be acknowledged is bounded
-by `SEND_BUFFER`; the congestion window bounds what is in flight.
+by `SEND_BUFFER`, and what waits to be sent by `BURST`, so that no call takes long.
 
 Source: RFC 9000; the reference's QUIC package.
 """
 
 import logging
+import math
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,12 @@ WINDOW: Final = 512 * 1024
 
 SEND_BUFFER: Final = 256 * 1024
 """Bytes written that may wait to be acknowledged."""
+
+BURST: Final = 16 * 1024
+"""Bytes written that may wait to be sent: what one call of `datagrams` may have to seal, some 2 ms of work."""
+
+TIMER_GRANULARITY_SECONDS: Final = 0.001
+"""RFC 9002, section 6.1.2."""
 
 CONNECTION_ID_LENGTH: Final = 8
 STREAM: Final = 0
@@ -177,6 +184,7 @@ class QuicSession:
         self._finished = False
         self._is_stopped = False
         self._is_over = False
+        self._not_before = -math.inf
 
     @property
     def connection_id(self) -> bytes:
@@ -202,7 +210,10 @@ class QuicSession:
     def room(self) -> int:
         """Bytes that may be written now."""
         stream = self._quic.stream
-        return max(0, SEND_BUFFER - len(stream.sender._buffer)) if stream is not None else SEND_BUFFER
+        if stream is None:
+            return BURST
+        sender = stream.sender
+        return max(0, min(SEND_BUFFER - len(sender._buffer), BURST - (sender._buffer_stop - sender.highest_offset)))
 
     @property
     def is_flushed(self) -> bool:
@@ -227,13 +238,16 @@ class QuicSession:
 
     def timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
-        return self._quic.get_timer() if self._has_begun and not self._is_over else None
+        due = self._quic.get_timer() if self._has_begun and not self._is_over else None
+        return None if due is None else max(due, self._not_before)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: retransmit, or give up a silent peer."""
         due = self.timer()
         if due is None or now < due:
             return
+        # Sums of times are rounded, so that what is due may not seem so yet; without this, it would be due for ever.
+        self._not_before = now + TIMER_GRANULARITY_SECONDS
         with self._contained():
             self._quic.handle_timer(now)
         if self._quic.ending is not None and not self._is_over:

@@ -161,7 +161,9 @@ async def test_junk_at_the_listener_is_ignored() -> None:
                 b"\xc3\0\0\0\1" + bytes(1300),
             ):
                 sender.sendto(junk, listener.socket.getsockname())
-            sender.sendto(b"\xc0\x1a\x2a\x3a\x4a\x08" + bytes(8) + b"\x08" + bytes(1300), listener.socket.getsockname())
+            sender.sendto(
+                b"\xc0\x1a\x2a\x3a\x4a\x08" + b"othernet" + b"\x08" + bytes(1300), listener.socket.getsockname()
+            )
             sender.setblocking(False)
             with trio.fail_after(5):
                 await trio.lowlevel.wait_readable(sender)
