@@ -28,10 +28,11 @@ from sphinx.commands import encode_commands
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import seeded
 from tests.config.samples import client_toml, literal_toml
-from tests.fuzz import sphinx_targets, transport_targets, wire_targets
+from tests.fuzz import sphinx_targets, wire_targets
 from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
+from tests.transports.quic_pair import new_client
 
 Seed = tuple[str, str, bytes]
 """Target, name of the input, input."""
@@ -159,7 +160,7 @@ def transport_seeds() -> Iterator[Seed]:
     yield "transport-socks", "credentials", b"\x0d\5\2\1\0\5\0\0\3\x04name\0\1"
     yield "transport-socks", "tor", b"\xff\5\2\1\0\5\xf0\0\1\0"
     yield "transport-socks", "not-socks", b"\0HTTP/1.1 400"
-    first = transport_targets.new_client().datagrams(0.0)[0][0]
+    first = new_client().datagrams(0.0)[0][0]
     yield "transport-quic", "client-hello", b"\1" + len(first).to_bytes(2) + first
     yield "transport-quic", "client-hello-changed", b"\5" + b"\0\0\1"
     yield "transport-quic", "client-hello-intact", b"\5"

@@ -1,10 +1,10 @@
 """A SOCKS5 server (RFC 1928, 1929), written from the RFCs and not from our client; it keeps every byte it sees.
 
-It connects nowhere: each request's stream ends in the server, which echoes it.
+Each request's stream ends in the server, which echoes it, or goes where `forward` says.
 """
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +51,10 @@ class SocksServer:
     Attributes:
         method: the authentication that it chooses; None for the last that is offered, as Tor does.
         accounts: whom it lets in; None for everybody.
-        replies: the answer to a request by its address and port, or None for a stream.
+        reply: the answer to a request.
         prefix: what it sends in one piece with the answer, already from the far end.
+        silent_after: says nothing more after a greeting of so many bytes.
+        forward: opens the far end of a request's stream; None for an echo.
     """
 
     address: str = ""
@@ -61,6 +63,7 @@ class SocksServer:
     reply: Callable[[bytes], bytes] = lambda request: b"\5\0\0\1\0\0\0\0\0\0"
     prefix: bytes = b""
     silent_after: int | None = None
+    forward: Callable[[bytes], Awaitable[trio.abc.Stream]] | None = None
     seen: list[Seen] = field(default_factory=list)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -90,9 +93,24 @@ class SocksServer:
         rest = {1: 3, 3: seen.request[4], 4: 15}[seen.request[3]]
         seen.request += await read(rest + 2)
         await stream.send_all(self.reply(seen.request) + self.prefix)
+        if self.forward is not None:
+            await _join(stream, await self.forward(seen.request))
         while data := await stream.receive_some(65536):
             seen.payload += data
             await stream.send_all(data)
+
+
+async def _join(near: trio.abc.Stream, far: trio.abc.Stream) -> None:
+    """Copy both ways until either side ends."""
+    async with far, trio.open_nursery() as nursery:
+
+        async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+            while data := await source.receive_some(65536):
+                await sink.send_all(data)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(copy, far, near)
+        nursery.start_soon(copy, near, far)
 
 
 @asynccontextmanager
