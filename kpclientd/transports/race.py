@@ -58,15 +58,19 @@ class Race:
         return self._streams[0]
 
     def error(self, of_unanswered: str = _CANCELLED) -> DialError:
-        """What came of the attempts: each by its name, with its reason.
+        """What came of the attempts: each by its name, with its reason; a reason that several share is told once.
 
         Args:
             of_unanswered: the reason for those that were begun and have neither succeeded nor failed.
         """
-        reasons = [f"{name}: {self._reason(name, of_unanswered)}" for name in self._attempts]
+        names: dict[str, list[str]] = {}
+        for name in self._attempts:
+            names.setdefault(self._reason(name, of_unanswered), []).append(name)
         failures = [self._failures.get(name) for name in self._attempts]
         is_refused = bool(failures) and all(failure is not None and failure.is_refused for failure in failures)
-        return DialError("; ".join(reasons), is_refused=is_refused)
+        return DialError(
+            "; ".join(f"{', '.join(each)}: {reason}" for reason, each in names.items()), is_refused=is_refused
+        )
 
     def _reason(self, name: str, of_unanswered: str) -> str:
         if name in self._failures:

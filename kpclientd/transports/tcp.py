@@ -3,6 +3,7 @@
 A literal is never given to a resolver; a name is, where the configuration allows names, and its addresses are raced.
 """
 
+import os
 import socket
 from functools import partial
 from typing import Any, Final
@@ -69,7 +70,9 @@ async def connect_socket(family: int, address: SocketAddress) -> trio.abc.Stream
             _tune(stream)
     except OSError as error:
         raw.close()
-        raise DialError(reason_of(error), is_refused=isinstance(error, ConnectionRefusedError)) from None
+        # trio's own text begins with the address, which is told already.
+        reason = os.strerror(error.errno) if error.errno else reason_of(error)
+        raise DialError(reason, is_refused=isinstance(error, ConnectionRefusedError)) from None
     except BaseException:
         raw.close()
         raise

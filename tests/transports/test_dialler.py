@@ -90,7 +90,7 @@ async def test_a_good_address_is_found_behind_black_holes_and_refusals() -> None
 
 async def test_an_address_where_nobody_listens_is_told_with_the_systems_reason() -> None:
     urls = [f"tcp://127.0.0.1:{refused_port()}" for _ in range(2)]
-    with pytest.raises(DialError, match=f"{urls[0]}: .*refused; {urls[1]}: .*refused") as caught:
+    with pytest.raises(DialError, match=f"{urls[0]}, {urls[1]}: Connection refused") as caught:
         await dial(*urls)
     assert caught.value.is_refused
 
@@ -134,10 +134,7 @@ async def test_who_does_not_answer_in_time_is_given_up(autojump_clock: trio.test
     trio.socket.set_custom_socket_factory(holes)
     with pytest.raises(DialError) as caught:
         await dial("tcp://192.0.2.1:5", "tcp4://192.0.2.2:5", "tcp6://[2001:db8::1]:5")
-    assert str(caught.value) == (
-        "tcp://192.0.2.1:5: no answer within 10 s; tcp4://192.0.2.2:5: no answer within 10 s; "
-        "tcp6://[2001:db8::1]:5: no answer within 10 s"
-    )
+    assert str(caught.value) == ("tcp://192.0.2.1:5, tcp4://192.0.2.2:5, tcp6://[2001:db8::1]:5: no answer within 10 s")
     assert not caught.value.is_refused
     assert trio.current_time() == 10.0
     expected = [(0.0, ("192.0.2.1", 5)), (0.25, ("192.0.2.2", 5)), (0.5, ("2001:db8::1", 5, 0, 0))]
