@@ -151,17 +151,22 @@ class QuicListener(trio.abc.Listener[QuicStream]):
                 pass  # to one of many peers: as if the network had lost it
 
     async def _drive(self) -> None:
-        while self.socket.fileno() >= 0:
-            try:
+        try:
+            while self.socket.fileno() >= 0:
                 await trio.lowlevel.wait_readable(self.socket)
-            except trio.ClosedResourceError:
+                self._take_some()
+        except trio.ClosedResourceError:
+            pass
+        finally:
+            self.socket.close()
+
+    def _take_some(self) -> None:
+        for _ in range(MOST_AT_ONCE):
+            try:
+                data, address = self.socket.recvfrom(LONGEST_DATAGRAM)
+            except OSError:  # nothing more is there, or an earlier datagram's peer is gone
                 return
-            for _ in range(MOST_AT_ONCE):
-                try:
-                    data, address = self.socket.recvfrom(LONGEST_DATAGRAM)
-                except OSError:  # nothing more is there, or an earlier datagram's peer is gone
-                    break
-                self._take(data, address)
+            self._take(data, address)
 
     def _take(self, data: bytes, address: Address) -> None:
         try:

@@ -55,7 +55,7 @@ class Dialler:
             raise DialError(f"UpstreamProxy has the unknown type {shortened(proxy.type)!r}")
         self._proxy = proxy
         self._hostnames_allowed = hostnames_allowed
-        self._isolation = StreamIsolation(os.getpid(), int(time.time()), randomness)
+        self._isolation = StreamIsolation(os.getpid(), max(0, int(time.time())), randomness)
 
     def can_dial(self, url: str) -> bool:
         """Whether `url` is well-formed and may be dialled here; nothing is looked up or opened."""

@@ -91,20 +91,16 @@ def configuration(*, is_client: bool, server_name: str | None = None) -> QuicCon
 
 
 class _PacedConnection(QuicConnection):
-    """A connection that lets its peer send as much as is read, and open no stream but one.
+    """A connection that lets its peer send as much as is read.
 
-    The two methods are aioquic's own, not its interface: they are called for each packet that is built, raise a limit
-    where it is used up by half, and write what was raised. Here the limits are raised beforehand, and what is used of
-    them is hidden meanwhile. A test stops reading and fails where a version of aioquic does this in another way.
+    The method is aioquic's own, not its interface: it is called for each packet that is built, doubles the limit once
+    it is used up by half, and writes what was raised. Here the limit is raised beforehand, and what is used of it is
+    hidden meanwhile. The limit of the stream is left to aioquic: it grows ahead of this one. A test stops reading, and
+    fails where a version of aioquic does this in another way.
     """
 
     taken = 0
     """Bytes of the stream that were read."""
-
-    def limit_streams(self, from_peer: int) -> None:
-        """Let the peer open so many bidirectional streams, and no unidirectional one; before the handshake only."""
-        for limit, streams in ((self._local_max_streams_bidi, from_peer), (self._local_max_streams_uni, 0)):
-            limit.value = limit.sent = streams
 
     @property
     def stream(self) -> QuicStream | None:
@@ -116,34 +112,20 @@ class _PacedConnection(QuicConnection):
         """How the connection ends, as soon as that is known; the event comes only when it has ended."""
         return self._close_event
 
-    def is_credit_due(self, granted: int) -> bool:
-        """Whether so much was read since `granted` was set that the peer is to be told."""
-        return self.taken + WINDOW - granted >= WINDOW // 2
-
     @property
-    def granted(self) -> int:
-        """Bytes that the peer may have sent in all."""
-        return self._local_max_data.value
+    def is_credit_due(self) -> bool:
+        """Whether so much was read since the limit was raised that the peer is to be told."""
+        return self.taken + WINDOW - self._local_max_data.value >= WINDOW // 2
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         limit = self._local_max_data
-        if self.is_credit_due(limit.value):
+        if self.is_credit_due:
             limit.value = self.taken + WINDOW
         used, limit.used = limit.used, 0
         try:
             super()._write_connection_limits(builder, space)
         finally:
             limit.used = used
-
-    def _write_stream_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream) -> None:
-        receiver = stream.receiver
-        if self.is_credit_due(stream.max_stream_data_local):
-            stream.max_stream_data_local = self.taken + WINDOW
-        highest, receiver.highest_offset = receiver.highest_offset, 0
-        try:
-            super()._write_stream_limits(builder, space, stream)
-        finally:
-            receiver.highest_offset = highest
 
 
 class QuicSession:
@@ -177,7 +159,6 @@ class QuicSession:
             configuration=quic_configuration, original_destination_connection_id=original_destination
         )
         self._is_client = quic_configuration.is_client
-        self._quic.limit_streams(0 if self._is_client else 1)
         self._on_issued = on_issued
         self._on_retired = on_retired
         self._received = bytearray()
@@ -224,7 +205,7 @@ class QuicSession:
     @property
     def has_credit_to_give(self) -> bool:
         """Whether so much was read that the peer should be told; `datagrams` does."""
-        return self._quic.is_credit_due(self._quic.granted)
+        return self._quic.is_credit_due
 
     def connect(self, address: Address, now: float) -> None:
         """Begin the handshake with the server at `address`; for a client."""
@@ -329,12 +310,12 @@ class QuicSession:
                 self.is_open = True
                 self._received += data
                 self.input_ended = self.input_ended or ended
-            case StreamDataReceived():
-                self.fail("the peer opened a second stream")
-            case StreamReset():
+            case StreamReset(stream_id=stream) if stream == STREAM:
                 self.fail("the peer reset the stream")
-            case StopSendingReceived():
+            case StopSendingReceived(stream_id=stream) if stream == STREAM:
                 self._is_stopped = True
+            case StreamDataReceived() | StreamReset() | StopSendingReceived():
+                self.fail("the peer opened a second stream")
             case ConnectionIdIssued(connection_id=name):
                 if self._on_issued is not None:
                     self._on_issued(name)

@@ -36,15 +36,20 @@ class Pair:
 
     Args:
         loss: how likely a datagram is lost.
-        latency: seconds, of each way; up to as much again is added by chance.
+        latency: seconds, of each way.
+        jitter: up to so many seconds are added by chance, so that datagrams overtake each other.
+
+    Attributes:
+        largest_burst: the most datagrams that an end wanted to send at once.
     """
 
-    def __init__(self, *, loss: float = 0.0, latency: float = 0.02, seed: int = 0) -> None:
+    def __init__(self, *, loss: float = 0.0, latency: float = 0.02, jitter: float = 0.0, seed: int = 0) -> None:
         self.now = 0.0
         self.loss = loss
         self.client = new_client()
-        self.datagrams = 0
+        self.largest_burst = 0
         self._latency = latency
+        self._jitter = jitter
         self._draws = random.Random(seed)
         self._flying: list[tuple[float, int, QuicSession, bytes, Address]] = []
         self._numbers = count()
@@ -56,13 +61,14 @@ class Pair:
     def flush(self) -> None:
         """Let both ends send what is due."""
         for session, other, source in ((self.client, self.server, CLIENT), (self.server, self.client, SERVER)):
-            for data, _ in session.datagrams(self.now):
+            datagrams = session.datagrams(self.now)
+            self.largest_burst = max(self.largest_burst, len(datagrams))
+            for data, _ in datagrams:
                 self._send(other, data, source)
 
     def _send(self, to: QuicSession, data: bytes, source: Address) -> None:
-        self.datagrams += 1
         if self._draws.random() >= self.loss:
-            arrival = self.now + self._latency * (1 + self._draws.random())
+            arrival = self.now + self._latency + self._jitter * self._draws.random()
             heapq.heappush(self._flying, (arrival, next(self._numbers), to, data, source))
 
     def run(self, until: Callable[[], bool], seconds: float = 120.0) -> bool:

@@ -201,6 +201,15 @@ async def test_all_addresses_of_a_name_are_raced_of_the_family_that_the_scheme_n
     assert [address[0] for _, address in holes.tried if isinstance(address, tuple)] == tried
 
 
+async def test_of_a_name_with_hundreds_of_addresses_a_few_are_tried(autojump_clock: trio.testing.MockClock) -> None:
+    holes = HoleSockets()
+    trio.socket.set_custom_hostname_resolver(Resolver([(socket.AF_INET, f"192.0.2.{i}") for i in range(200)]))
+    trio.socket.set_custom_socket_factory(holes)
+    with pytest.raises(DialError):
+        await dial("tcp://gateway.example:5", hostnames_allowed=True)
+    assert len(holes.tried) == 8
+
+
 async def test_an_unknown_name_is_told() -> None:
     trio.socket.set_custom_hostname_resolver(Resolver([]))
     with pytest.raises(DialError, match="cannot be resolved: Name or service not known"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpclientd.transports.quic_session import IDLE_SECONDS, SEND_BUFFER, WINDOW, QuicSession
+from kpclientd.transports.quic_session import BURST, IDLE_SECONDS, SEND_BUFFER, WINDOW, QuicSession
 from tests.transports.quic_pair import CLIENT, SERVER, Pair, new_client
 
 PATTERN = bytes(range(256)) * 4096
@@ -37,24 +37,32 @@ def test_the_handshake_ends_and_the_stream_opens_with_its_first_byte() -> None:
     assert not pair.server.is_over
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.1])
-def test_every_byte_arrives_in_order_both_ways(loss: float) -> None:
-    pair = Pair(loss=loss).open()
+@pytest.mark.parametrize(("loss", "jitter"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.02)])
+def test_every_byte_arrives_in_order_both_ways(loss: float, jitter: float) -> None:
+    pair = Pair(loss=loss, jitter=jitter).open()
     assert move(pair, pair.client, pair.server, PATTERN) == PATTERN
     assert move(pair, pair.server, pair.client, PATTERN) == PATTERN
+
+
+def test_no_call_has_more_to_seal_than_a_burst() -> None:
+    pair = Pair().open()
+    move(pair, pair.client, pair.server, PATTERN * 4)
+    assert pair.client._quic._loss.congestion_window > 4 * BURST
+    assert pair.largest_burst <= BURST // 1100 + 1
 
 
 @settings(max_examples=20)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([0.0, 0.05, 0.2]),
+    st.sampled_from([0.0, 0.02]),
     st.lists(st.tuples(st.booleans(), st.integers(0, 100_000)), max_size=5),
     st.integers(1, 5000),
 )
 def test_any_exchange_over_any_network_is_what_was_sent(
-    seed: int, loss: float, turns: list[tuple[bool, int]], read_size: int
+    seed: int, loss: float, jitter: float, turns: list[tuple[bool, int]], read_size: int
 ) -> None:
-    pair = Pair(seed=seed, loss=loss).open()
+    pair = Pair(seed=seed, loss=loss, jitter=jitter).open()
     for from_client, length in turns:
         ends = (pair.client, pair.server) if from_client else (pair.server, pair.client)
         assert move(pair, *ends, PATTERN[:length], read_size) == PATTERN[:length]

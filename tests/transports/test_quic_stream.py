@@ -13,7 +13,7 @@ from kpclientd.localnet.quic_listener import QuicListener, open_quic_listener
 from kpclientd.transports import UpstreamProxy
 from kpclientd.transports.dialler import Dialler
 from kpclientd.transports.errors import DialError
-from kpclientd.transports.quic import QuicStream, connect_quic
+from kpclientd.transports.quic import QuicStream, _ConnectedSocket, connect_quic
 from sphinx.randomness import seeded
 from tests.transports.quic_pair import MemoryDatagrams, new_client, stream_pair
 
@@ -90,6 +90,10 @@ async def echoing(listener: QuicListener) -> AsyncIterator[QuicListener]:
         nursery.cancel_scope.cancel()
 
 
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 def port_of(listener: QuicListener) -> int:
     return int(listener.socket.getsockname()[1])
 
@@ -135,9 +139,25 @@ async def test_a_port_where_nobody_listens_refuses_at_once() -> None:
 async def test_a_dial_that_is_called_off_closes_its_socket() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
+        before = descriptors()
         with trio.move_on_after(0.05) as scope:
             await connect_quic("127.0.0.1", silent.getsockname()[1])
-    assert scope.cancelled_caught
+        assert scope.cancelled_caught
+        await trio.testing.wait_all_tasks_blocked()
+        assert descriptors() == before
+
+
+async def test_a_client_sends_to_nobody_but_the_one_it_dialled() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw,
+    ):
+        peer.bind(("127.0.0.1", 0))
+        raw.connect(peer.getsockname())
+        datagrams = _ConnectedSocket(raw, peer.getsockname())
+        datagrams.send(b"to the address that the peer would prefer", ("127.0.0.1", 9))
+        datagrams.send(b"to the peer", peer.getsockname())
+        assert peer.recv(100) == b"to the peer"
 
 
 async def test_a_connection_without_a_stream_is_dropped(autojump_clock: trio.testing.MockClock) -> None:

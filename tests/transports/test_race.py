@@ -88,18 +88,22 @@ async def test_an_earlier_way_still_wins_while_later_ones_are_tried(autojump_clo
 
 async def test_of_two_that_succeed_at_once_the_other_is_closed(autojump_clock: trio.testing.MockClock) -> None:
     ways = {"a": Way(0), "b": Way(0)}
-    both_begun = trio.Event()
+    now = trio.Event()
 
     def attempt(name: str) -> Callable[[], Awaitable[trio.abc.Stream]]:
         async def succeed_with_the_other() -> trio.abc.Stream:
-            if name == "b":
-                both_begun.set()
-            await both_begun.wait()
+            await now.wait()
             return ways[name].ours
 
         return succeed_with_the_other
 
-    winner = await Race({name: attempt(name) for name in ways}).run()
+    async def let_both_succeed() -> None:
+        await trio.sleep(1)
+        now.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_both_succeed)
+        winner = await Race({name: attempt(name) for name in ways}).run()
     (loser,) = (way for way in ways.values() if way.ours is not winner)
     assert await loser.is_closed()
 
