@@ -23,8 +23,8 @@ LINGER_SECONDS: Final = 2.0
 """For how long a stream that is closed waits for its last bytes to be acknowledged."""
 
 LONGEST_DATAGRAM: Final = 65535
-MOST_AT_ONCE: Final = 8
-"""Datagrams that are handled before others have their turn: some 2 ms of work."""
+MOST_AT_ONCE: Final = 4
+"""Datagrams that are handled before others have their turn: some 1 ms of work."""
 
 
 class Datagrams(Protocol):

@@ -134,7 +134,7 @@ class QuicSession:
     Attributes:
         is_established: whether the TLS handshake has finished.
         is_open: whether anything of the stream has arrived; a server waits for that.
-        input_ended: whether the peer has ended its half in good order; there may still be bytes to read.
+        input_ended: whether the peer has ended its half, and all of it has come; there may still be bytes to read.
         failure: why nothing more can be read or written, where the end was none in good order.
 
     Args:
@@ -297,10 +297,11 @@ class QuicSession:
         ending = self._quic.ending
         if ending is not None and not self._is_over:
             self._is_over = True
-            if ending.error_code == QuicErrorCode.NO_ERROR:
-                self.input_ended = True
-            else:
+            if ending.error_code != QuicErrorCode.NO_ERROR:
                 self.failure = f"the connection was ended with QUIC's error {ending.error_code:#x}"
+            elif not self.input_ended:
+                # Where the stream's end is lost on the way, or never was sent, some of its bytes may be missing too.
+                self.failure = "the peer closed the connection"
 
     def _take(self, event: QuicEvent) -> None:
         match event:

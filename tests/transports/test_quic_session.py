@@ -105,14 +105,33 @@ def test_a_clean_end_comes_after_the_last_byte() -> None:
 
 
 @pytest.mark.parametrize("from_client", [True, False])
-def test_a_close_is_known_at_once_and_is_an_end_in_good_order(from_client: bool) -> None:
+def test_a_close_is_known_at_once(from_client: bool) -> None:
     pair = Pair().open()
     closer, other = (pair.client, pair.server) if from_client else (pair.server, pair.client)
     began = pair.now
     closer.close()
     assert pair.run(lambda: other.is_over)
     assert pair.now - began <= 0.05
-    assert (other.input_ended, other.failure, other.can_write) == (True, None, False)
+    assert not other.can_write
+    assert not other.input_ended
+    assert other.failure == "the peer closed the connection"
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"), [(0.0, (b"last words", True, None)), (1.0, (b"", False, "the peer closed the connection"))]
+)
+def test_a_close_right_after_the_end_is_an_end_only_where_nothing_is_missing(
+    loss: float, outcome: tuple[bytes, bool, str | None]
+) -> None:
+    pair = Pair().open()
+    pair.server.write(b"last words")
+    pair.server.finish()
+    pair.loss = loss
+    pair.flush()
+    pair.loss = 0.0
+    pair.server.close()
+    assert pair.run(lambda: pair.client.is_over)
+    assert (pair.client.read(100), pair.client.input_ended, pair.client.failure) == outcome
 
 
 def test_silence_ends_the_connection_after_half_a_minute() -> None:
