@@ -201,9 +201,7 @@ class LocalNetwork:
         """Serve one client over a stream of any kind until either side ends it."""
         await self.gateway.serve(stream)
 
-    async def memory_dial(
-        self, addresses: Sequence[str] | None = None, /, *, isolation: bytes = b""
-    ) -> trio.abc.Stream:
+    async def memory_dial(self, addresses: Sequence[str] | None = None, *, isolation: bytes = b"") -> trio.abc.Stream:
         """Connect to the gateway without sockets.
 
         Args:

@@ -34,7 +34,7 @@ MOST_ADDRESSES: Final = 16
 class Dial(Protocol):
     """Opens a stream to one gateway, at whichever of its addresses answers first."""
 
-    async def __call__(self, addresses: Sequence[str], /, *, isolation: bytes) -> trio.abc.Stream:
+    async def __call__(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
         """Return the stream, or raise DialError; `isolation` names the gateway."""
 
 
@@ -59,13 +59,17 @@ class Dialler:
 
     def can_dial(self, url: str) -> bool:
         """Whether `url` is well-formed and may be dialled here; nothing is looked up or opened."""
+        return self.fault_of(url) is None
+
+    def fault_of(self, url: str) -> str | None:
+        """Why `url` cannot be dialled, in words that quote it, or None where it can."""
         try:
             self._target(url)
-        except AddressError:
-            return False
-        return True
+        except AddressError as error:
+            return str(error)
+        return None
 
-    async def dial(self, addresses: Sequence[str], /, *, isolation: bytes) -> trio.abc.Stream:
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
         """Open a stream to one gateway: its addresses are tried side by side, and the first that answers is taken.
 
         Args:

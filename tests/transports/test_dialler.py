@@ -240,6 +240,7 @@ def test_what_can_be_dialled_is_known_beforehand(url: str, by: tuple[str, ...], 
         if dialler(UpstreamProxy(kind, "tcp", "127.0.0.1:1")).can_dial(url)
     ]
     assert able == list(by)
+    assert (dialler().fault_of(url) is None) == ("none" in by)
     assert watch.resolved == watch.connected == []
 
 
