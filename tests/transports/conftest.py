@@ -1,8 +1,9 @@
 """A watch on every socket of the process."""
 
-import sys
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -14,29 +15,25 @@ class Watch:
     connected: list[object] = field(default_factory=list)
     resolved: list[object] = field(default_factory=list)
 
-    def note(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event in ("socket.connect", "socket.sendto"):
-            self.connected.append(arguments[1])
-        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            self.resolved.append(arguments[0])
-
-
-_watches: list[Watch] = []
-
-
-def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if event.startswith("socket."):
-        for watch in _watches:
-            watch.note(event, arguments)
-
-
-sys.addaudithook(_hook)  # for good: the interpreter cannot take it off again
-
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
-    """On for as long as the test runs."""
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """On for as long as the test runs; everything is still done."""
     made = Watch()
-    _watches.append(made)
-    yield made
-    _watches.remove(made)
+
+    def watched(place: Any, name: str, seen: list[object], which: int) -> None:
+        genuine: Callable[..., object] = getattr(place, name)
+
+        def noted(*arguments: Any, **named: Any) -> object:
+            seen.append(arguments[which])
+            return genuine(*arguments, **named)
+
+        monkeypatch.setattr(place, name, noted)
+
+    for name in ("connect", "connect_ex"):
+        watched(socket.socket, name, made.connected, 1)
+    watched(socket.socket, "sendto", made.connected, -1)
+    watched(socket.socket, "sendmsg", made.connected, -1)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        watched(socket, name, made.resolved, 0)
+    return made

@@ -251,3 +251,10 @@ async def test_no_descriptors_left_is_told_like_any_reason(monkeypatch: pytest.M
     monkeypatch.setattr(trio.socket, "socket", exhausted)
     with pytest.raises(DialError, match="Too many open files"):
         await dial("tcp://192.0.2.1:1")
+
+
+async def test_the_watch_sees_what_it_is_for(watch: Watch) -> None:
+    listener = await listener_at()
+    async with listener, await dial(f"tcp4://localhost:{port_of(listener)}", hostnames_allowed=True):
+        assert watch.connected == [("127.0.0.1", port_of(listener))]
+        assert "localhost" in [host.decode() if isinstance(host, bytes) else host for host in watch.resolved]

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from kpclientd.localnet import quic_listener
 from kpclientd.localnet.quic_listener import QuicListener, open_quic_listener
 from kpclientd.transports import UpstreamProxy
 from kpclientd.transports.dialler import Dialler
@@ -170,6 +171,21 @@ async def test_a_connection_without_a_stream_is_dropped(autojump_clock: trio.tes
         assert trio.current_time() >= 25.0
         await stream.aclose()
         assert not listener.connections
+
+
+async def test_a_listener_has_room_for_so_many_and_again_once_one_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quic_listener, "MOST_CONNECTIONS", 1)
+    async with echoing(await open_quic_listener()) as listener:
+        async with await connect_quic("127.0.0.1", port_of(listener)) as first:
+            await first.send_all(b"hello")
+            assert await first.receive_some() == b"hello"
+            with trio.move_on_after(0.3) as scope:
+                await connect_quic("127.0.0.1", port_of(listener))
+            assert scope.cancelled_caught
+        with trio.fail_after(5):
+            while listener.connections:
+                await trio.sleep(0.01)
+        await (await connect_quic("127.0.0.1", port_of(listener))).aclose()
 
 
 async def test_junk_at_the_listener_is_ignored() -> None:
