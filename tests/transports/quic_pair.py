@@ -110,6 +110,7 @@ class MemoryDatagrams:
     def __init__(self, source: Address, loss: float = 0.0, seed: int = 0) -> None:
         self.source = source
         self.loss = loss
+        self.is_closed = False
         self.other: MemoryDatagrams | None = None
         self._draws = random.Random(seed)
         self._in, self._out = trio.open_memory_channel[tuple[bytes, Address]](1000)
@@ -128,6 +129,7 @@ class MemoryDatagrams:
                 pass
 
     def close(self) -> None:
+        self.is_closed = True
         self._in.close()
 
 

@@ -210,6 +210,20 @@ async def test_of_a_name_with_hundreds_of_addresses_a_few_are_tried(autojump_clo
     assert len(holes.tried) == 8
 
 
+async def test_a_literal_is_parsed_and_given_to_no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def getaddrinfo(host: str, *rest: object, flags: int) -> list[object]:
+        asked.append((host, bool(flags & socket.AI_NUMERICHOST)))
+        return []
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    for url in ("tcp://192.0.2.1:1", "tcp://[2001:db8::1]:1", "tcp://gateway.example:1"):
+        with pytest.raises(DialError):
+            await dial(url, hostnames_allowed=True)
+    assert asked == [("192.0.2.1", True), ("2001:db8::1", True), ("gateway.example", False)]
+
+
 async def test_an_unknown_name_is_told() -> None:
     trio.socket.set_custom_hostname_resolver(Resolver([]))
     with pytest.raises(DialError, match="cannot be resolved: Name or service not known"):

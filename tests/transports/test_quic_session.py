@@ -156,13 +156,23 @@ def test_a_server_that_never_answers_is_given_up() -> None:
 
 def test_a_second_stream_ends_the_connection() -> None:
     pair = Pair().open()
-    # No honest end has a way to do this: the limit must be lifted at the client for it to try.
-    quic = pair.client._quic
-    quic._remote_max_streams_bidi = 10
-    quic.send_stream_data(4, b"second")
+    pair.client._quic.send_stream_data(4, b"second")
     assert pair.run(lambda: pair.server.is_over)
-    assert pair.server.failure
+    assert pair.server.failure == "the peer opened a second stream"
     assert pair.run(lambda: pair.client.is_over)
+
+
+@pytest.mark.parametrize("method", ["receive_datagram", "handle_timer", "datagrams_to_send"])
+def test_an_error_of_the_library_ends_no_more_than_the_connection(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    pair = Pair().open()
+
+    def fail(*arguments: object, **named: object) -> None:
+        raise IndexError("provoked")
+
+    monkeypatch.setattr(pair.client._quic, method, fail)
+    pair.server.write(b"provocation")
+    assert pair.run(lambda: pair.client.is_over)
+    assert pair.client.failure == "QUIC failed at what the peer sent: IndexError"
 
 
 def test_a_reset_stream_is_a_failure() -> None:

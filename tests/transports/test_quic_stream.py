@@ -67,6 +67,7 @@ async def test_a_dead_peer_breaks_the_stream_after_half_a_minute(autojump_clock:
         await near.receive_some()
     with pytest.raises(trio.BrokenResourceError, match="silent for 30 s"):
         await near.send_all(b"anybody?")
+    assert near._datagrams.is_closed  # type: ignore[attr-defined]
     await trio.aclose_forcefully(near)
     await trio.aclose_forcefully(far)
 
@@ -77,6 +78,12 @@ async def test_a_server_that_never_answers_is_given_up(autojump_clock: trio.test
         await stream.wait_established()
     assert not caught.value.is_refused
     await stream.aclose()
+
+
+async def test_a_dial_that_is_given_up_lingers_for_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    stream = QuicStream(new_client(trio.current_time()), MemoryDatagrams(("192.0.2.1", 1)))
+    await stream.aclose()
+    assert trio.current_time() == 0.0
 
 
 @asynccontextmanager
