@@ -72,6 +72,11 @@ def parse_url(text: str) -> Url:
     return Url(match["scheme"].lower(), host, port)
 
 
+def scheme_of(url: str) -> str:
+    """The scheme of an address URL, in lower case, whatever follows it."""
+    return url.partition("://")[0].lower()
+
+
 def require_ip_address(text: str) -> None:
     """Refuse a `host:port` whose host is a name.
 

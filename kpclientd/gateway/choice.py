@@ -6,9 +6,10 @@ Source: the Katzenpost wire protocol, "choosing the gateway" and "transports".
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kpclientd.addresses import scheme_of
 from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.errors import NoGateway
-from kpclientd.transports import DIALLED_SCHEMES, scheme_of
+from kpclientd.transports import DIALLED_SCHEMES
 from pki import Document, key_hash
 from sphinx.randomness import Randomness
 from sphinx.types import NodeId

@@ -125,6 +125,11 @@ class QuicListener(trio.abc.Listener[QuicStream]):
         self._waiting, self._accepted = trio.open_memory_channel[QuicStream](MOST_WAITING)
         trio.lowlevel.spawn_system_task(self._drive)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.socket.getsockname()[1])
+
     async def accept(self) -> QuicStream:
         """Return the next stream."""
         try:

@@ -7,7 +7,7 @@ Reading a configuration needs only the names below; what opens sockets is in `kp
 """
 
 from kpclientd.transports.errors import DialError
-from kpclientd.transports.registry import DIALLED_SCHEMES, PEER_SCHEMES, TCP_NETWORKS, TRANSPORTS, Transport, scheme_of
+from kpclientd.transports.registry import DIALLED_SCHEMES, PEER_SCHEMES, TCP_NETWORKS, TRANSPORTS, Transport
 from kpclientd.transports.targets import Target, dialled_schemes, target_of
 from kpclientd.transports.upstream import UpstreamProxy
 
@@ -21,6 +21,5 @@ __all__ = [
     "Transport",
     "UpstreamProxy",
     "dialled_schemes",
-    "scheme_of",
     "target_of",
 ]

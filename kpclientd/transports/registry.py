@@ -86,8 +86,3 @@ DIALLED_SCHEMES: Final = tuple(
     scheme for scheme, transport in TRANSPORTS.items() if transport.connect is not None or transport.by_proxy
 )
 """Those that are dialled by one way or another; which by the way that is configured, `targets` says."""
-
-
-def scheme_of(url: str) -> str:
-    """The scheme of an address URL, in lower case, whatever follows it."""
-    return url.partition("://")[0].lower()

@@ -40,7 +40,7 @@ async def test_over_quic() -> None:
     async with running(None) as (network, nursery):
         listener = await open_quic_listener()
         nursery.start_soon(trio.serve_listeners, network.gateway.serve, [listener])
-        await pinged(network, UpstreamProxy(), f"quic://127.0.0.1:{listener.socket.getsockname()[1]}")
+        await pinged(network, UpstreamProxy(), f"quic://127.0.0.1:{listener.port}")
         with trio.fail_after(5):
             while network.gateway.connections or listener.connections:
                 await trio.sleep(0.01)

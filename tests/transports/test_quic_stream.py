@@ -103,14 +103,10 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def port_of(listener: QuicListener) -> int:
-    return int(listener.socket.getsockname()[1])
-
-
 async def test_a_gateway_is_dialled_over_quic() -> None:
     dialler = Dialler(UpstreamProxy(), hostnames_allowed=False, randomness=seeded(b"dialler"))
     async with echoing(await open_quic_listener()) as listener:
-        stream = await dialler.dial([f"quic://127.0.0.1:{port_of(listener)}"], isolation=b"gateway")
+        stream = await dialler.dial([f"quic://127.0.0.1:{listener.port}"], isolation=b"gateway")
         data = os.urandom(1_000_000)
         async with stream, trio.open_nursery() as nursery:
             nursery.start_soon(stream.send_all, data)
@@ -124,7 +120,7 @@ async def test_many_streams_share_one_socket_and_leave_nothing_behind() -> None:
     async with echoing(await open_quic_listener(host="::1")) as listener:
 
         async def talk(word: bytes) -> None:
-            async with await connect_quic("::1", port_of(listener)) as stream:
+            async with await connect_quic("::1", listener.port) as stream:
                 await stream.send_all(word)
                 assert await stream.receive_some() == word
 
@@ -172,7 +168,7 @@ async def test_a_client_sends_to_nobody_but_the_one_it_dialled() -> None:
 async def test_a_connection_without_a_stream_is_dropped(autojump_clock: trio.testing.MockClock) -> None:
     autojump_clock.autojump_threshold = 0.05
     async with echoing(await open_quic_listener()) as listener:
-        stream = await connect_quic("127.0.0.1", port_of(listener))
+        stream = await connect_quic("127.0.0.1", listener.port)
         with pytest.raises(trio.BrokenResourceError, match="the peer closed the connection"):
             await stream.receive_some()
         assert trio.current_time() >= 25.0
@@ -183,16 +179,16 @@ async def test_a_connection_without_a_stream_is_dropped(autojump_clock: trio.tes
 async def test_a_listener_has_room_for_so_many_and_again_once_one_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quic_listener, "MOST_CONNECTIONS", 1)
     async with echoing(await open_quic_listener()) as listener:
-        async with await connect_quic("127.0.0.1", port_of(listener)) as first:
+        async with await connect_quic("127.0.0.1", listener.port) as first:
             await first.send_all(b"hello")
             assert await first.receive_some() == b"hello"
             with trio.move_on_after(0.3) as scope:
-                await connect_quic("127.0.0.1", port_of(listener))
+                await connect_quic("127.0.0.1", listener.port)
             assert scope.cancelled_caught
         with trio.fail_after(5):
             while listener.connections:
                 await trio.sleep(0.01)
-        await (await connect_quic("127.0.0.1", port_of(listener))).aclose()
+        await (await connect_quic("127.0.0.1", listener.port)).aclose()
 
 
 async def test_junk_at_the_listener_is_ignored() -> None:
@@ -215,7 +211,7 @@ async def test_junk_at_the_listener_is_ignored() -> None:
             answer = sender.recv(2000)
             assert answer[0] & 0x80
             assert answer[1:5] == bytes(4), "an unknown version is answered by a negotiation"
-        async with await connect_quic("127.0.0.1", port_of(listener)) as stream:
+        async with await connect_quic("127.0.0.1", listener.port) as stream:
             await stream.send_all(b"hello")
             assert await stream.receive_some() == b"hello"
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from kpclientd.addresses import scheme_of
 from kpclientd.config.peers import require_ip_url
-from kpclientd.transports import DIALLED_SCHEMES, PEER_SCHEMES, TCP_NETWORKS, TRANSPORTS, scheme_of
+from kpclientd.transports import DIALLED_SCHEMES, PEER_SCHEMES, TCP_NETWORKS, TRANSPORTS
 
 
 def test_what_this_version_knows_and_dials() -> None:
