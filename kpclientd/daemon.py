@@ -25,7 +25,7 @@ from kpclientd.gateway.connection import Connection
 from kpclientd.gateway.connector import Connector, Dialling
 from kpclientd.gateway.document_worker import DocumentWorker
 from kpclientd.gateway.protocol import LinkProtocol
-from kpclientd.logs import NOTICE
+from kpclientd.log_levels import NOTICE
 from kpclientd.network_time import ClockChange, NetworkTime
 from kpclientd.network_watch import NetworkChange, watch_network
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
@@ -43,7 +43,7 @@ from kpclientd.timers import Timed, keep_time
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.sender import Sender
-from kpclientd.transports import Dialler
+from kpclientd.transports.dialler import Dialler
 from kpclientd.version import release
 from kpclientd.wire.commands import DOCUMENT_LIMIT
 from pki import (

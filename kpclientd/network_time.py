@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kpclientd.logs import NOTICE
+from kpclientd.log_levels import NOTICE
 
 log = logging.getLogger("katzenpost/client")
 

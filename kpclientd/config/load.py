@@ -15,7 +15,7 @@ from kpclientd.config.peers import (
     read_gateways,
     read_kem,
 )
-from kpclientd.config.proxy import check_proxy, read_proxy
+from kpclientd.config.proxy import check_proxy, read_proxy, refuse_misspelt
 from kpclientd.config.table import Table, read_table
 from kpclientd.errors import ConfigError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
@@ -40,6 +40,7 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
     """
     root = read_table(path)
     config = _read(root)
+    refuse_misspelt(root, root.unknown_keys())
     if strict:
         root.check_known()
     return replace(config, ignored_keys=root.unknown_keys())
@@ -78,7 +79,7 @@ def _read(root: Table) -> ClientConfig:
     if not hostnames_allowed:
         require_ip_listener(root)
         _require_ip_metrics(root, metrics_address)
-    check_gateways(pinned, gateways, kem, hostnames_allowed=hostnames_allowed)
+    check_gateways(pinned, gateways, kem, proxy, hostnames_allowed=hostnames_allowed)
     if voting is not None:
         check_authorities(voting, authorities, hostnames_allowed=hostnames_allowed)
         max_consensus_size = _read_max_consensus_size(voting)

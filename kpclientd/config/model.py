@@ -1,9 +1,10 @@
 """What a configuration says, once it has been read and found good."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from kpclientd.transports import UpstreamProxy
 from sphinx.geometry import Geometry
 
 MEBIBYTE = 1024 * 1024
@@ -45,17 +46,6 @@ class Logging:
     disable: bool = False
     file: Path | None = None
     level: str = "NOTICE"
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamProxy:
-    """The way to the gateway; `type` is lower case, "none" for a direct one."""
-
-    type: str = "none"
-    network: str = ""
-    address: str = ""
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

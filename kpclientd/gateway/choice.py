@@ -16,13 +16,15 @@ Source: the Katzenpost wire protocol, "choosing the gateway" and "transports".
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kpclientd.addresses import scheme_of
-from kpclientd.config.model import PinnedGateway
 from pki import Document, MixDescriptor, key_hash
 from sphinx.randomness import Randomness
 from sphinx.types import NodeId
+
+if TYPE_CHECKING:
+    from kpclientd.config.model import PinnedGateway
 
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 15.0
@@ -75,7 +77,7 @@ class GatewayPool:
 
     def __init__(
         self,
-        pins: Sequence[PinnedGateway],
+        pins: Sequence["PinnedGateway"],
         transports: Sequence[str],
         can_dial: Callable[[str], bool],
         randomness: Randomness,
@@ -166,7 +168,7 @@ class GatewayPool:
     def _from_descriptor(self, node: MixDescriptor) -> GatewayChoice:
         return GatewayChoice(node.name, node.node_id, node.link_key, self._in_order(node.addresses))
 
-    def _from_pin(self, pin: PinnedGateway) -> GatewayChoice:
+    def _from_pin(self, pin: "PinnedGateway") -> GatewayChoice:
         by_scheme: dict[str, list[str]] = {}
         for address in pin.addresses:
             by_scheme.setdefault(scheme_of(address), []).append(address)

@@ -22,7 +22,7 @@ from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept
 from kpclientd.gateway.errors import LinkLost
 from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.protocol import LinkProtocol
-from kpclientd.logs import NOTICE
+from kpclientd.log_levels import NOTICE
 from kpclientd.transports import DialError
 from kpclientd.wire.consensus import FetchResult
 from pki import DocumentRejected, TrustedDocuments, VerifiedDocument

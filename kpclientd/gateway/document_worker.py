@@ -42,7 +42,7 @@ from typing import Final
 from blake3 import blake3
 
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
-from kpclientd.logs import NOTICE
+from kpclientd.log_levels import NOTICE
 from kpclientd.wire.commands import ConsensusCode
 from kpclientd.wire.consensus import Fetched, FetchResult
 from pki import (

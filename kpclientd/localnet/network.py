@@ -12,7 +12,7 @@ Epochs follow `unix`, delays and deadlines follow trio's clock alone. A test on 
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -201,20 +201,21 @@ class LocalNetwork:
         """Serve one client over a stream of any kind until either side ends it."""
         await self.gateway.serve(stream)
 
-    async def memory_dial(self, url: str | None = None) -> trio.abc.Stream:
+    async def memory_dial(self, addresses: Sequence[str] | None = None, *, isolation: bytes = b"") -> trio.abc.Stream:
         """Connect to the gateway without sockets.
 
         Args:
-            url: which gateway is meant; None for the network's only one.
+            addresses: URLs of the gateway that is meant; None for the network's only one.
+            isolation: as daemons dial, and of no use here.
 
         Raises:
-            DialError: if nothing is there: another url, or the network does not run.
+            DialError: if nothing is there: other addresses, or the network does not run.
         """
         import trio.testing  # only those who connect without sockets need it
 
         await trio.lowlevel.checkpoint()
-        if self._nursery is None or url not in (None, self.gateway_url):
-            raise DialError(f"no gateway of the local network at {url or self.gateway_url}")
+        if self._nursery is None or not (addresses is None or self.gateway_url in addresses):
+            raise DialError(f"no gateway of the local network at {', '.join(addresses or [self.gateway_url])}")
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(self.serve_stream, ours)
         return theirs

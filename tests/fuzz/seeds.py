@@ -34,6 +34,7 @@ from tests.fuzz import sphinx_targets, wire_targets
 from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
+from tests.transports.quic_pair import new_client
 
 Seed = tuple[str, str, bytes]
 """Target, name of the input, input."""
@@ -153,6 +154,58 @@ def thin_seeds() -> Iterator[Seed]:
     yield "config-client", "literal", literal_toml().encode()
 
 
+def transport_seeds() -> Iterator[Seed]:
+    onion = "a" * 56
+    urls = {
+        "ipv4": "tcp://192.0.2.1:30004",
+        "ipv6": "quic://[2001:db8::1]:30004/path",
+        "name": "tcp4://gateway.example:1",
+        "onion": f"onion://{onion}.onion:30004",
+        "script": "tcp://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:1",
+        "empty-label": "tcp://a..b:1",
+    }
+    for name, url in urls.items():
+        yield "transport-address", name, url.encode()
+    granted = b"\5\0\0\1\x7f\0\0\1\x1f\x90"
+    yield "transport-socks", "anonymous", b"\0\5\0" + granted
+    yield "transport-socks", "credentials", b"\x0d\5\2\1\0\5\0\0\3\x04name\0\1"
+    yield "transport-socks", "tor", b"\xff\5\2\1\0\5\xf0\0\1\0"
+    yield "transport-socks", "not-socks", b"\0HTTP/1.1 400"
+    first = new_client().datagrams(0.0)[0][0]
+    yield "transport-quic", "client-hello", b"\1" + len(first).to_bytes(2) + first
+    yield "transport-quic", "client-hello-changed", b"\5" + b"\0\0\1"
+    yield "transport-quic", "client-hello-intact", b"\5"
+    yield (
+        "transport-quic",
+        "negotiation",
+        b"\0\0\x1d" + b"\x80\0\0\0\0\x08" + bytes(8) + b"\x08" + bytes(8) + b"\0\0\0\1",
+    )
+    yield "transport-quic", "short-header-client", b"\2\0\x20" + b"\x40" + bytes(31)
+    yield "transport-quic", "short-header-server", b"\3\0\x20" + b"\x40" + bytes(31)
+    frames = {
+        "stream": b"\x0f\0\1\4data",
+        "stream-far": b"\x0e\0\x80\7\xff\xf0\4data",
+        "stream-beyond": b"\x0e\0\x80\xff\xff\xff\4data",
+        "other-stream": b"\x0a\4\4data",
+        "server-stream": b"\x0a\1\4data",
+        "reset": b"\4\0\7\1",
+        "stop": b"\5\0\7",
+        "close": b"\x1d\0\0",
+        "close-with-words": b"\x1c\1\6\5words",
+        "new-id": b"\x18\x0a\0\x08" + bytes(range(24)),
+        "retire-id": b"\x19\0",
+        "challenge": b"\x1a" + bytes(8),
+        "crypto": b"\6\0\4\0\0\0\0",
+        "ack": b"\2\x0a\0\0\0",
+        "limits": b"\x10\x3f\x11\0\x3f\x12\x3f\x13\x3f\x14\x3f\x15\0\x3f",
+        "done": b"\x1e\1\1\1",
+        "token": b"\7\4abcd",
+    }
+    for name, content in frames.items():
+        yield "transport-quic-frames", f"{name}-to-client", b"\0" + len(content).to_bytes(2) + content
+        yield "transport-quic-frames", f"{name}-to-server", b"\1" + len(content).to_bytes(2) + content
+
+
 def c_seeds() -> Iterator[Seed]:
     """For the targets in C, with every branch of the ciphers in one of them."""
     aez, packet = C_TARGETS
@@ -232,6 +285,7 @@ def main() -> None:
         wire_seeds(),
         document_seeds(),
         thin_seeds(),
+        transport_seeds(),
         c_seeds(),
         loopix_seeds(),
     )

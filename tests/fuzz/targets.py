@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, wire_targets
+from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, transport_targets, wire_targets
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -32,6 +32,10 @@ TARGETS: Mapping[str, Target] = {
     "pki-document": document_targets.document,
     "pki-descriptor": document_targets.descriptor,
     "pki-pem": document_targets.pem,
+    "transport-address": transport_targets.address,
+    "transport-socks": transport_targets.socks,
+    "transport-quic": transport_targets.quic,
+    "transport-quic-frames": transport_targets.quic_frames,
     "thin-framing": thin_targets.framing,
     "thin-request": thin_targets.request,
     "config-client": thin_targets.config,
