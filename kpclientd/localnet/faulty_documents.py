@@ -158,5 +158,5 @@ _STREAM_FAULTS: Final[Mapping[DocumentFault, Callable[[list[Consensus2]], Answer
     DocumentFault.TRUNCATED_GZIP: _truncate,
     DocumentFault.CHUNKS_OUT_OF_ORDER: _reorder,
     DocumentFault.CHUNK_TOTAL_CHANGES: _change_total,
-    DocumentFault.UNASKED: lambda chunks: [*chunks, *chunks],
+    DocumentFault.DUPLICATE: lambda chunks: [*chunks, *chunks],
 }

@@ -121,14 +121,22 @@ class AuthorityKeys:
     link: KemPrivateKey = field(repr=False)
 
 
-def node_keys(tree: KeyTree, name: str, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme) -> NodeKeys:
-    """Make the keys of the node called `name`."""
+def node_keys(
+    tree: KeyTree, name: str, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme, generation: int = 0
+) -> NodeKeys:
+    """Make the keys of the node called `name`; further generations are other keys."""
+    label = name if generation == 0 else f"{name}#{generation}"
     return NodeKeys(
         name=name,
-        identity_key=signatures.generate(tree.randomness(name, "identity")).public_key,
-        link=kem.generate(tree.randomness(name, "link")),
-        mix=MixKeyring(sphinx, lambda epoch: tree.randomness(name, "mix", epoch)),
+        identity_key=signatures.generate(tree.randomness(label, "identity")).public_key,
+        link=kem.generate(tree.randomness(label, "link")),
+        mix=mix_keyring(tree, label, sphinx),
     )
+
+
+def mix_keyring(tree: KeyTree, label: str, sphinx: Sphinx) -> MixKeyring:
+    """Make the Sphinx keys that grow from `label`."""
+    return MixKeyring(sphinx, lambda epoch: tree.randomness(label, "mix", epoch))
 
 
 def authority_keys(tree: KeyTree, identifier: str, kem: Kem, signatures: SignatureScheme) -> AuthorityKeys:

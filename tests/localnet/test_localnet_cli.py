@@ -61,6 +61,11 @@ def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
         ["--thin-port", "65536"],
         ["--mu", "0"],
         ["--seed", "x"],
+        ["--gateways", "0"],
+        ["--nodes", "some"],
+        ["--wire-kem", "ROT13"],
+        ["--signatures", "Ed25519-Dilithium2"],
+        ["--transport", "pigeon"],
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_usage_error(

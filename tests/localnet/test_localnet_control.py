@@ -13,7 +13,14 @@ from kpclientd.localnet.control import execute, serve_control
 from kpclientd.localnet.errors import ControlError
 from tests.localnet.conftest import make_network
 
-SWITCHES = ["refuse-connections", "silent-handshake", "impostor"]
+SWITCHES = [
+    "refuse-connections",
+    "close-at-once",
+    "silent-handshake",
+    "impostor",
+    "no-heartbeats",
+    "ignore-acknowledgements",
+]
 PROBABILITIES = ["loss", "duplicate", "corrupt-packets", "corrupt-replies"]
 
 
@@ -42,10 +49,11 @@ async def test_a_document_fault_is_set_and_unset_by_name(quiet: LocalNetwork) ->
     assert quiet.faults.document is None
 
 
-async def test_skip_consensus_means_the_next_epoch_or_the_one_that_is_named(quiet: LocalNetwork) -> None:
+async def test_skip_consensus_means_the_next_epoch_or_so_many(quiet: LocalNetwork) -> None:
     assert str(quiet.epoch + 1) in execute(quiet, "skip-consensus")
-    execute(quiet, "skip-consensus 77")
-    assert quiet.faults.skipped_epochs == {quiet.epoch + 1, 77}
+    assert quiet.faults.skipped_epochs == {quiet.epoch + 1}
+    execute(quiet, "skip-consensus 3")
+    assert quiet.faults.skipped_epochs == {quiet.epoch + 1, quiet.epoch + 2, quiet.epoch + 3}
 
 
 async def test_counters_are_json_and_status_is_one_line(quiet: LocalNetwork) -> None:
