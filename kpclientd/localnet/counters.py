@@ -29,6 +29,7 @@ class DropReason(StrEnum):
     BAD_SURB = "unusable SURB"
     SPOOL_FULL = "spool full"
     SPOOL_EXPIRED = "spooled for nobody connected"
+    NO_CONSENSUS = "no consensus for this epoch"
     NODE_GONE = "for a node that is not there"
     FAULT_PACKET_LOST = "packet lost on command"
     FAULT_REPLY_LOST = "reply lost on command"

@@ -309,6 +309,10 @@ class Faults(GatewayFaults, PacketFaults):
     corrupt_replies: float = field(
         default=0.0, metadata=row(PROBABILITY, "a bit of a reply is flipped where it reaches its gateway")
     )
+    lose_without_consensus: bool = field(
+        default=False,
+        metadata=row(ON_OFF, "in an epoch without a consensus no packet gets through, as was seen on genuine networks"),
+    )
     skipped_epochs: set[int] = field(default_factory=set)
 
     def skip_consensus(self, epoch: int, count: int = 1) -> None:

@@ -174,6 +174,7 @@ class LocalNetwork:
             deliver=self._deliver,
             faults=self.faults,
             counters=self.counters,
+            clock=self.clock,
             unix=unix,
         )
         self._surroundings = Surroundings(

@@ -13,7 +13,7 @@ from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
-from pki.epoch import MILLISECONDS_PER_SECOND
+from pki.epoch import MILLISECONDS_PER_SECOND, EpochClock
 from sphinx.types import NodeId, RecipientId, SurbId
 
 
@@ -26,6 +26,7 @@ class Transit:
         deliver: takes a reply that has reached the gateway of that id.
         faults: the switches.
         counters: where to count.
+        clock: the network's epochs.
         unix: the wall clock, by which nodes choose their keys.
 
     Attributes:
@@ -41,6 +42,7 @@ class Transit:
         deliver: Callable[[NodeId, RecipientId, SurbId, bytes], None],
         faults: Faults,
         counters: Counters,
+        clock: EpochClock,
         unix: Callable[[], float],
     ) -> None:
         self.nodes = nodes
@@ -48,12 +50,16 @@ class Transit:
         self._deliver = deliver
         self._faults = faults
         self._counters = counters
+        self._clock = clock
         self._unix = unix
         self.packets = PacketsInFlight(lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
     def inject(self, gateway: NodeId, packet: bytes) -> None:
         """Take a packet that a client has sent to `gateway`."""
         arrived = trio.current_time()
+        if self._lacks_consensus():
+            self._counters.add(DropReason.NO_CONSENSUS)
+            return
         action = self.nodes[gateway].process(packet, self._unix(), from_client=True)
         if isinstance(action, Drop):
             self._counters.add(action.reason)
@@ -79,8 +85,8 @@ class Transit:
             await trio.sleep_until(due)
             arrived = trio.current_time()
             node = self.nodes.get(place)
-            if node is None:
-                self._counters.add(DropReason.NODE_GONE)
+            if node is None or self._lacks_consensus():
+                self._counters.add(DropReason.NODE_GONE if node is None else DropReason.NO_CONSENSUS)
                 return
             action = node.process(packet, self._unix())
             if isinstance(action, Forward):
@@ -122,6 +128,11 @@ class Transit:
     async def _deliver_later(self, gateway: NodeId, reply: Deliver, wait: float) -> None:
         await trio.sleep(wait)
         self._deliver(gateway, reply.recipient, reply.surb_id, reply.payload)
+
+    def _lacks_consensus(self) -> bool:
+        if not self._faults.lose_without_consensus:
+            return False
+        return self._clock.epoch(self._unix()) in self._faults.skipped_epochs
 
     def _copies(self) -> int:
         if not self._faults.happens(self._faults.duplicate):
