@@ -17,7 +17,7 @@ socket, its help and the documentation are made from it.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -142,11 +142,13 @@ class Switches:
 
     changes: Changes = field(default_factory=Changes, repr=False, compare=False, kw_only=True)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in self.__dataclass_fields__:
-            raise AttributeError(f"there is no fault {name!r}")
-        object.__setattr__(self, name, value)
-        self.changes.notify()  # the first field of all to be set
+    if not TYPE_CHECKING:  # or type checkers would believe that any name can be set
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in self.__dataclass_fields__:
+                raise AttributeError(f"there is no fault {name!r}")
+            object.__setattr__(self, name, value)
+            self.changes.notify()  # the first field of all to be set
 
     def clear(self) -> None:
         """Put every switch back: from now on all is done right."""
