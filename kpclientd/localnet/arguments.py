@@ -52,12 +52,12 @@ def choice_of(kind: type[StrEnum], usage: str, none: str = NO_FAULT) -> Argument
     return Argument(f"{usage}|{none}", f"one of {', '.join([*kind, none])}", parse)
 
 
-def whole_number(most: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers from 0 to `most`."""
+def whole_number(most: int, least: int = 0) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `least` to `most`."""
 
     def parse(text: str) -> int:
         value = int(text)
-        if not 0 <= value <= most:
+        if not least <= value <= most:
             raise ValueError(text)
         return value
 

@@ -173,7 +173,7 @@ def _row(switch: Switch) -> Row:
     )
 
 
-_EPOCHS: Final = Argument("N", f"a number of epochs up to {MOST_EPOCHS}", whole_number(MOST_EPOCHS))
+_EPOCHS: Final = Argument("N", f"a number of epochs from 1 to {MOST_EPOCHS}", whole_number(MOST_EPOCHS, 1))
 _PORT: Final = Argument("PORT", f"a port up to {MAX_PORT}", whole_number(MAX_PORT))
 
 _GATEWAY_SWITCHES: Final = switches(GatewayFaults)

@@ -30,30 +30,43 @@ _HELP: Final = "help"
 
 
 class DocumentFault(StrEnum):
-    """What is wrong with the answer to a request for a document."""
+    """What is wrong with the answer to a request for a document.
 
-    TOO_FEW_SIGNATURES = "too-few-signatures"
-    REPEATED_SIGNER = "repeated-signer"
-    UNLISTED_SIGNER = "unlisted-signer"
-    NO_SIGNATURES = "no-signatures"
-    WRONG = "wrong"
-    KEY_TYPE = "key-type"
-    VERSION = "version"
-    EXPIRED = "expired"
-    FUTURE = "future"
-    PAST = "past"
-    BAD_GEOMETRY = "bad-geometry"
-    NO_GATEWAYS = "no-gateways"
-    NO_MIX_KEYS = "no-mix-keys"
-    GARBAGE = "garbage"
-    TRUNCATED_GZIP = "truncated-gzip"
-    GZIP_BOMB = "gzip-bomb"
-    CHUNKS_OUT_OF_ORDER = "chunks-out-of-order"
-    CHUNK_TOTAL_CHANGES = "chunk-total-changes"
-    DUPLICATE = "duplicate"
-    NOT_FOUND = "not-found"
-    GONE = "gone"
-    SILENCE = "silence"
+    Attributes:
+        meaning: the same in words, for help and documentation.
+    """
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> "DocumentFault":
+        """Make the fault of that name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.meaning = meaning
+        return member
+
+    TOO_FEW_SIGNATURES = "too-few-signatures", "one signature less than a majority of the authorities"
+    REPEATED_SIGNER = "repeated-signer", "enough signatures, all of them one authority's"
+    UNLISTED_SIGNER = "unlisted-signer", "one of the signatures that count is a stranger's"
+    NO_SIGNATURES = "no-signatures", "nobody has signed"
+    WRONG = "wrong", "a spoiled copy: one bit is not what was signed"
+    KEY_TYPE = "key-type", "the certificate names another signature scheme"
+    VERSION = "version", "a certificate of another version"
+    EXPIRED = "expired", "the certificate is not valid in this epoch any more"
+    FUTURE = "future", "the document of an epoch far ahead"
+    PAST = "past", "the document of the epoch before"
+    BAD_GEOMETRY = "bad-geometry", "well signed, for packets of another geometry"
+    NO_GATEWAYS = "no-gateways", "well signed, without gateways"
+    NO_MIX_KEYS = "no-mix-keys", "well signed, without the mixes' keys of its own epoch"
+    GARBAGE = "garbage", "no certificate at all"
+    TRUNCATED_GZIP = "truncated-gzip", "the compressed stream ends too early"
+    GZIP_BOMB = "gzip-bomb", "it inflates to more than any client may take"
+    CHUNKS_OUT_OF_ORDER = "chunks-out-of-order", "the first two chunks change places"
+    CHUNK_TOTAL_CHANGES = "chunk-total-changes", "the last chunk says that there are more"
+    DUPLICATE = "duplicate", "the genuine answer, twice"
+    NOT_FOUND = "not-found", "the gateway says that it is not there yet"
+    GONE = "gone", "the gateway says that there will never be one"
+    SILENCE = "silence", "no answer"
 
 
 class Direction(StrEnum):

@@ -18,20 +18,23 @@ FAILURE: Final = 1
 
 
 async def run_until_stopped(start: Callable[[trio.Nursery], Awaitable[str]]) -> None:
-    """Run a network until SIGTERM, SIGINT or SIGHUP; a SIGHUP that was ignored at the start (nohup) stays so.
+    """Run a network until one of the `stop_signals`.
 
     Args:
         start: starts everything in the nursery, and returns the line that says so.
     """
-    ends = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ends.append(signal.SIGHUP)
-    with trio.open_signal_receiver(*ends) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
         async with trio.open_nursery() as nursery:
             print(await start(nursery), flush=True)
             async for _ in signals:
                 break
             nursery.cancel_scope.cancel()
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a network: SIGHUP too, unless whoever started us (nohup) wants it ignored."""
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if is_ignored else (signal.SIGHUP,)))
 
 
 def add_control_option(parser: argparse.ArgumentParser) -> None:
