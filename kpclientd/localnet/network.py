@@ -316,26 +316,29 @@ class LocalNetwork:
         """Serve one client of a gateway, of the first one by default, over a stream until either side ends it."""
         await (gateway or self.gateway).serve(stream)
 
-    async def memory_dial(self, url: str | None = None) -> trio.abc.Stream:
+    async def memory_dial(
+        self, addresses: str | Sequence[str] | None = None, /, *, isolation: bytes = b""
+    ) -> trio.abc.Stream:
         """Connect to a gateway without sockets; waits while the network holds up what goes there, or comes back.
 
         Args:
-            url: which gateway is meant; None for the first one.
+            addresses: one or several URLs of the gateway that is meant; None for the first one.
+            isolation: as daemons dial, and of no use here.
 
         Raises:
-            DialError: if nothing is there: another url, or the gateway or the network does not run.
+            DialError: if nothing is there: other addresses, or the gateway or the network does not run.
         """
         import trio.testing  # only those who connect without sockets need it
 
         await trio.lowlevel.checkpoint()
-        wanted = self.gateway_url if url is None else url
-        gateway = next((one for one in self.gateways if wanted in one.urls), None)
+        wanted = [addresses] if isinstance(addresses, str) else list(addresses or self.gateway.urls)
+        gateway = next((one for one in self.gateways if not set(wanted).isdisjoint(one.urls)), None)
         if gateway is None or self._nursery is None:
-            raise DialError(f"no gateway of the local network at {wanted}")
+            raise DialError(f"no gateway of the local network at {', '.join(wanted)}")
         await gateway.until_reachable()
         if not gateway.accepts:
             gateway.counters.add(Counted.CONNECTIONS_REFUSED)
-            raise DialError(f"{wanted} cannot be reached: connection refused")
+            raise DialError(f"{', '.join(wanted)} cannot be reached: connection refused")
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(gateway.serve, ours)
         return theirs
