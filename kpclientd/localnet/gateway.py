@@ -13,11 +13,11 @@ import trio
 from kpclientd.localnet.authority import Addresses, ListedGateway
 from kpclientd.localnet.connection import ClientConnection
 from kpclientd.localnet.counters import Counted, Counters, DropReason
-from kpclientd.localnet.faults import Direction, Faults, GatewayFaults
+from kpclientd.localnet.faults import Faults, GatewayFaults
 from kpclientd.localnet.in_flight import Arrival
 from kpclientd.localnet.keys import NodeKeys
 from kpclientd.localnet.limiter import RateLimiter
-from kpclientd.localnet.listeners import descriptor_transport, url_of
+from kpclientd.localnet.listeners import Presence, descriptor_transport, url_of
 from kpclientd.localnet.spool import Spool, SpooledReply
 from kpclientd.wire.commands import CommandCodec, Consensus2
 from kpclientd.wire.session import NoiseSession
@@ -130,9 +130,12 @@ class Gateway:
         return ListedGateway(self.keys, addresses)
 
     @property
-    def accepts(self) -> bool:
-        """Whether a connection to its ports comes about."""
-        return self.is_running and not self.faults.in_force().refuse_connections
+    def presence(self) -> Presence:
+        """What becomes of a try to connect to its ports."""
+        force = self.faults.in_force()
+        if force.drop is not None:
+            return Presence.UNREACHABLE
+        return Presence.OPEN if self.is_running and not force.refuse_connections else Presence.CLOSED
 
     def start(self) -> None:
         """Run again, at the addresses of before."""
@@ -175,10 +178,6 @@ class Gateway:
         """Close all present connections."""
         for connection in tuple(self.connections):
             connection.end()
-
-    async def until_reachable(self) -> None:
-        """Wait while a dialler's first word, or the answer to it, would be held up on the way."""
-        await self.faults.until(lambda force: not (force.drops(Direction.IN) or force.drops(Direction.OUT)))
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one client over `stream` until either side ends it; the stream is closed then."""

@@ -3,7 +3,11 @@
 A further transport is a row here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from typing import Final, Protocol
 
@@ -18,8 +22,30 @@ RETRY_SECONDS: Final = 0.5
 Opened = tuple[trio.abc.Listener[trio.abc.Stream], int]
 """A listener and the port that it is bound to."""
 
-Open = Callable[[int], Awaitable[Opened]]
-"""Opens a port of the loopback, 0 for a free one; raises OSError."""
+
+class Presence(Enum):
+    """What becomes of a try to connect."""
+
+    OPEN = auto()
+    CLOSED = auto()
+    """It is refused."""
+
+    UNREACHABLE = auto()
+    """There is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerKind:
+    """How gateways listen on addresses of one scheme.
+
+    Attributes:
+        open: opens a port of the loopback, 0 for a free one; raises OSError.
+        hold_silent: holds a port so that whoever connects gets no answer; None where that cannot be done, and
+            connections are accepted meanwhile.
+    """
+
+    open: Callable[[int], Awaitable[Opened]]
+    hold_silent: Callable[[int], AbstractContextManager[None]] | None = None
 
 
 class Host(Protocol):
@@ -28,8 +54,8 @@ class Host(Protocol):
     ports: dict[str, int]
 
     @property
-    def accepts(self) -> bool:
-        """Whether the ports are to be open."""
+    def presence(self) -> Presence:
+        """What is to become of tries to connect."""
 
     def bound(self, scheme: str, port: int) -> None:
         """Take note of a port that was opened."""
@@ -43,10 +69,23 @@ async def _open_tcp(port: int) -> Opened:
     return listener, listener.socket.getsockname()[1]
 
 
-LISTENERS: Final[Mapping[str, Open]] = {
-    "tcp": _open_tcp,
+@contextmanager
+def _hold_tcp_silent(port: int) -> Iterator[None]:
+    """Listen, accept nothing, and fill the queue: Linux drops every further request for a connection."""
+    with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((LOOPBACK, port))
+        listening.listen(0)
+        for filling in (first, second):
+            filling.setblocking(False)
+            filling.connect_ex((LOOPBACK, port))
+        yield
+
+
+LISTENERS: Final[Mapping[str, ListenerKind]] = {
+    "tcp": ListenerKind(_open_tcp, _hold_tcp_silent),
 }
-"""URL scheme -> how its port is opened."""
+"""URL scheme -> how gateways listen on such addresses."""
 
 _IN_DESCRIPTORS: Final[Mapping[str, str]] = {"tcp": "tcp4"}
 """How descriptors file the addresses of a scheme, where it is not by the scheme itself: by the family of the IP."""
@@ -83,15 +122,13 @@ async def keep_open(
         LocalNetworkError: if this version does not listen on such addresses.
         OSError: if the port is somebody else's at the first try; later ones are repeated.
     """
-    open_port = LISTENERS.get(scheme)
-    if open_port is None:
+    kind = LISTENERS.get(scheme)
+    if kind is None:
         raise LocalNetworkError(f"this version has no listener for {scheme}; there are {', '.join(LISTENERS)}")
     is_first = True
     while True:
-        while not (host.accepts or is_first):
-            await changes()
         try:
-            listener, port = await open_port(host.ports[scheme])
+            listener, port = await kind.open(host.ports[scheme])
         except OSError:
             if is_first:
                 raise
@@ -101,8 +138,16 @@ async def keep_open(
         if is_first:
             is_first = False
             task_status.started()
+        accepting = {Presence.OPEN} if kind.hold_silent else {Presence.OPEN, Presence.UNREACHABLE}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(trio.serve_listeners, host.serve, [listener], handler_nursery=connections))
-            while host.accepts and host.ports[scheme] == port:
+            while host.presence in accepting and host.ports[scheme] == port:
                 await changes()
             nursery.cancel_scope.cancel()
+        while host.presence not in accepting:
+            if kind.hold_silent is not None and host.presence is Presence.UNREACHABLE and host.ports[scheme]:
+                with kind.hold_silent(host.ports[scheme]):
+                    while host.presence is Presence.UNREACHABLE:
+                        await changes()
+            else:
+                await changes()

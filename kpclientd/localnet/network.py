@@ -31,14 +31,13 @@ from kpclientd.localnet.errors import LocalNetworkError
 from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.files import Listen, Membership, write_files
 from kpclientd.localnet.gateway import Gateway, Surroundings
-from kpclientd.localnet.keys import KeyTree
+from kpclientd.localnet.keys import KeyMaker, KeyTree
 from kpclientd.localnet.limiter import refill_interval
-from kpclientd.localnet.listeners import keep_open
+from kpclientd.localnet.listeners import Presence, keep_open
 from kpclientd.localnet.service import Services
 from kpclientd.localnet.topology import (
     AUTHORITIES,
     MOST_GATEWAYS,
-    KeyMaker,
     build,
     gateway_name,
     layer_sizes,
@@ -335,8 +334,9 @@ class LocalNetwork:
         gateway = next((one for one in self.gateways if not set(wanted).isdisjoint(one.urls)), None)
         if gateway is None or self._nursery is None:
             raise DialError(f"no gateway of the local network at {', '.join(wanted)}")
-        await gateway.until_reachable()
-        if not gateway.accepts:
+        while gateway.presence is Presence.UNREACHABLE:
+            await self.faults.changes.wait()
+        if gateway.presence is Presence.CLOSED:
             gateway.counters.add(Counted.CONNECTIONS_REFUSED)
             raise DialError(f"{', '.join(wanted)} cannot be reached: connection refused")
         ours, theirs = trio.testing.memory_stream_pair()

@@ -1,16 +1,14 @@
 """Who is in a local network, and who may send to whom."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from kpclientd.localnet.errors import LocalNetworkError
-from kpclientd.localnet.keys import AuthorityKeys, KeyTree, NodeKeys, authority_keys, mix_keyring, node_keys
+from kpclientd.localnet.keys import AuthorityKeys, KeyMaker, NodeKeys
 from kpclientd.localnet.node import Node, Role
 from pki.epoch import EpochClock
 from pki.path import delay_cap_ms
-from pki.signatures import SignatureScheme
-from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
 from sphinx.packet import Sphinx
 from sphinx.types import NodeId
@@ -49,37 +47,6 @@ class Topology:
             neighbours = ends if following is None else _ids(following)
             nodes += [Node(mix, Role.MIX, neighbours, sphinx, clock, cap) for mix in layer]
         return {node.node_id: node for node in nodes}
-
-
-class KeyMaker:
-    """Makes the keys of a network's members.
-
-    Args:
-        tree: what they grow from.
-        sphinx: makes the Sphinx keys.
-        kem: the links' KEM.
-        signatures: the scheme of identity keys.
-    """
-
-    __slots__ = ("_kem", "_signatures", "_sphinx", "_tree")
-
-    def __init__(self, tree: KeyTree, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme) -> None:
-        self._tree = tree
-        self._sphinx = sphinx
-        self._kem = kem
-        self._signatures = signatures
-
-    def node(self, name: str, generation: int = 0) -> NodeKeys:
-        """The keys of a mix, gateway or service node; further generations are other keys."""
-        return node_keys(self._tree, name, self._sphinx, self._kem, self._signatures, generation)
-
-    def with_new_mix_keys(self, keys: NodeKeys, generation: int) -> NodeKeys:
-        """The same node with other Sphinx keys."""
-        return replace(keys, mix=mix_keyring(self._tree, f"{keys.name}#{generation}", self._sphinx))
-
-    def authority(self, identifier: str) -> AuthorityKeys:
-        """The keys of an authority."""
-        return authority_keys(self._tree, identifier, self._kem, self._signatures)
 
 
 def layer_sizes(geometry: Geometry, nodes: int, gateways: int) -> tuple[int, ...]:
@@ -121,7 +88,7 @@ def build(keys: KeyMaker, sizes: Sequence[int], gateways: int = 1, authorities: 
 def mix_layers(keys: KeyMaker, sizes: Sequence[int], generation: int = 0) -> tuple[tuple[NodeKeys, ...], ...]:
     """Make the mixes."""
     return tuple(
-        tuple(keys.node(f"mix{layer + 1}-{place + 1}", generation) for place in range(size))
+        tuple(keys.mix(f"mix{layer + 1}-{place + 1}", generation) for place in range(size))
         for layer, size in enumerate(sizes)
     )
 

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from kpclientd.config.load import load_config
-from kpclientd.localnet import Counted, DropReason, Gateway, LocalNetwork
+from kpclientd.localnet import Counted, Direction, DropReason, Gateway, LocalNetwork
 from kpclientd.localnet.errors import LocalNetworkError
 from kpclientd.localnet.topology import MOST_GATEWAYS
 from kpclientd.transports import DialError
@@ -36,7 +36,7 @@ async def next_document(network: LocalNetwork) -> set[str]:
     epoch = network.directory.newest_published(network.unix()) + 1
     while network.directory.newest_published(network.unix()) < epoch:
         await trio.sleep(PERIOD / 8)
-    client = await connect(network, gateway=next(one for one in network.gateways if one.accepts))
+    client = await connect(network, gateway=next(one for one in network.gateways if one.is_running))
     return {node.name for node in (await client.document(epoch)).document.gateway_nodes}
 
 
@@ -259,6 +259,25 @@ async def test_on_tcp_a_gateway_stops_starts_moves_joins_and_refuses() -> None:
         with trio.fail_after(20):
             while not await dials(second):
                 await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+
+async def test_on_tcp_who_connects_into_a_dropping_network_gets_no_answer_until_that_ends() -> None:
+    network = LocalNetwork(rate_limit=False, mu=1.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(network.run)
+        async with await trio.open_tcp_stream(*network.gateway_address) as stream:
+            client = await connect(network, stream)
+            network.faults.drop = Direction.BOTH
+            await wait_all_tasks_blocked()
+            with trio.move_on_after(0.3) as patience:
+                await dials(network.gateway)
+            assert patience.cancelled_caught
+            network.faults.drop = None
+            with trio.fail_after(20):
+                while not await dials(network.gateway):
+                    await trio.sleep(0.01)
+            assert await echoes(client), "links that are there were mute, and go on"
         nursery.cancel_scope.cancel()
 
 

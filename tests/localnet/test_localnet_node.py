@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from kpclientd.localnet.counters import DropReason
-from kpclientd.localnet.keys import KeyTree, NodeKeys
+from kpclientd.localnet.keys import KeyMaker, KeyTree, NodeKeys
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, NodeAction, Role, Serve
 from kpclientd.localnet.service import Reply, Services, recipient_id
-from kpclientd.localnet.topology import KeyMaker, Topology, build
+from kpclientd.localnet.topology import Topology, build
 from pki.epoch import GENESIS, EpochClock
 from pki.path import delay_cap_ms
 from pki.signatures import signature_scheme

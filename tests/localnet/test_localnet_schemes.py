@@ -85,6 +85,17 @@ def test_mixes_are_spread_over_the_layers(nodes: int, sizes: list[int]) -> None:
     assert [len(layer) for layer in network.authorities.document(network.epoch).topology] == sizes
 
 
+def test_of_a_hybrid_identity_key_mixes_share_the_costly_half_and_are_told_apart_by_the_other() -> None:
+    network = LocalNetwork(nodes=40, signatures="ML-DSA-44-Ed25519", port=None)
+    document = network.authorities.document(network.epoch)
+    check_well_formed(document, network.epoch)
+    mixes = [mix.identity_key for layer in document.topology for mix in layer]
+    assert len(set(mixes)) == len(mixes) == 38
+    assert len({key[:1312] for key in mixes}) == 1
+    assert {len(key) for key in mixes} == {network.signatures.public_key_length}
+    assert document.gateway_nodes[0].identity_key[:1312] != mixes[0][:1312]
+
+
 def test_too_few_nodes_for_the_layers_are_refused() -> None:
     with pytest.raises(LocalNetworkError, match="are 6"):
         LocalNetwork(nodes=5, gateways=2, port=None)
