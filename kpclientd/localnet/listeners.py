@@ -34,18 +34,21 @@ class Presence(Enum):
     """There is no answer."""
 
 
+HoldSilent = Callable[[int], AbstractContextManager[None]]
+"""Holds a port so that whoever connects gets no answer; raises OSError."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerKind:
     """How gateways listen on addresses of one scheme.
 
     Attributes:
         open: opens a port of the loopback, 0 for a free one; raises OSError.
-        hold_silent: holds a port so that whoever connects gets no answer; None where that cannot be done, and
-            connections are accepted meanwhile.
+        hold_silent: None where that cannot be done; connections are accepted meanwhile.
     """
 
     open: Callable[[int], Awaitable[Opened]]
-    hold_silent: Callable[[int], AbstractContextManager[None]] | None = None
+    hold_silent: HoldSilent | None = None
 
 
 class Host(Protocol):
@@ -107,20 +110,22 @@ async def keep_open(
     changes: Callable[[], Awaitable[None]],
     connections: trio.Nursery,
     *,
+    patient: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Hold a gateway's port of one scheme open whenever it is to be, wherever it is to be; never returns.
+    """Hold a gateway's port of one scheme as it is to be, wherever it is to be; never returns.
 
     Args:
         host: the gateway.
         scheme: of the addresses.
         changes: returns when anything may be different.
         connections: where connections are served; they outlive the port.
+        patient: whether a port that somebody else holds is waited for at the first try too.
         task_status: started when the port is open for the first time.
 
     Raises:
         LocalNetworkError: if this version does not listen on such addresses.
-        OSError: if the port is somebody else's at the first try; later ones are repeated.
+        OSError: if the port is not to be had at the first try; later ones are repeated.
     """
     kind = LISTENERS.get(scheme)
     if kind is None:
@@ -130,7 +135,7 @@ async def keep_open(
         try:
             listener, port = await kind.open(host.ports[scheme])
         except OSError:
-            if is_first:
+            if is_first and not patient:
                 raise
             await trio.sleep(RETRY_SECONDS)
             continue
@@ -145,9 +150,19 @@ async def keep_open(
                 await changes()
             nursery.cancel_scope.cancel()
         while host.presence not in accepting:
-            if kind.hold_silent is not None and host.presence is Presence.UNREACHABLE and host.ports[scheme]:
-                with kind.hold_silent(host.ports[scheme]):
-                    while host.presence is Presence.UNREACHABLE:
-                        await changes()
-            else:
+            await _stay_away(host, kind.hold_silent, port, changes)
+
+
+async def _stay_away(
+    host: Host, hold_silent: HoldSilent | None, port: int, changes: Callable[[], Awaitable[None]]
+) -> None:
+    """Let `port` be silent, or nobody's, until something may be different."""
+    if hold_silent is None or host.presence is Presence.CLOSED:
+        await changes()
+        return
+    try:
+        with hold_silent(port):
+            while host.presence is Presence.UNREACHABLE:
                 await changes()
+    except OSError:  # it is somebody else's by now
+        await changes()

@@ -255,7 +255,9 @@ class LocalNetwork:
         gateway = Gateway(self._keys.node(gateway_name(len(self.gateways))), self._next_ports(), self._surroundings)
         self.gateways.append(gateway)
         if self._nursery is not None and self._port is not None:
-            self._nursery.start_soon(self._open_ports, gateway)
+            for scheme in self._transports:
+                keep = partial(keep_open, gateway, scheme, self.faults.changes.wait, self._nursery, patient=True)
+                self._nursery.start_soon(keep)
         self._list_anew()
         return gateway
 
@@ -266,7 +268,14 @@ class LocalNetwork:
         self._list_anew()
 
     def move(self, gateway: Gateway, port: int | None = None) -> None:
-        """Let a gateway go to another port; None for any that is free."""
+        """Let a gateway go to another port; None for any that is free.
+
+        Raises:
+            LocalNetworkError: if another gateway has that port.
+        """
+        holder = next((one for one in self.gateways if port in one.ports.values() and one is not gateway), None)
+        if holder is not None:
+            raise LocalNetworkError(f"port {port} is {holder.name}'s")
         free = self._next_ports() if self._port is None else dict.fromkeys(self._transports, 0)
         gateway.move(free if port is None else dict.fromkeys(self._transports, port))
 
@@ -355,11 +364,9 @@ class LocalNetwork:
             return dict.fromkeys(self._transports, 0)
         return dict.fromkeys(self._transports, (self._port or NOMINAL_GATEWAY_PORT) + number)
 
-    async def _open_ports(self, gateway: Gateway, nursery: trio.Nursery | None = None) -> None:
-        home = nursery or self._nursery
-        assert home is not None, "ports are opened while the network runs"
+    async def _open_ports(self, gateway: Gateway, nursery: trio.Nursery) -> None:
         for scheme in self._transports:
-            await home.start(partial(keep_open, gateway, scheme, self.faults.changes.wait, home))
+            await nursery.start(partial(keep_open, gateway, scheme, self.faults.changes.wait, nursery))
 
     def _list_anew(self, since: int | None = None) -> None:
         """Let nodes and documents know of what has changed, documents from the first one that nobody has yet."""

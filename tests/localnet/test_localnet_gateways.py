@@ -144,6 +144,13 @@ async def test_a_moved_gateway_answers_at_its_new_address_only_and_documents_fol
     assert following.gateway(gateway.keys.node_id).addresses == {"tcp4": gateway.urls}
 
 
+async def test_no_gateway_moves_to_anothers_port(autojump_clock: MockClock, network: LocalNetwork) -> None:
+    first, second, _ = network.gateways
+    with pytest.raises(LocalNetworkError, match="is gateway1's"):
+        network.move(second, first.ports["tcp"])
+    network.move(first, first.ports["tcp"])
+
+
 async def test_a_gateway_leaves_the_consensus_with_the_next_document_and_can_come_back(
     autojump_clock: MockClock, network: LocalNetwork
 ) -> None:
