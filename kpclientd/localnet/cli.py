@@ -1,6 +1,7 @@
 """`kpclientd localnet`: a whole mixnet on this machine, until it is told to stop."""
 
 import argparse
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 import trio
 
 from kpclientd.localnet.control import command_table, serve_control
+from kpclientd.localnet.faults import DocumentFault
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, SIGNATURES, WIRE_KEM, LocalNetwork
 from kpclientd.localnet.options import (
@@ -34,8 +36,9 @@ EPOCH: Final = "30s"
 TRANSPORTS: Final[Mapping[str, tuple[str, ...]]] = {"tcp": ("tcp",), "quic": ("quic",), "both": ("tcp", "quic")}
 """The choices of `--transport`, and the schemes of the gateways' addresses."""
 
-_HELP_WIDTH: Final = 32
-"""Columns of the commands in the help text."""
+_HELP_WIDTH: Final = 100
+_USAGE_WIDTH: Final = 32
+_INDENT: Final = " " * 4
 
 
 def main(argv: Sequence[str]) -> int:
@@ -88,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Run a whole mixnet in one process: gateways, mixes, services echo and testdest, and directory\n"
         "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins\n"
-        "with 'ready', and runs until SIGTERM.",
+        "with 'ready', and runs until SIGTERM, SIGINT or SIGHUP.",
         epilog=_commands(),
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="where the configuration files go")
@@ -164,8 +167,15 @@ def _commands() -> str:
     lines = ["commands to a running network, given with --do; see docs/localnet.md:"]
     for heading, rows in command_table():
         lines += ["", f"  {heading}:"]
-        lines += [f"    {usage:<{_HELP_WIDTH}} {text}" for usage, text in rows]
+        lines += [_wrapped(f"{usage:<{_USAGE_WIDTH}} {text}") for usage, text in rows]
+    lines += ["", "  FAULT, that of an answer to a request for a document:"]
+    lines += [_wrapped(f"{fault:<{_USAGE_WIDTH}} {fault.meaning}") for fault in DocumentFault]
     return "\n".join(lines)
+
+
+def _wrapped(row: str) -> str:
+    further = " " * (len(_INDENT) + _USAGE_WIDTH + 1)
+    return textwrap.fill(row, _HELP_WIDTH, initial_indent=_INDENT, subsequent_indent=further)
 
 
 def _name_of(find: Callable[[str], object]) -> Callable[[str], str]:

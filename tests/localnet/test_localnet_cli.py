@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kpclientd.config.load import load_config
-from kpclientd.localnet import LocalNetwork
+from kpclientd.localnet import DocumentFault, LocalNetwork
 from kpclientd.localnet.cli import main
 from kpclientd.localnet.control import GATEWAY_COMMANDS, NETWORK_COMMANDS, OTHER_COMMANDS
 from kpclientd.localnet.directory_lock import LOCK_FILE
@@ -120,6 +120,8 @@ def test_help_has_every_command_and_every_option(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     for name in [*NETWORK_COMMANDS, *GATEWAY_COMMANDS, *OTHER_COMMANDS]:
         assert f"    {name}" in shown
+    assert all(f"    {fault} " in shown for fault in DocumentFault)
+    assert max(map(len, shown.splitlines())) <= 110
 
 
 def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(

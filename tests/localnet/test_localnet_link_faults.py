@@ -153,6 +153,18 @@ async def test_a_handshake_is_reset_at_any_byte_of_either_side(
     await connect(network)
 
 
+@pytest.mark.parametrize("at", [0, 1217, 1300, 7000])
+async def test_on_tcp_the_reset_of_a_handshake_is_a_reset(at: int) -> None:
+    network = LocalNetwork()
+    network.faults.reset_handshake = at
+    async with trio.open_nursery() as nursery:
+        await nursery.start(network.run)
+        async with await trio.open_tcp_stream(*network.gateway_address) as stream:
+            with pytest.raises(trio.BrokenResourceError):
+                await connect(network, stream)
+        nursery.cancel_scope.cancel()
+
+
 async def test_beyond_the_last_byte_of_the_handshake_nothing_is_reset(
     autojump_clock: MockClock, network: LocalNetwork
 ) -> None:
