@@ -170,9 +170,9 @@ class ClientConnection:
             pass  # the client has gone, or does not read: as if it had closed
 
     async def _serve(self) -> None:
-        await self._host.faults.until(lambda force: not force.silent_handshake)
+        await self._host.faults.until(lambda faults: not faults.silent_handshake)
         early: Sequence[Command] | None = None
-        with trio.move_on_after(math.inf if self._host.faults.in_force().drip else HANDSHAKE_SECONDS):
+        with trio.move_on_after(math.inf if self._host.faults.effective().drip else HANDSHAKE_SECONDS):
             early = await self._handshake()
         if early is None:
             self._host.counters.add(Counted.HANDSHAKES_FAILED)
@@ -193,7 +193,7 @@ class ClientConnection:
             data = await self._stream.receive_some(READ_SIZE)
             if not data:
                 return None
-            shown = self._host.unix() + self._host.faults.in_force().clock_off
+            shown = self._host.unix() + self._host.faults.effective().clock_off
             events = self._session.receive(data, min(max(0.0, shown), LATEST_TIME))
             if reply := self._session.outgoing():
                 await self._stream.send_all(reply)
@@ -222,7 +222,7 @@ class ClientConnection:
             case MessageDelivered(sequence=sequence):
                 self._take_acknowledgement(sequence)
             case GetConsensus2(epoch=epoch):
-                due = trio.current_time() + self._host.faults.in_force().document_delay
+                due = trio.current_time() + self._host.faults.effective().document_delay
                 await requests.send((self._host.consensus(epoch), due))
             case _:
                 self._host.counters.add(Counted.PROTOCOL_ERRORS)
@@ -230,7 +230,7 @@ class ClientConnection:
         return True
 
     def _take_acknowledgement(self, sequence: int) -> None:
-        if self._delivery is None or self._host.faults.in_force().ignore_acknowledgements:
+        if self._delivery is None or self._host.faults.effective().ignore_acknowledgements:
             return
         if self._delivery.acknowledge(sequence):
             self._host.counters.add(Counted.MESSAGES_ACKNOWLEDGED)
@@ -250,7 +250,7 @@ class ClientConnection:
             with trio.move_on_after(HEARTBEAT_SECONDS) as quiet:
                 await self._wake.wait()
             self._wake = trio.Event()
-            if self._damage or (quiet.cancelled_caught and not self._host.faults.in_force().no_heartbeats):
+            if self._damage or (quiet.cancelled_caught and not self._host.faults.effective().no_heartbeats):
                 await self._send(NoOp())
             while self._unasked:
                 self._unasked -= 1

@@ -211,11 +211,11 @@ class GatewayFaults(Switches):
 
     Args:
         connections: returns those at which the methods act.
-        everywhere: the network's faults, which hold at this gateway too.
+        network_wide: the network's faults, which hold at this gateway too.
     """
 
     connections: Callable[[], Iterable[FaultyConnection]] = field(repr=False, compare=False, kw_only=True)
-    everywhere: "GatewayFaults | None" = field(default=None, repr=False, compare=False, kw_only=True)
+    network_wide: "GatewayFaults | None" = field(default=None, repr=False, compare=False, kw_only=True)
     refuse_connections: bool = field(
         default=False, metadata=row(ON_OFF, "the port is closed: dialling is refused; established links stay (on TCP)")
     )
@@ -264,19 +264,19 @@ class GatewayFaults(Switches):
         default=0.0, metadata=row(SECONDS, "an answer to a request for a document comes so much later")
     )
 
-    def in_force(self) -> "GatewayFaults":
+    def effective(self) -> "GatewayFaults":
         """Return what holds here: these switches, and where they do no harm, the network's."""
-        if self.everywhere is None:
+        if self.network_wide is None:
             return self
-        force = object.__new__(GatewayFaults)
+        faults = object.__new__(GatewayFaults)
         for name, harmless in _GATEWAY_SWITCHES:
             own = getattr(self, name)
-            force.__dict__[name] = own if own != harmless else getattr(self.everywhere, name)
-        return force
+            faults.__dict__[name] = own if own != harmless else getattr(self.network_wide, name)
+        return faults
 
     async def until(self, condition: "Callable[[GatewayFaults], bool]") -> None:
-        """Wait until `condition` holds for what is in force."""
-        while not condition(self.in_force()):
+        """Wait until `condition` holds for the faults that are in force."""
+        while not condition(self.effective()):
             await self.changes.wait()
 
     def drops(self, direction: Direction) -> bool:

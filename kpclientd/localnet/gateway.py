@@ -79,7 +79,7 @@ class Gateway:
         surroundings: the network around it.
 
     Attributes:
-        keys: as above; see `take_keys`.
+        keys: as above; see `set_keys`.
         ports: as above; 0 is any port that is free when it is bound.
         is_running: whether it was started and not stopped.
         is_listed: whether documents list it.
@@ -99,7 +99,7 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.faults = GatewayFaults(
             connections=lambda: self.connections,
-            everywhere=surroundings.faults,
+            network_wide=surroundings.faults,
             changes=surroundings.faults.changes,
         )
         self.counters = Counters(surroundings.counters)
@@ -132,10 +132,10 @@ class Gateway:
     @property
     def presence(self) -> Presence:
         """What becomes of a try to connect to its ports."""
-        force = self.faults.in_force()
-        if force.drop is not None:
+        faults = self.faults.effective()
+        if faults.drop is not None:
             return Presence.UNREACHABLE
-        return Presence.OPEN if self.is_running and not force.refuse_connections else Presence.CLOSED
+        return Presence.OPEN if self.is_running and not faults.refuse_connections else Presence.CLOSED
 
     def start(self) -> None:
         """Run again, at the addresses of before."""
@@ -162,7 +162,7 @@ class Gateway:
             self.ports[scheme] = port
             self._around.changed()
 
-    def take_keys(self, keys: NodeKeys) -> None:
+    def set_keys(self, keys: NodeKeys) -> None:
         """Be somebody else, or have other Sphinx keys; the network lists them."""
         self.end_connections()
         if keys.node_id != self.keys.node_id:
@@ -181,7 +181,7 @@ class Gateway:
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one client over `stream` until either side ends it; the stream is closed then."""
-        is_closed = self.faults.in_force().close_at_once or not self._around.holds_document()
+        is_closed = self.faults.effective().close_at_once or not self._around.holds_document()
         if is_closed or not self.is_running or len(self.connections) >= MAX_CONNECTIONS:
             self.counters.add(Counted.CONNECTIONS_REFUSED)
             await trio.aclose_forcefully(stream)
@@ -217,13 +217,13 @@ class Gateway:
 
     def consensus(self, epoch: int) -> Sequence[Consensus2]:
         """Answer a request for the document of `epoch`."""
-        return self._around.consensus(epoch, self.faults.in_force(), self.counters)
+        return self._around.consensus(epoch, self.faults.effective(), self.counters)
 
     def new_session(self, connection: ClientConnection) -> NoiseSession:
         """Return the gateway's end of a session."""
         return NoiseSession.responder(
             self._around.kem,
-            self._around.impostor_link if self.faults.in_force().impostor else self.keys.link,
+            self._around.impostor_link if self.faults.effective().impostor else self.keys.link,
             self.keys.node_id,
             CommandCodec(self._around.geometry),
             connection.admit,

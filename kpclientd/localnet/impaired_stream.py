@@ -45,7 +45,7 @@ class ImpairedStream(trio.abc.Stream):
 
     async def until_passable(self, direction: Direction) -> None:
         """Wait while bytes that travel in `direction` are held up."""
-        await self._faults.until(lambda force: not force.drops(direction))
+        await self._faults.until(lambda faults: not faults.drops(direction))
         if self._frozen:
             await trio.sleep_forever()
 
@@ -71,7 +71,7 @@ class ImpairedStream(trio.abc.Stream):
         rest = bytes(data)
         while rest:
             await self.until_passable(Direction.OUT)
-            pause = self._faults.in_force().drip
+            pause = self._faults.effective().drip
             length = min(1 if pause else len(rest), self._room())
             if length:
                 with trio.fail_after(WRITE_SECONDS):
@@ -91,7 +91,7 @@ class ImpairedStream(trio.abc.Stream):
 
     def _room(self) -> float:
         """Bytes until the connection is to be reset."""
-        most = self._faults.in_force().reset_handshake if self.in_handshake else None
+        most = self._faults.effective().reset_handshake if self.in_handshake else None
         return math.inf if most is None else max(0, most - self._travelled)
 
     def _count(self, length: int, *, nothing_fits: bool) -> None:

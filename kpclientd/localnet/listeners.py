@@ -34,7 +34,7 @@ class Presence(Enum):
     """There is no answer."""
 
 
-HoldSilent = Callable[[int], AbstractContextManager[None]]
+Blackhole = Callable[[int], AbstractContextManager[None]]
 """Holds a port so that whoever connects gets no answer; raises OSError."""
 
 
@@ -44,11 +44,11 @@ class ListenerKind:
 
     Attributes:
         open: opens a port of the loopback, 0 for a free one; raises OSError.
-        hold_silent: None where that cannot be done; connections are accepted meanwhile.
+        blackhole: None where that cannot be done; connections are accepted meanwhile.
     """
 
     open: Callable[[int], Awaitable[Opened]]
-    hold_silent: HoldSilent | None = None
+    blackhole: Blackhole | None = None
 
 
 class Host(Protocol):
@@ -73,7 +73,7 @@ async def _open_tcp(port: int) -> Opened:
 
 
 @contextmanager
-def _hold_tcp_silent(port: int) -> Iterator[None]:
+def _blackhole_tcp(port: int) -> Iterator[None]:
     """Listen, accept nothing, and fill the queue: Linux drops every further request for a connection."""
     with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,7 +86,7 @@ def _hold_tcp_silent(port: int) -> Iterator[None]:
 
 
 LISTENERS: Final[Mapping[str, ListenerKind]] = {
-    "tcp": ListenerKind(_open_tcp, _hold_tcp_silent),
+    "tcp": ListenerKind(_open_tcp, _blackhole_tcp),
 }
 """URL scheme -> how gateways listen on such addresses."""
 
@@ -143,25 +143,25 @@ async def keep_open(
         if is_first:
             is_first = False
             task_status.started()
-        accepting = {Presence.OPEN} if kind.hold_silent else {Presence.OPEN, Presence.UNREACHABLE}
+        accepting = {Presence.OPEN} if kind.blackhole else {Presence.OPEN, Presence.UNREACHABLE}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(trio.serve_listeners, host.serve, [listener], handler_nursery=connections))
             while host.presence in accepting and host.ports[scheme] == port:
                 await changes()
             nursery.cancel_scope.cancel()
         while host.presence not in accepting:
-            await _stay_away(host, kind.hold_silent, port, changes)
+            await _close_until_change(host, kind.blackhole, port, changes)
 
 
-async def _stay_away(
-    host: Host, hold_silent: HoldSilent | None, port: int, changes: Callable[[], Awaitable[None]]
+async def _close_until_change(
+    host: Host, blackhole: Blackhole | None, port: int, changes: Callable[[], Awaitable[None]]
 ) -> None:
     """Let `port` be silent, or nobody's, until something may be different."""
-    if hold_silent is None or host.presence is Presence.CLOSED:
+    if blackhole is None or host.presence is Presence.CLOSED:
         await changes()
         return
     try:
-        with hold_silent(port):
+        with blackhole(port):
             while host.presence is Presence.UNREACHABLE:
                 await changes()
     except OSError:  # it is somebody else's by now

@@ -188,10 +188,10 @@ class LocalNetwork:
             inject=self.transit.inject,
             consensus=lambda epoch, faults, counters: self.directory.answer(epoch, unix(), faults, counters),
             holds_document=lambda: self.directory.holds_any(unix()),
-            changed=self._list_anew,
+            changed=self._update_listing,
         )
         self.gateways = [Gateway(keys, self._next_ports(), self._surroundings) for keys in self.topology.gateways]
-        self._list_anew()
+        self._update_listing()
 
     @property
     def gateway(self) -> Gateway:
@@ -258,14 +258,14 @@ class LocalNetwork:
             for scheme in self._transports:
                 keep = partial(keep_open, gateway, scheme, self.faults.changes.wait, self._nursery, patient=True)
                 self._nursery.start_soon(keep)
-        self._list_anew()
+        self._update_listing()
         return gateway
 
     def rekey(self, gateway: Gateway) -> None:
         """Give a gateway other keys: identity, link and Sphinx keys. Its name and its address stay."""
         self._generation += 1
-        gateway.take_keys(self._keys.node(gateway.name, self._generation))
-        self._list_anew()
+        gateway.set_keys(self._keys.node(gateway.name, self._generation))
+        self._update_listing()
 
     def move(self, gateway: Gateway, port: int | None = None) -> None:
         """Let a gateway go to another port; None for any that is free.
@@ -293,19 +293,19 @@ class LocalNetwork:
             service=self._keys.node(self.topology.service.name, self._generation),
         )
         for gateway in self.gateways:
-            gateway.take_keys(
+            gateway.set_keys(
                 self._keys.node(gateway.name, self._generation)
                 if rekey_gateways
                 else self._keys.with_new_mix_keys(gateway.keys, self._generation)
             )
         self._genesis_epoch = self.epoch
-        self._list_anew(self.epoch)
+        self._update_listing(self.epoch)
 
     def set_document_fields(self, **document_fields: Any) -> None:
         """Let documents have further fields, by their names there; None takes one out again."""
         fields = self._document_fields | document_fields
         self._document_fields = {name: value for name, value in fields.items() if value is not None}
-        self._list_anew()
+        self._update_listing()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the network until cancelled; started once clients can dial."""
@@ -319,10 +319,6 @@ class LocalNetwork:
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
-
-    async def serve_stream(self, stream: trio.abc.Stream, gateway: Gateway | None = None) -> None:
-        """Serve one client of a gateway, of the first one by default, over a stream until either side ends it."""
-        await (gateway or self.gateway).serve(stream)
 
     async def memory_dial(
         self, addresses: str | Sequence[str] | None = None, /, *, isolation: bytes = b""
@@ -368,7 +364,7 @@ class LocalNetwork:
         for scheme in self._transports:
             await nursery.start(partial(keep_open, gateway, scheme, self.faults.changes.wait, nursery))
 
-    def _list_anew(self, since: int | None = None) -> None:
+    def _update_listing(self, since: int | None = None) -> None:
         """Let nodes and documents know of what has changed, documents from the first one that nobody has yet."""
         self.topology = replace(self.topology, gateways=tuple(gateway.keys for gateway in self.gateways))
         self.transit.nodes = self.topology.nodes(self.sphinx, self.clock, self._mu)

@@ -76,7 +76,7 @@ async def test_a_gateways_name_in_front_means_that_one_only() -> None:
     network = make_network(gateways=2)
     first, second = network.gateways
     execute(network, "gateway2 silent-handshake on")
-    assert (first.faults.in_force().silent_handshake, second.faults.in_force().silent_handshake) == (False, True)
+    assert (first.faults.effective().silent_handshake, second.faults.effective().silent_handshake) == (False, True)
     execute(network, "gateway2 stop")
     assert (first.is_running, second.is_running) == (True, False)
     assert "stopped" in execute(network, "gateway2 status")

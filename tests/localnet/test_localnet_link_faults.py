@@ -291,8 +291,8 @@ def test_what_is_set_at_the_network_holds_at_every_gateway_and_the_gateways_own_
     network.faults.clock_off, network.faults.reset_handshake = 5.0, 9
     network.gateways[1].faults.clock_off = -5.0
     network.gateways[1].faults.reset_handshake = 0
-    in_force = [gateway.faults.in_force() for gateway in network.gateways]
-    assert [(one.clock_off, one.reset_handshake) for one in in_force] == [(5.0, 9), (-5.0, 0)]
+    effective = [gateway.faults.effective() for gateway in network.gateways]
+    assert [(one.clock_off, one.reset_handshake) for one in effective] == [(5.0, 9), (-5.0, 0)]
 
 
 def test_a_misspelt_fault_is_a_mistake() -> None:
