@@ -71,7 +71,7 @@ class MemoryDialler:
         return True
 
     async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
-        return await self._network.memory_dial(addresses[0])
+        return await self._network.memory_dial(addresses, isolation=isolation)
 
 
 @dataclass
