@@ -11,7 +11,6 @@ and once more when the reason changes, or something worked in between.
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
@@ -24,7 +23,8 @@ from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.protocol import LinkProtocol
 from kpclientd.log_levels import NOTICE
 from kpclientd.transports import DialError
-from kpclientd.wire.consensus import FetchResult
+from kpclientd.wire.consensus import Fetched, FetchResult
+from kpclientd.wire.errors import ConsensusError
 from pki import DocumentRejected, TrustedDocuments, VerifiedDocument
 from sphinx.types import SurbId
 
@@ -278,8 +278,8 @@ class Connector:
         match wish:
             case Ask(epoch):
                 self._ask(epoch, self._nursery)
-            case Verify(epoch, blob):
-                self._nursery.start_soon(self._verify, epoch, blob)
+            case Verify(fetched):
+                self._nursery.start_soon(self._verify, fetched)
             case Leave(reason):
                 self._connection.leave(f"it is left, as {reason}", trio.current_time())
             case Refused():
@@ -347,11 +347,11 @@ class Connector:
         self._worker.answered(result, trio.current_time(), self._network_time())
         self._carry_out()
 
-    async def _verify(self, epoch: int, blob: bytes) -> None:
-        work = partial(self._trusted.verify, blob, epoch, self._network_time())
+    async def _verify(self, fetched: Fetched) -> None:
+        now = self._network_time()
         try:
-            document = await self._offload(work)
-        except DocumentRejected as error:
+            document = await self._offload(lambda: self._trusted.verify(fetched.decompress(), fetched.epoch, now))
+        except (DocumentRejected, ConsensusError) as error:
             self._worker.rejected(error, trio.current_time(), self._network_time())
         else:
             self._worker.verified(document, trio.current_time(), self._network_time())

@@ -19,16 +19,16 @@ are the present epoch; the next one from 11/16 of the period on, as authorities 
 as long as nothing newer is held. On a new link the first two are asked for once more although they are held, as the
 newest reference does: it shows whether this gateway has them.
 
-What a gateway refuses is asked for again after a rest. Rests are in monotonic time, so that no step of the wall clock
-prolongs one. A gateway is left for another one
+What a gateway refuses is asked for again after a rest, and at once when its epoch begins. Rests are in monotonic time,
+so that no step of the wall clock prolongs one. A gateway is left for another one
 
 * when the current document does not list it: nothing could be sent through it any more;
 * when it refuses the present document, or serves one that the authorities did not sign, while another gateway has not
   refused it. As long as the previous document still serves this takes a while, as a gateway may just be late. Once all
   have refused there is no such document, and nothing is gained by going round.
 
-It is not left for a document that is bad by the authorities' own doing, which it would be everywhere, nor for anything
-about the next epoch.
+As long as a document serves it is not left for one that is bad by the authorities' own doing, which it would be
+everywhere; nor ever for anything about the next epoch.
 
 Source: the Katzenpost client's PKI worker.
 """
@@ -45,6 +45,7 @@ from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.log_levels import NOTICE
 from kpclientd.wire.commands import ConsensusCode
 from kpclientd.wire.consensus import Fetched, FetchResult
+from kpclientd.wire.errors import ConsensusError
 from pki import (
     CertificateError,
     Document,
@@ -84,7 +85,10 @@ IMPATIENCE_SECONDS: Final = 2.0
 MOST_REMEMBERED: Final = 16
 """Digests of documents that were refused; the same bytes are not verified twice."""
 
-_THE_GATEWAYS_FAULT: Final = (CertificateError, EncodingError, EpochMismatch, ThresholdError)
+Unbelieved = DocumentRejected | ConsensusError
+"""Why a document is not believed, or cannot even be decompressed."""
+
+_THE_GATEWAYS_FAULT: Final = (CertificateError, ConsensusError, EncodingError, EpochMismatch, ThresholdError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Verify `blob` off the event loop, and tell the result by `verified` or `rejected`."""
+    """Decompress and verify a document off the event loop, and tell the result by `verified` or `rejected`."""
 
-    epoch: int
-    blob: bytes = field(repr=False)
+    fetched: Fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,14 @@ class _Link:
     refusals: dict[int, int] = field(default_factory=dict)
     refused_since: dict[int, float] = field(default_factory=dict)
     asking: int | None = None
+    present: int = -1
+
+    def begin_epoch(self, present: int) -> None:
+        """Ask for the present document anew: what was refused of it before its time was perhaps too early."""
+        if present != self.present:
+            self.present = present
+            self.rests.pop(present, None)
+            self.refusals.pop(present, None)
 
 
 class DocumentWorker:
@@ -163,7 +174,8 @@ class DocumentWorker:
         self._period_source = period_source
         self._link: _Link | None = None
         self._verifying: tuple[int, bytes, _Link | None] | None = None
-        self._refused_blobs: deque[tuple[bytes, DocumentRejected]] = deque(maxlen=MOST_REMEMBERED)
+        self._refused_blobs: deque[tuple[bytes, Unbelieved]] = deque(maxlen=MOST_REMEMBERED)
+        self._digests: dict[int, bytes] = {}
         self._refusers: dict[int, set[NodeId]] = {}
         self._told: VerifiedDocument | None = None
         self._newest_told = -1
@@ -199,7 +211,8 @@ class DocumentWorker:
 
     def verified(self, document: VerifiedDocument, now: float, unix: float) -> None:
         """What was given to `Verify` is believed."""
-        epoch, _, link = self._verified_from()
+        epoch, digest, link = self._verified_from()
+        self._digests[epoch] = digest
         if link is not None:
             link.answered.add(epoch)
         before, held = self._trusted.exact(epoch), self._trusted.keep(document, unix)
@@ -217,11 +230,11 @@ class DocumentWorker:
             self._trusted.keep(document, unix)
         self.handle_timers(now, unix)
 
-    def rejected(self, error: DocumentRejected, now: float, unix: float) -> None:
+    def rejected(self, error: Unbelieved, now: float, unix: float) -> None:
         """What was given to `Verify` is not believed."""
         epoch, digest, link = self._verified_from()
         self._refused_blobs.append((digest, error))
-        self._reject(epoch, error, link, now)
+        self._reject(epoch, error, link, now, unix)
         self.handle_timers(now, unix)
 
     def next_event(self) -> WorkerEvent | None:
@@ -243,7 +256,10 @@ class DocumentWorker:
         self._tell_current(unix)
         self._forget_far_epochs(unix)
         link = self._link
-        if link is None or self._leave(link, now, unix):
+        if link is None:
+            return
+        link.begin_epoch(self._clock.epoch(unix))
+        if self._leave(link, now, unix):
             return
         if link.asking is None and self._verifying is None:
             due = next((epoch for epoch in self._wanted(link, unix) if link.rests.get(epoch, now) <= now), None)
@@ -276,17 +292,16 @@ class DocumentWorker:
         return times
 
     def _take(self, fetched: Fetched, link: _Link, now: float, unix: float) -> None:
-        digest = blake3(fetched.blob).digest()
-        held = self._trusted.exact(fetched.epoch)
-        if held is not None and held.certificate == fetched.blob:
+        digest = blake3(fetched.compressed).digest()
+        if digest == self._digests.get(fetched.epoch) and self._trusted.exact(fetched.epoch) is not None:
             link.answered.add(fetched.epoch)
             return
         for refused, error in self._refused_blobs:
             if refused == digest:
-                self._reject(fetched.epoch, error, link, now)
+                self._reject(fetched.epoch, error, link, now, unix)
                 return
         self._verifying = (fetched.epoch, digest, link)
-        self._events.append(Verify(fetched.epoch, fetched.blob))
+        self._events.append(Verify(fetched))
 
     def _verified_from(self) -> tuple[int, bytes, _Link | None]:
         assert self._verifying is not None, "nothing is being verified"
@@ -294,12 +309,12 @@ class DocumentWorker:
         self._verifying = None
         return epoch, digest, link if link is self._link else None
 
-    def _reject(self, epoch: int, error: DocumentRejected, link: _Link | None, now: float) -> None:
+    def _reject(self, epoch: int, error: Unbelieved, link: _Link | None, now: float, unix: float) -> None:
         self._say_once(f"Refused the document of epoch {epoch}: {error}")
         if link is not None:
             link.answered.add(epoch)
             is_its_fault = isinstance(error, _THE_GATEWAYS_FAULT)
-            self._refuse(link, epoch, now, counts=is_its_fault, long=True)
+            self._refuse(link, epoch, now, counts=is_its_fault or self._trusted.current(unix) is None, long=True)
 
     def _refuse(
         self, link: _Link, epoch: int, now: float, *, is_gone: bool = False, counts: bool = True, long: bool = False
@@ -399,6 +414,7 @@ class DocumentWorker:
 
     def _forget_far_epochs(self, unix: float) -> None:
         present = self._clock.epoch(unix)
+        self._digests = {epoch: digest for epoch, digest in self._digests.items() if abs(epoch - present) <= 1}
         self._refusers = {epoch: who for epoch, who in self._refusers.items() if abs(epoch - present) <= 1}
         if self._link is not None:
             link = self._link

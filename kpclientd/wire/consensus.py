@@ -27,10 +27,37 @@ _TRAILER_MASK: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The signed document that was asked for, not yet verified."""
+    """The signed document that was asked for, as it came: compressed, and not yet verified.
+
+    Attributes:
+        epoch: the one that was asked for.
+        compressed: the chunks, put together.
+        limit: the longest document to take (bytes).
+    """
 
     epoch: int
-    blob: bytes = field(repr=False)
+    compressed: bytes = field(repr=False)
+    limit: int = DOCUMENT_LIMIT
+
+    def decompress(self) -> bytes:
+        """Return the document. A thousand times as much may be in it: this is no work for an event loop.
+
+        Raises:
+            ConsensusError: if it does not decompress to a document within bounds, whole and without anything behind.
+        """
+        inflater = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            blob = inflater.decompress(self.compressed, self.limit + 1)
+        except zlib.error as error:
+            raise ConsensusError(f"the document of epoch {self.epoch} does not decompress: {error}") from None
+        if len(blob) > self.limit:
+            raise ConsensusError(f"a document decompresses to more than {self.limit} bytes")
+        if not inflater.eof:
+            raise ConsensusError(f"the document of epoch {self.epoch} ends inside its compressed stream")
+        if inflater.unused_data:
+            surplus = len(inflater.unused_data)
+            raise ConsensusError(f"{surplus} bytes follow the end of a document's compressed stream")
+        return blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +79,7 @@ class ConsensusAssembler:
         limit: the longest document to take (bytes), compressed and decompressed.
     """
 
-    __slots__ = ("_blob", "_chunk_length", "_epoch", "_inflater", "_limit", "_next", "_total")
+    __slots__ = ("_chunk_length", "_compressed", "_epoch", "_limit", "_next", "_total")
 
     def __init__(self, chunk_length: int, limit: int = DOCUMENT_LIMIT) -> None:
         self._chunk_length = chunk_length
@@ -63,8 +90,7 @@ class ConsensusAssembler:
         self._epoch: int | None = None
         self._next = 0
         self._total = 0
-        self._blob = bytearray()
-        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+        self._compressed = bytearray()
 
     @property
     def busy(self) -> bool:
@@ -90,22 +116,20 @@ class ConsensusAssembler:
             What became of the request, None if more chunks are to come.
 
         Raises:
-            ConsensusError: if it was not asked for, is out of order, contradicts an earlier one, or does not
-                decompress to a document within bounds; the connection has to be closed.
+            ConsensusError: if it was not asked for, is out of order, or contradicts an earlier one; the connection has
+                to be closed.
         """
         if self._epoch is None:
             raise ConsensusError("received spurious Consensus")
         if answer.error != ConsensusCode.OK:
             return self._refused(answer, self._epoch)
         self._check_order(answer)
-        self._inflate(answer.data)
+        self._compressed += answer.data
         if self._next < self._total:
             return None
-        epoch, blob = self._epoch, bytes(self._blob)
-        if not self._inflater.eof:
-            raise ConsensusError(f"the document of epoch {epoch} ends inside its compressed stream")
+        fetched = Fetched(self._epoch, bytes(self._compressed), self._limit)
         self._reset()
-        return Fetched(epoch, blob)
+        return fetched
 
     def _refused(self, answer: Consensus2, epoch: int) -> FetchResult:
         try:
@@ -136,18 +160,6 @@ class ConsensusAssembler:
             )
         self._total = answer.total
         self._next += 1
-
-    def _inflate(self, compressed: bytes) -> None:
-        room = self._limit - len(self._blob)
-        try:
-            self._blob += self._inflater.decompress(compressed, room + 1)
-        except zlib.error as error:
-            raise ConsensusError(f"chunk {self._next - 1} does not decompress: {error}") from None
-        if len(self._blob) > self._limit:
-            raise ConsensusError(f"a document decompresses to more than {self._limit} bytes")
-        if self._inflater.unused_data:
-            surplus = len(self._inflater.unused_data)
-            raise ConsensusError(f"{surplus} bytes follow the end of a document's compressed stream")
 
 
 def chunk_length(geometry: Geometry) -> int:

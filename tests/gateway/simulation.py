@@ -22,7 +22,7 @@ from kpclientd.gateway.protocol import DocumentAnswer, LinkProtocol
 from kpclientd.network_time import NetworkTime
 from kpclientd.wire.commands import Command, CommandCodec, Consensus2, GetConsensus2, NoOp
 from kpclientd.wire.consensus import consensus_commands, gone, not_found
-from kpclientd.wire.errors import WireError
+from kpclientd.wire.errors import ConsensusError, WireError
 from kpclientd.wire.session import CommandReceived, NoiseSession
 from pki import Document, DocumentRejected, EpochClock, TrustedDocuments, key_hash
 from sphinx.crypto.kem import KemPrivateKey, kem_scheme
@@ -423,10 +423,10 @@ class Client:
                         protocol.ask(epoch, self.now)
                 except LinkLost:
                     pass
-            case Verify(epoch, blob):
+            case Verify(fetched):
                 try:
-                    verified = self.trusted.verify(blob, epoch, self.time())
-                except DocumentRejected as error:
+                    verified = self.trusted.verify(fetched.decompress(), fetched.epoch, self.time())
+                except (DocumentRejected, ConsensusError) as error:
                     self.worker.rejected(error, self.now, self.time())
                 else:
                     self.worker.verified(verified, self.now, self.time())

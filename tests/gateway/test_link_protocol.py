@@ -186,7 +186,9 @@ def test_a_document_comes_in_chunks_between_other_commands() -> None:
     for chunk in consensus_commands(blob, GEOMETRY):
         bench.push(chunk)
         bench.push(NoOp())
-    assert bench.client.next_event() == DocumentAnswer(Fetched(7, blob))
+    answer = bench.client.next_event()
+    assert isinstance(answer, DocumentAnswer) and isinstance(answer.result, Fetched)
+    assert answer.result.epoch == 7 and answer.result.decompress() == blob
     assert not bench.client.is_asking
     for _ in range(4):
         bench.pass_time(ANSWER_SECONDS / 3)

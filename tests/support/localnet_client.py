@@ -83,7 +83,7 @@ class MixnetClient:
         wanted = self.network.epoch if epoch is None else epoch
         fetched = await self.fetch(wanted)
         assert isinstance(fetched, Fetched), f"no document of epoch {wanted}: {fetched}"
-        return self.trusted.accept(fetched.blob, wanted, self.network.unix())
+        return self.trusted.accept(fetched.decompress(), wanted, self.network.unix())
 
     def compose(self, document: Document, payload: bytes, capability: str = "echo") -> tuple[bytes, SurbId]:
         """A packet with SURB to a service; the SURB's keys are kept."""
