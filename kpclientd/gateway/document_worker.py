@@ -48,6 +48,7 @@ from kpclientd.wire.consensus import Fetched, FetchResult
 from kpclientd.wire.errors import ConsensusError
 from pki import (
     CertificateError,
+    CertificateExpiredError,
     Document,
     DocumentRejected,
     EncodingError,
@@ -89,6 +90,9 @@ Unbelieved = DocumentRejected | ConsensusError
 """Why a document is not believed, or cannot even be decompressed."""
 
 _THE_GATEWAYS_FAULT: Final = (CertificateError, ConsensusError, EncodingError, EpochMismatch, ThresholdError)
+
+_MAY_BE_RIGHT_LATER: Final = (CertificateExpiredError, EpochMismatch)
+"""What depends on the clock, or on the epoch that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,8 @@ class DocumentWorker:
     def rejected(self, error: Unbelieved, now: float, unix: float) -> None:
         """What was given to `Verify` is not believed."""
         epoch, digest, link = self._verified_from()
-        self._refused_blobs.append((digest, error))
+        if not isinstance(error, _MAY_BE_RIGHT_LATER):
+            self._refused_blobs.append((digest, error))
         self._reject(epoch, error, link, now, unix)
         self.handle_timers(now, unix)
 

@@ -209,6 +209,16 @@ def test_the_same_bad_bytes_are_not_verified_twice() -> None:
     assert sum(isinstance(event, Verify) for event in bench.events) == 1
 
 
+def test_bytes_that_were_refused_in_another_epochs_place_are_taken_in_their_own() -> None:
+    bench = held(PERIOD * 0.9, E)
+    bench.answer(E + 1, BLOBS[E + 2])
+    bench.wait(PERIOD)
+    bench.answer(E + 1)
+    assert bench.asked() == [2]
+    bench.answer(E + 2)
+    assert bench.trusted.exact(E + 2) is not None
+
+
 def test_a_document_is_current_once_and_at_the_boundary() -> None:
     bench = held(PERIOD * 0.9, E, E + 1)
     bench.take()
