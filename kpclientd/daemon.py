@@ -21,7 +21,7 @@ from arq import AppId, Engine, Operation, Policy
 from kpclientd.config.model import ClientConfig
 from kpclientd.document_store import DocumentStore
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
-from kpclientd.gateway.connection import Connection
+from kpclientd.gateway.connection import HURRIED_DIAL_SECONDS, Connection
 from kpclientd.gateway.connector import Connector, Dialling
 from kpclientd.gateway.document_worker import DocumentWorker
 from kpclientd.gateway.protocol import LinkProtocol
@@ -73,6 +73,8 @@ SHUTDOWN_SECONDS: Final = 0.1
 
 SWITCH_SECONDS: Final = 0.0005
 """For how long a worker's thread may keep the interpreter from the event loop, where it runs Python."""
+
+HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
 ASLEEP_TOO_LONG_SECONDS: Final = 110.0
 """A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
@@ -192,7 +194,7 @@ class Daemon:
         pool = GatewayPool(config.pinned_gateways, config.preferred_transports, dialler.can_dial, self.randomness)
         self.documents = DocumentWorker(clock, self.trusted, pool)
         self.connector = Connector(
-            Connection(pool, self._new_protocol),
+            Connection(pool, self._new_protocol, hurried=_hurried_dial_seconds(config)),
             self.documents,
             self.trusted,
             dialling=dialler,
@@ -368,6 +370,11 @@ async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors
                 nursery.start_soon(_stop_on, signals, daemon)
                 await daemon.run(listeners)
                 nursery.cancel_scope.cancel()
+
+
+def _hurried_dial_seconds(config: ClientConfig) -> float:
+    """How long a stream may take to open while there are other gateways: through a proxy everything takes longer."""
+    return HURRIED_DIAL_SECONDS_BY_PROXY if config.upstream_proxy.is_used else HURRIED_DIAL_SECONDS
 
 
 def _elapsed_clock() -> Callable[[], float] | None:
