@@ -55,6 +55,7 @@ from pki import (
     period_from_environment,
     signature_scheme,
 )
+from pki.epoch import PERIOD_VARIABLE
 from sphinx import Sphinx
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import Randomness
@@ -192,7 +193,7 @@ class Daemon:
         self._document_limit = config.max_consensus_size or DOCUMENT_LIMIT
         self._store = DocumentStore(config.data_dir, self._document_limit) if config.data_dir is not None else None
         pool = GatewayPool(config.pinned_gateways, config.preferred_transports, dialler.can_dial, self.randomness)
-        self.documents = DocumentWorker(clock, self.trusted, pool)
+        self.documents = DocumentWorker(clock, self.trusted, pool, period_source=_period_source())
         self.connector = Connector(
             Connection(pool, self._new_protocol, hurried=_hurried_dial_seconds(config)),
             self.documents,
@@ -317,7 +318,9 @@ class Daemon:
 
     def _on_refused(self) -> None:
         """The gateway has no document of the present epoch: perhaps it is not the present one."""
-        if self.network_time.is_held_back:
+        follows_gateways = self.config.debug.enable_time_sync
+        has_document = self.trusted.current(self.network_time()) is not None
+        if self.network_time.is_held_back and not (follows_gateways and has_document):
             self.connector.lose("the time is to be measured again")
 
     async def _keep_time(self, machines: tuple[Timed, ...]) -> None:
@@ -370,6 +373,10 @@ async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors
                 nursery.start_soon(_stop_on, signals, daemon)
                 await daemon.run(listeners)
                 nursery.cancel_scope.cancel()
+
+
+def _period_source() -> str:
+    return f"by {PERIOD_VARIABLE}" if os.environ.get(PERIOD_VARIABLE) else "the default"
 
 
 def _hurried_dial_seconds(config: ClientConfig) -> float:

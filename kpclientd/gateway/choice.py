@@ -124,7 +124,9 @@ class GatewayPool:
     def draw(self, now: float) -> GatewayChoice | None:
         """A random one of those that may be dialled at `now`."""
         due = [choice for choice in self.candidates() if self._record(choice).not_before <= now]
-        return self._randomness.choice(due) if due else None
+        fewest = min((self._record(choice).failures for choice in due), default=0)
+        best = [choice for choice in due if self._record(choice).failures == fewest]
+        return self._randomness.choice(best) if best else None
 
     def is_other_due(self, choice: GatewayChoice, now: float) -> bool:
         """Whether another one may be dialled at `now`."""

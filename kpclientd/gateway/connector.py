@@ -181,6 +181,7 @@ class Connector:
         """A document from disk was verified."""
         self._worker.restored(document, trio.current_time(), self._network_time())
         self._carry_out()
+        self._wake()
 
     def lose(self, reason: str) -> None:
         """End the present link through no fault of its gateway's."""
@@ -191,6 +192,7 @@ class Connector:
         """Addresses of this machine came or went, or it slept; `link_is_cut` if the present link cannot live on."""
         self._connection.route_changed(trio.current_time(), link_is_cut=link_is_cut)
         self._carry_out()
+        self._wake()
 
     def status(self, network_time_offset: float) -> LinkStatus:
         """What can be seen; `network_time_offset` is the network's time less monotonic time (seconds)."""
@@ -346,6 +348,7 @@ class Connector:
     def _on_answer(self, result: FetchResult) -> None:
         self._worker.answered(result, trio.current_time(), self._network_time())
         self._carry_out()
+        self._wake()
 
     async def _verify(self, fetched: Fetched) -> None:
         now = self._network_time()
@@ -356,6 +359,7 @@ class Connector:
         else:
             self._worker.verified(document, trio.current_time(), self._network_time())
         self._carry_out()
+        self._wake()
 
     async def _tell_documents(self) -> None:
         """Tell the parts above, one after the other, without holding the machines up."""

@@ -151,12 +151,15 @@ class _Link:
     asking: int | None = None
     present: int = -1
 
-    def begin_epoch(self, present: int) -> None:
+    def begin_epoch(self, present: int) -> bool:
         """Ask for the present document anew: what was refused of it before its time was perhaps too early."""
-        if present != self.present:
-            self.present = present
+        is_new = present != self.present > 0
+        if is_new:
             self.rests.pop(present, None)
             self.refusals.pop(present, None)
+            self.refused_since.pop(present, None)
+        self.present = present
+        return is_new
 
 
 class DocumentWorker:
@@ -263,7 +266,8 @@ class DocumentWorker:
         link = self._link
         if link is None:
             return
-        link.begin_epoch(self._clock.epoch(unix))
+        if link.begin_epoch(self._clock.epoch(unix)):
+            self._refusers.pop(link.present, None)
         if self._leave(link, now, unix):
             return
         if link.asking is None and self._verifying is None:
@@ -401,7 +405,7 @@ class DocumentWorker:
         gone = link.rests.get(present) == math.inf
         text = f"No gateway has a document of the present epoch, {present}"
         text += ", or will ever have one." if gone else " yet."
-        if self._told is None:
+        if self._newest_told < 0:
             text += (
                 f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"
                 " others (KATZENPOST_EPOCH_DURATION), or this machine's clock is wrong, there is none."

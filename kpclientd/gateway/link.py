@@ -80,7 +80,7 @@ class GatewayLink:
         """Carry bytes until the connection ends. Cancellation ends it."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._mind_deadlines, nursery.cancel_scope)
+                nursery.start_soon(self._mind_deadlines, nursery)
                 await self._read()
                 nursery.cancel_scope.cancel()
         finally:
@@ -154,11 +154,13 @@ class GatewayLink:
             else:
                 self._on_message(event.surb_id, event.payload)
 
-    async def _mind_deadlines(self, scope: trio.CancelScope) -> None:
+    async def _mind_deadlines(self, nursery: trio.Nursery) -> None:
+        """Never waits for a write: one that does not end is what it has to notice."""
         while self._protocol.end is None:
             await trio.sleep_until(self._protocol.next_timer())
             self._protocol.handle_timers(trio.current_time())
             if self._protocol.end is None:
-                await self.flush()
+                if not self._writing.locked():  # else whoever writes will write this too
+                    nursery.start_soon(self.flush)
                 self._on_progress()
-        scope.cancel()
+        nursery.cancel_scope.cancel()
