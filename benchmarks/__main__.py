@@ -4,7 +4,15 @@ The floor is what the work's own primitives (scalar multiplications, ciphers, si
 the same run, on the same machine: compare the two, not either with another machine's.
 """
 
-from benchmarks import daemon_process, loopix_packet, pki_document, sphinx_core, sphinx_schemes, wire_session
+from benchmarks import (
+    daemon_process,
+    loopix_packet,
+    pki_document,
+    pki_signatures,
+    sphinx_core,
+    sphinx_schemes,
+    wire_session,
+)
 from sphinx.native import engine_name
 
 NANOSECONDS = 1e9
@@ -17,7 +25,16 @@ def nanoseconds(seconds: float | None) -> str:
 def main() -> None:
     print(f"packet engine: {engine_name()}\n")
     print(f"{'work':<66} {'median ns':>14} {'floor ns':>14} {'ratio':>6}")
-    for module in (sphinx_core, sphinx_schemes, loopix_packet, wire_session, pki_document, daemon_process):
+    modules = (
+        sphinx_core,
+        sphinx_schemes,
+        loopix_packet,
+        wire_session,
+        pki_document,
+        pki_signatures,
+        daemon_process,
+    )
+    for module in modules:
         for name, median, floor in module.rows():
             ratio = f"{median / floor:.2f}" if floor else "-"
             print(f"{name:<66} {nanoseconds(median):>14} {nanoseconds(floor):>14} {ratio:>6}", flush=True)

@@ -1,6 +1,7 @@
 """What a client pays for a document: verifying its signatures, reading it, checking every rule."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cbor2
@@ -11,10 +12,14 @@ from pki.document import Document
 from pki.epoch import EpochClock
 from pki.signatures import signature_scheme
 from pki.trust import TrustedDocuments
+from pki.wellformed import check_well_formed
 from sphinx.geometry import Geometry
 
 RECORDING = Path(__file__).parent.parent / "tests" / "vectors" / "pki_documents.json"
 REPEATS = 50
+LARGE = (900, 3000)
+LARGE_REPEATS = 7
+LAYERS = 3
 
 
 def rows() -> list[Row]:
@@ -54,4 +59,25 @@ def rows() -> list[Row]:
         ),
         ("document parsed", median_seconds(lambda: Document.parse(certificate.certified), REPEATS), decoding),
         ("document encoded", median_seconds(document.encode, REPEATS), None),
+        *(_large(document, nodes) for nodes in LARGE),
     ]
+
+
+def _large(small: Document, nodes: int) -> Row:
+    """A document of very many nodes, read and checked; the floor is CBOR's."""
+    node = small.topology[0][0]
+    listed = tuple(replace(node, name=f"mix{n}", identity_key=n.to_bytes(32)) for n in range(nodes))
+    layers = tuple(listed[layer::LAYERS] for layer in range(LAYERS))
+    document = replace(small, topology=layers)
+    certified, descriptors = document.encode(), [node.encode() for node in listed]
+
+    def read() -> None:
+        check_well_formed(Document.parse(certified), document.epoch)
+
+    def decoding_alone() -> None:
+        cbor2.loads(certified)
+        for encoded in descriptors:
+            cbor2.loads(encoded)
+
+    seconds, floor = median_seconds(read, LARGE_REPEATS), median_seconds(decoding_alone, LARGE_REPEATS)
+    return f"document of {nodes} nodes ({len(certified)} bytes) parsed and checked", seconds, floor

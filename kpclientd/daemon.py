@@ -2,7 +2,7 @@
 
 applications --> thin.connection --> thin.verbs --> arq.engine --> traffic.queues --> traffic.sender --> gateway.link
 applications <-- thin.outbox <-- thin.notifier <-- arq.engine <------------------------------------ gateway.link
-applications <-- thin.announcements <-- pki.trust <-- gateway.document_fetcher <-------------------- gateway.link
+applications <-- thin.announcements <-- gateway.document_worker <---- gateway.connector <----------- gateway.link
 """
 
 import gc
@@ -19,10 +19,15 @@ import trio
 
 from arq import AppId, Engine, Operation, Policy
 from kpclientd.config.model import ClientConfig
-from kpclientd.gateway.connector import Connector
-from kpclientd.gateway.document_fetcher import DocumentFetcher
-from kpclientd.logs import NOTICE
-from kpclientd.network_time import NetworkTime
+from kpclientd.document_store import DocumentStore
+from kpclientd.gateway.choice import GatewayChoice, GatewayPool
+from kpclientd.gateway.connection import HURRIED_DIAL_SECONDS, Connection
+from kpclientd.gateway.connector import Connector, Dialling
+from kpclientd.gateway.document_worker import DocumentWorker
+from kpclientd.gateway.protocol import LinkProtocol
+from kpclientd.log_levels import NOTICE
+from kpclientd.network_time import ClockChange, NetworkTime
+from kpclientd.network_watch import NetworkChange, watch_network
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
@@ -34,13 +39,15 @@ from kpclientd.thin.sessions import SessionBounds, Sessions
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.verbs.verb import Services
 from kpclientd.thin.workers import Workers
-from kpclientd.timers import keep_time
+from kpclientd.timers import Timed, keep_time
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.sender import Sender
-from kpclientd.transports import Dial, dial
+from kpclientd.transports.dialler import Dialler
 from kpclientd.version import release
+from kpclientd.wire.commands import DOCUMENT_LIMIT
 from pki import (
+    DocumentRejected,
     EpochClock,
     TrustedDocuments,
     VerifiedDocument,
@@ -48,7 +55,9 @@ from pki import (
     period_from_environment,
     signature_scheme,
 )
+from pki.epoch import PERIOD_VARIABLE
 from sphinx import Sphinx
+from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import Randomness
 from sphinx.types import SurbId
 
@@ -66,6 +75,11 @@ SHUTDOWN_SECONDS: Final = 0.1
 SWITCH_SECONDS: Final = 0.0005
 """For how long a worker's thread may keep the interpreter from the event loop, where it runs Python."""
 
+HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
+
+ASLEEP_TOO_LONG_SECONDS: Final = 110.0
+"""A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
+
 DOCUMENTS: Final = "documents"
 """Whose work it is when a document is verified, beside that of applications."""
 
@@ -76,8 +90,9 @@ class Daemon:
     Args:
         config: what its file says.
         clock: the network's epochs.
-        dial: opens streams to gateways.
+        dialler: opens streams to gateways; by default as the configuration says.
         wall_clock: in Unix seconds.
+        elapsed_clock: monotonic seconds that go on while the machine sleeps; by default trio's clock, which does not.
         randomness: the system's, but for tests.
         workers: run what would hold up the event loop.
         descriptors: how many this process may have, or None where that is no concern.
@@ -88,8 +103,9 @@ class Daemon:
         config: ClientConfig,
         clock: EpochClock,
         *,
-        dial: Dial = dial,
+        dialler: Dialling | None = None,
         wall_clock: Callable[[], float] = time.time,
+        elapsed_clock: Callable[[], float] | None = None,
         randomness: Randomness | None = None,
         workers: Workers | None = None,
         descriptors: int | None = None,
@@ -99,7 +115,12 @@ class Daemon:
         self.config = config
         self.clock = clock
         self.network_time = NetworkTime(
-            wall_clock, trio.current_time, period=clock.period, correct=config.debug.enable_time_sync
+            wall_clock,
+            trio.current_time,
+            elapsed=elapsed_clock,
+            period=clock.period,
+            beginning=clock.start(0),
+            correct=config.debug.enable_time_sync,
         )
         self.started = 0.0
         self._stopping = trio.Event()
@@ -165,23 +186,29 @@ class Daemon:
             cover=not config.debug.disable_decoy_traffic,
             on_progress=self.notifier.pump,
         )
+        dialler = dialler or Dialler(
+            config.upstream_proxy, hostnames_allowed=config.allow_hostname_addresses, randomness=self.randomness
+        )
+        self._kem = kem_scheme(config.wire_kem_scheme)
+        self._document_limit = config.max_consensus_size or DOCUMENT_LIMIT
+        self._store = DocumentStore(config.data_dir, self._document_limit) if config.data_dir is not None else None
+        pool = GatewayPool(config.pinned_gateways, config.preferred_transports, dialler.can_dial, self.randomness)
+        self.documents = DocumentWorker(clock, self.trusted, pool, period_source=_period_source())
         self.connector = Connector(
-            config,
+            Connection(pool, self._new_protocol, hurried=_hurried_dial_seconds(config)),
+            self.documents,
             self.trusted,
-            dial=dial,
+            dialling=dialler,
             wall_clock=wall_clock,
             network_time=self.network_time,
-            randomness=self.randomness,
-            on_message=self._on_message,
-            on_status=self._on_status,
-            while_connected=(self.sender.run,),
-        )
-        self.documents = DocumentFetcher(
-            self.trusted,
-            link=lambda: self.connector.link,
-            network_time=self.network_time,
             offload=partial(self.workers.run, DOCUMENTS),
-            announce=self._on_document,
+            on_message=self._on_message,
+            on_up=self._on_up,
+            on_down=self._on_down,
+            on_kept=self._on_kept,
+            on_current=self._on_current,
+            on_refused=self._on_refused,
+            while_connected=(self.sender.run,),
         )
 
     async def run(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
@@ -197,9 +224,11 @@ class Daemon:
             connections.start_soon(self.turns.run)
             async with trio.open_nursery() as nursery:
                 machines = (self.sessions, self.engine)
-                nursery.start_soon(keep_time, machines, self.network_time, self.notifier.pump)
-                nursery.start_soon(self.documents.run)
+                nursery.start_soon(self._keep_time, machines)
+                nursery.start_soon(watch_network, self._on_network_change)
                 nursery.start_soon(self.connector.run)
+                if self._store is not None:
+                    nursery.start_soon(self._load_documents, self._store)
                 nursery.start_soon(self.admission.run, listeners, connections)
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
@@ -241,14 +270,27 @@ class Daemon:
     def _connection(self, stream: trio.abc.Stream) -> AppConnection:
         return AppConnection(stream, self.services, self.announcements, self.turns, self.budget)
 
-    def _on_status(self, connected: bool) -> None:
-        link = self.connector.link
-        if link is not None:
-            self.network_time.note_skew(link.clock_skew)
-            self.documents.on_link()
-        self.announcements.set_connected(connected)
+    def _new_protocol(self, choice: GatewayChoice) -> LinkProtocol:
+        return LinkProtocol(
+            choice,
+            kem=self._kem,
+            geometry=self.config.geometry,
+            randomness=self.randomness,
+            document_limit=self._document_limit,
+        )
 
-    async def _on_document(self, verified: VerifiedDocument) -> None:
+    def _on_up(self, clock_skew: float) -> None:
+        self.network_time.note_skew(clock_skew)
+        self.announcements.set_connected(True)
+
+    def _on_down(self) -> None:
+        self.network_time.note_link_end()
+        self.announcements.set_connected(False)
+
+    async def _on_current(self, verified: VerifiedDocument | None) -> None:
+        if verified is None:
+            self.announcements.set_document(None)
+            return
         document = verified.document
         self.network_time.note_document(self.clock.start(document.epoch))
         self.sender.set_rates(document.lambda_p, document.lambda_l)
@@ -258,6 +300,44 @@ class Daemon:
             log.error("The document of epoch %d cannot be pushed to applications: %s", document.epoch, error)
         else:
             self.announcements.set_document(frame)
+
+    async def _on_kept(self, verified: VerifiedDocument) -> None:
+        if self._store is not None:
+            save = partial(self._store.save, verified.document.epoch, verified.certificate)
+            await self.workers.run(DOCUMENTS, save)
+
+    async def _load_documents(self, store: DocumentStore) -> None:
+        for stored in await self.workers.run(DOCUMENTS, store.load):
+            verify = partial(self.trusted.verify, stored.blob, stored.epoch, self.network_time())
+            try:
+                verified = await self.workers.run(DOCUMENTS, verify)
+            except DocumentRejected as error:
+                log.debug("the document of epoch %d on disk is of no use: %s", stored.epoch, error)
+            else:
+                self.connector.restore(verified)
+
+    def _on_refused(self) -> None:
+        """The gateway has no document of the present epoch: perhaps it is not the present one."""
+        follows_gateways = self.config.debug.enable_time_sync
+        has_document = self.trusted.current(self.network_time()) is not None
+        if self.network_time.is_held_back and not (follows_gateways and has_document):
+            self.connector.lose("the time is to be measured again")
+
+    async def _keep_time(self, machines: tuple[Timed, ...]) -> None:
+        await keep_time(
+            machines, self.network_time, on_progress=self.notifier.pump, on_clock_change=self._on_clock_change
+        )
+
+    def _on_clock_change(self, change: ClockChange) -> None:
+        if change.slept:
+            self.connector.route_changed(link_is_cut=change.slept >= ASLEEP_TOO_LONG_SECONDS)
+        self.connector.clock_changed()
+
+    def _on_network_change(self, change: NetworkChange) -> None:
+        link = self.connector.link
+        is_cut = link is not None and link.local_address in change.gone
+        if is_cut or change.is_new:
+            self.connector.route_changed(link_is_cut=is_cut)
 
     def _on_message(self, surb_id: SurbId, payload: bytes) -> None:
         self.engine.receive(surb_id, payload, trio.current_time())
@@ -286,13 +366,28 @@ def run(config: ClientConfig) -> int:
 
 
 async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors: int) -> None:
-    daemon = Daemon(config, clock, descriptors=descriptors)
+    daemon = Daemon(config, clock, elapsed_clock=_elapsed_clock(), descriptors=descriptors)
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_on, signals, daemon)
                 await daemon.run(listeners)
                 nursery.cancel_scope.cancel()
+
+
+def _period_source() -> str:
+    return f"by {PERIOD_VARIABLE}" if os.environ.get(PERIOD_VARIABLE) else "the default"
+
+
+def _hurried_dial_seconds(config: ClientConfig) -> float:
+    """How long a stream may take to open while there are other gateways: through a proxy everything takes longer."""
+    return HURRIED_DIAL_SECONDS_BY_PROXY if config.upstream_proxy.is_used else HURRIED_DIAL_SECONDS
+
+
+def _elapsed_clock() -> Callable[[], float] | None:
+    """A monotonic clock that goes on while the machine sleeps, where the system has one."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return None if number is None else partial(time.clock_gettime, number)
 
 
 async def _stop_on(signals: AsyncIterator[int], daemon: Daemon) -> None:

@@ -4,7 +4,6 @@ What runs is what runs elsewhere: the gateway is dialled over TCP, the ping is a
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from kpclientd.daemon import Daemon
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
 from kpclientd.localnet.network import LocalNetwork
+from kpclientd.localnet.options import stop_signals
 from kpclientd.ping import Options, PingStatistics, ping
 from kpclientd.status import DaemonStatus
 from kpclientd.thin.listener import open_listeners
@@ -63,7 +63,7 @@ async def _run(count: int, once: bool) -> int:
     statistics = PingStatistics()
     with (
         TemporaryDirectory(prefix="kpclientd-") as directory,
-        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        trio.open_signal_receiver(*stop_signals()) as signals,
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_on, signals, nursery.cancel_scope)

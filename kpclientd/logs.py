@@ -10,28 +10,17 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, TextIO
 
 from kpclientd.config.model import Logging
 from kpclientd.errors import LogFileError
+from kpclientd.log_levels import LEVELS
 
-NOTICE: Final = 25
-"""Between INFO and WARNING, which is where Go's logging library has it."""
-
-_LEVELS: Final[Mapping[str, int]] = {
-    "ERROR": logging.ERROR,
-    "WARNING": logging.WARNING,
-    "NOTICE": NOTICE,
-    "INFO": logging.INFO,
-    "DEBUG": logging.DEBUG,
-}
 _LEVEL_LETTERS: Final = 4
 _OWNER_ONLY: Final = 0o600
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-logging.addLevelName(NOTICE, "NOTICE")
 
 
 class LineFormatter(logging.Formatter):
@@ -66,7 +55,7 @@ def logging_to(settings: Logging, stream: TextIO | None = None) -> Iterator[None
         root = logging.getLogger()
         level = root.level
         root.addHandler(handler)
-        root.setLevel(_LEVELS[settings.level])
+        root.setLevel(LEVELS[settings.level])
         try:
             yield
         finally:

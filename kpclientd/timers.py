@@ -1,11 +1,11 @@
-"""Calls whoever set a timer, in time, and keeps an eye on the clocks."""
+"""Calls whoever set a timer, in time, and looks at the clocks each second."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
 
-from kpclientd.network_time import NetworkTime
+from kpclientd.network_time import ClockChange, NetworkTime
 
 RESOLUTION_SECONDS: Final = 1.0
 """How late a timer may be noticed that was set after this went to sleep; all are of tens of seconds."""
@@ -21,11 +21,26 @@ class Timed(Protocol):
         """Do what is due."""
 
 
-async def keep_time(machines: tuple[Timed, ...], network_time: NetworkTime, on_progress: Callable[[], None]) -> None:
-    """Handle the timers of all `machines`, for ever; `on_progress` is called after each time."""
+async def keep_time(
+    machines: tuple[Timed, ...],
+    network_time: NetworkTime,
+    *,
+    on_progress: Callable[[], None],
+    on_clock_change: Callable[[ClockChange], None],
+) -> None:
+    """Handle the timers of all `machines`, for ever.
+
+    Args:
+        machines: whose timers.
+        network_time: whose clocks are looked at.
+        on_progress: called each time timers were handled.
+        on_clock_change: told that the machine slept or the wall clock was stepped, within a second.
+    """
     while True:
         now = trio.current_time()
-        network_time.look()
+        change = network_time.look()
+        if change is not None:
+            on_clock_change(change)
         for machine in machines:
             machine.handle_timers(now)
         on_progress()

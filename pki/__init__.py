@@ -18,10 +18,12 @@ from pki.errors import (
     PemError,
     PkiError,
     RouteError,
+    SigningUnavailableError,
     ThresholdError,
     UnknownNodeError,
     UnsupportedSignatureSchemeError,
     UnusableDocumentError,
+    WeakKeyError,
 )
 from pki.path import Route, delay_cap_ms, forward_route, reply_route
 from pki.pem import decode_pem, encode_pem
@@ -52,6 +54,7 @@ __all__ = [
     "ServiceEndpoint",
     "SignatureScheme",
     "SigningKey",
+    "SigningUnavailableError",
     "ThresholdError",
     "TrustedDocuments",
     "UnknownNodeError",
@@ -59,6 +62,7 @@ __all__ = [
     "UnusableDocumentError",
     "VerifiedDocument",
     "Verifier",
+    "WeakKeyError",
     "check_well_formed",
     "decode_pem",
     "delay_cap_ms",

@@ -24,8 +24,6 @@ class AnyCase:
         if name in self._values:
             return self._values[name]
         if self._lowered is None:  # seldom needed: names are mostly spelt as they should be
-            self._lowered = {}
-            for key, value in self._values.items():
-                if isinstance(key, str):
-                    self._lowered.setdefault(key.lower(), value)
+            backwards = reversed(list(self._values.items()))  # so that the first key stays
+            self._lowered = {key.lower(): value for key, value in backwards if isinstance(key, str)}
         return self._lowered.get(name.lower())

@@ -1,6 +1,6 @@
 """CBOR as the directory authorities write it: canonical out, bounded and type-checked in.
 
-Structure is walked before anything is built from it, so a few hostile bytes cannot claim a lot of memory.
+Structure is walked before anything is built from it: a few hostile bytes claim neither much memory nor much time.
 The tolerances are the reference's: unknown keys are ignored, a missing key and null are the zero value, an integer
 may stand for a float, and a key may differ in case.
 """
@@ -14,13 +14,14 @@ from pki.any_case import AnyCase
 from pki.errors import EncodingError
 
 NESTING: Final = 32
-"""Levels; the reference's decoder's own limit."""
+"""Levels of arrays and maps that hold anything; the reference's decoder's own limit."""
 
 ELEMENTS: Final = 131_072
 """Elements of one array or pairs of one map; the reference's decoder's own limit."""
 
-ITEMS: Final = 1 << 20
-"""Data items in one blob: a hundred times what a network of a thousand nodes needs at any one level."""
+FEW_PAIRS: Final = 32
+"""Pairs of a map whose keys need not be strings. Keys for epochs are numbers, three or so in a map; the hashes of
+numbers collide as whoever chooses them likes, so that a map of many takes seconds."""
 
 UINT64: Final = 1 << 64
 
@@ -33,20 +34,65 @@ _SIMPLE_FALSE: Final = 20
 _SIMPLE_NULL: Final = 22
 
 
+def _step(head: int) -> int:
+    """How many bytes the item has that begins with `head`, if that alone says it and it is allowed; else 0."""
+    major, info = head >> _MAJOR_SHIFT, head & _INFO_MASK
+    argument = 1 << (info - _INFO_ONE_BYTE) if info >= _INFO_ONE_BYTE else 0
+    if info > _INFO_EIGHT_BYTES or major == _TAG:
+        return 0
+    if major in (_UNSIGNED, _NEGATIVE):
+        return 1 + argument
+    if major in (_BYTES, _TEXT):
+        return 1 + info if not argument else 0
+    if major in (_ARRAY, _MAP):
+        return 1 if info == 0 else 0
+    if info > _INFO_ONE_BYTE:  # a float
+        return 1 + argument
+    return 1 if _SIMPLE_FALSE <= info <= _SIMPLE_NULL else 0
+
+
+_STEPS: Final = bytes(_step(head) for head in range(256))
+_IS_STRING: Final = bytes(head >> _MAJOR_SHIFT in (_BYTES, _TEXT) for head in range(256))
+
+
+class Allowance:
+    """How many data items may still be read, in one blob or in several.
+
+    Args:
+        items: that many.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, items: int) -> None:
+        self._left = items
+
+    def take(self, items: int, what: str) -> None:
+        """Take some.
+
+        Raises:
+            EncodingError: if there are fewer; `what` names the thing that has too many.
+        """
+        self._left -= items
+        if self._left < 0:
+            raise EncodingError(f"{what}: more CBOR items than are read")
+
+
 def encode(value: object) -> bytes:
     """Canonical CBOR of `value` (RFC 7049, section 3.9: what the reference signs and hashes)."""
     return cbor2.dumps(value, canonical=True)
 
 
-def decode(blob: bytes, what: str, *, longest: int, integer_keys: bool = True) -> "Record":
+def decode(blob: bytes, what: str, *, longest: int, allowance: Allowance, integer_keys: bool = True) -> "Record":
     """The map that is encoded in `blob`, whole.
 
     Args:
         blob: untrusted bytes.
         what: names the thing in error messages, for instance "mix descriptor".
         longest: the most bytes that are looked at.
-        integer_keys: whether maps may have integers as keys. Leave them out where the bytes are not signed: keys
-            with colliding hashes are easy to make.
+        allowance: how many data items are read; they are taken from it.
+        integer_keys: whether maps may have integers as keys, `FEW_PAIRS` of them at most. Leave them out where the
+            format has none.
 
     Raises:
         EncodingError: if the bytes are too many, nested too deep, not well-formed CBOR, indefinite in length,
@@ -54,7 +100,7 @@ def decode(blob: bytes, what: str, *, longest: int, integer_keys: bool = True) -
     """
     if len(blob) > longest:
         raise EncodingError(f"{what}: {len(blob)} bytes; at most {longest} are read")
-    _walk(blob, what)
+    _walk(blob, what, allowance)
     try:
         value: object = cbor2.loads(
             blob,
@@ -68,48 +114,58 @@ def decode(blob: bytes, what: str, *, longest: int, integer_keys: bool = True) -
     return Record(value, what)
 
 
-def _walk(blob: bytes, what: str) -> None:
+def _walk(blob: bytes, what: str, allowance: Allowance) -> None:
     """Check every bound of `blob` without building anything."""
     end = len(blob)
     offset = 0
-    seen = 0
-    pending = [1]  # items still to come, at each level of nesting
-    while pending:
-        if pending[-1] == 0:
-            pending.pop()
-            continue
-        pending[-1] -= 1
-        seen += 1
-        if seen > ITEMS:
-            raise EncodingError(f"{what}: more than {ITEMS} CBOR items")
-        if offset >= end:
-            raise EncodingError(f"{what}: CBOR cut short at byte {offset}")
-        major = blob[offset] >> _MAJOR_SHIFT
-        argument = info = blob[offset] & _INFO_MASK
-        offset += 1
-        if info >= _INFO_ONE_BYTE:
-            if info > _INFO_EIGHT_BYTES:
-                raise EncodingError(f"{what}: indefinite or reserved CBOR length at byte {offset - 1}")
-            width = 1 << (info - _INFO_ONE_BYTE)
-            if width > end - offset:
-                raise EncodingError(f"{what}: CBOR cut short at byte {offset}")
-            argument = int.from_bytes(blob[offset : offset + width], "big")
-            offset += width
-        if major in (_BYTES, _TEXT):
-            if argument > end - offset:
-                raise EncodingError(f"{what}: a string of {argument} bytes with {end - offset} left")
-            offset += argument
-        elif major in (_ARRAY, _MAP):
-            if argument > ELEMENTS:
-                raise EncodingError(f"{what}: {argument} elements at one level; at most {ELEMENTS} are read")
-            if len(pending) > NESTING:
-                raise EncodingError(f"{what}: nested deeper than {NESTING} levels")
-            pending.append(argument if major == _ARRAY else 2 * argument)
-        elif major == _TAG:
-            raise EncodingError(f"{what}: a CBOR tag at byte {offset - 1}; the protocol uses none")
-        elif major == _SIMPLE and info <= _INFO_ONE_BYTE and not _SIMPLE_FALSE <= info <= _SIMPLE_NULL:
-            raise EncodingError(f"{what}: an unknown simple value at byte {offset - 1}")
-    if offset != end:
+    left = 1  # items still to come at this level
+    strings_only = False  # as this level's keys
+    above: list[tuple[int, bool]] = []  # the same of the levels above it
+    try:
+        while True:
+            while left:
+                left -= 1
+                head = blob[offset]
+                if strings_only and left & 1 and not _IS_STRING[head]:
+                    raise EncodingError(f"{what}: a map of more than {FEW_PAIRS} pairs whose keys are no strings")
+                if step := _STEPS[head]:
+                    offset += step
+                    continue
+                major, argument = head >> _MAJOR_SHIFT, head & _INFO_MASK
+                offset += 1
+                if argument > _INFO_EIGHT_BYTES:
+                    raise EncodingError(f"{what}: indefinite or reserved CBOR length at byte {offset - 1}")
+                if argument >= _INFO_ONE_BYTE:
+                    width = 1 << (argument - _INFO_ONE_BYTE)
+                    argument = int.from_bytes(blob[offset : offset + width], "big")
+                    offset += width
+                if major in (_BYTES, _TEXT):
+                    offset += argument
+                    if offset > end:
+                        raise EncodingError(f"{what}: a string of {argument} bytes that is cut short")
+                elif major in (_ARRAY, _MAP):
+                    if argument > ELEMENTS:
+                        raise EncodingError(f"{what}: {argument} elements at one level; at most {ELEMENTS} are read")
+                    if len(above) >= NESTING:
+                        raise EncodingError(f"{what}: nested deeper than {NESTING} levels")
+                    above.append((left, strings_only))
+                    left = argument if major == _ARRAY else 2 * argument
+                    strings_only = major == _MAP and argument > FEW_PAIRS
+                    allowance.take(left, what)
+                    if left > end - offset:
+                        raise EncodingError(f"{what}: {argument} elements, which are cut short")
+                elif major == _TAG:
+                    raise EncodingError(f"{what}: a CBOR tag; the protocol uses none")
+                else:
+                    raise EncodingError(f"{what}: an unknown simple value")
+            if not above:
+                break
+            left, strings_only = above.pop()
+    except IndexError:
+        raise EncodingError(f"{what}: CBOR cut short at byte {end}") from None
+    if offset > end:
+        raise EncodingError(f"{what}: CBOR cut short at byte {end}")
+    if offset < end:
         raise EncodingError(f"{what}: {end - offset} bytes after the end of the CBOR")
 
 
@@ -138,13 +194,14 @@ class Record:
         self._values = AnyCase(value)
         self._what = what
 
-    def _get(self, name: str, types: type | tuple[type, ...], expected: str) -> Any:
+    def _get(self, name: str, kind: type, expected: str, other: type | None = None) -> Any:
+        value = self._fields.get(name)
+        if type(value) is kind:  # which it nearly always is
+            return value
         value = self._values.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-            raise self.fault(name, f"{_kind(value)}; expected {expected}")
-        return value
+        if value is None or type(value) is kind or type(value) is other:
+            return value
+        raise self.fault(name, f"{_kind(value)}; expected {expected}")
 
     @property
     def value(self) -> dict[Any, Any]:
@@ -158,6 +215,20 @@ class Record:
     def text(self, name: str) -> str:
         """A text string."""
         return self._get(name, str, "text") or ""
+
+    def note(self, name: str, longest: int) -> str:
+        """Text for people, of printable ASCII; empty if it is absent, longer than `longest`, or anything else.
+
+        What nobody computes with is never a reason to refuse the rest.
+        """
+        value = self._values.get(name)
+        fine = isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
+        return value if fine else ""
+
+    def octets_or_none(self, name: str, length: int) -> bytes:
+        """A byte string of `length` bytes; empty if it is absent or anything else."""
+        value = self._values.get(name)
+        return value if isinstance(value, bytes) and len(value) == length else b""
 
     def octets(self, name: str, length: int | None = None) -> bytes:
         """A byte string; of exactly `length` bytes, where given (as many zeros if it is absent)."""
@@ -177,7 +248,7 @@ class Record:
 
     def number(self, name: str) -> float:
         """A float, or an integer that stands for one."""
-        return float(self._get(name, (float, int), "a number") or 0.0)
+        return float(self._get(name, float, "a number", int) or 0.0)
 
     def boolean(self, name: str) -> bool:
         """True or false."""
@@ -199,10 +270,12 @@ class Record:
     def octet_strings_by_epoch(self, name: str) -> Mapping[int, bytes]:
         """A map from unsigned integers to byte strings."""
         pairs = (self.mapping(name) or {}).items()
-        for key, _ in pairs:
+        for key, value in pairs:
             if type(key) is not int or not 0 <= key < UINT64:
                 raise self.fault(name, f"a key that is {_kind(key)}; expected an unsigned integer")
-        return {key: self._octet_string(name, value, None) for key, value in pairs}
+            if type(value) is not bytes:
+                raise self.fault(name, f"{_kind(value)} inside; expected byte strings")
+        return dict(pairs)
 
     def by_octets(self, name: str, length: int) -> Iterator[tuple[bytes, Any]]:
         """The pairs of a map whose keys are byte strings of `length` bytes."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pki.cbor import Record, decode, encode
-from pki.errors import CertificateError, CertificateExpiredError, KeyLengthError, ThresholdError
+from pki.cbor import Allowance, Record, decode, encode
+from pki.errors import CertificateError, CertificateExpiredError, KeyLengthError, ThresholdError, WeakKeyError
 from pki.signatures import SignatureScheme, SigningKey
 
 VERSION: Final = 0
@@ -20,6 +20,12 @@ KEY_HASH_LENGTH: Final = 32
 
 LONGEST_CERTIFICATE: Final = 64 * 1024 * 1024
 """Bytes; some thirty times what a network of a thousand nodes and six SPHINCS+ authorities needs."""
+
+MOST_SIGNATURES: Final = 256
+"""Of one certificate; the largest network known has nine authorities."""
+
+_ITEMS: Final = 4096
+"""CBOR items of a certificate: six for each signature, and what a later version may have beside them."""
 
 LIFETIME: Final = 5
 """Epochs from a document's own to its certificate's expiration."""
@@ -48,6 +54,7 @@ class Verifier:
 
     Raises:
         KeyLengthError: if the key has another length.
+        WeakKeyError: if anybody could sign for it, or nobody.
     """
 
     identifier: str
@@ -56,12 +63,10 @@ class Verifier:
     key_hash: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        expected = self.scheme.public_key_length
-        if len(self.public_key) != expected:
-            raise KeyLengthError(
-                f"authority {self.identifier!r}: a {self.scheme.name} key of {len(self.public_key)} bytes; "
-                f"expected {expected}"
-            )
+        try:
+            self.scheme.check_public_key(self.public_key)
+        except (KeyLengthError, WeakKeyError) as error:
+            raise type(error)(f"authority {self.identifier!r}: {error}") from None
         object.__setattr__(self, "key_hash", key_hash(self.public_key))
 
 
@@ -87,10 +92,12 @@ class Certificate:
 
         Raises:
             EncodingError: if the bytes are not the CBOR of a certificate.
-            CertificateError: if it is of another version, names no scheme, certifies nothing, or carries a
-                signature under a key hash that is not the signature's own.
+            CertificateError: if it is of another version, names no scheme, certifies nothing, or carries more than
+                `MOST_SIGNATURES` signatures or one under a key hash that is not the signature's own.
         """
-        record = decode(blob, "certificate", longest=LONGEST_CERTIFICATE, integer_keys=False)
+        record = decode(
+            blob, "certificate", longest=LONGEST_CERTIFICATE, allowance=Allowance(_ITEMS), integer_keys=False
+        )
         version = record.unsigned("Version")
         if version != VERSION:
             raise CertificateError(f"certificate version mismatch: {version}; expected {VERSION}")
@@ -199,6 +206,8 @@ def issue(certified: bytes, expiration: int, keys: Sequence[SigningKey]) -> Cert
 
 def _signatures(record: Record) -> list[tuple[bytes, bytes]]:
     signatures = []
+    if len(record.mapping("Signatures") or ()) > MOST_SIGNATURES:
+        raise CertificateError(f"a certificate with more than {MOST_SIGNATURES} signatures")
     for signer, value in record.by_octets("Signatures", KEY_HASH_LENGTH):
         entry = Record(value, "certificate signature")
         if not hmac.compare_digest(entry.octets("PublicKeySum256", KEY_HASH_LENGTH), signer):

@@ -1,16 +1,23 @@
 """What a node says about itself: keys, addresses, services (Katzenpost PKI, 'mix descriptor', 'replica descriptor')."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pki.cbor import Record, decode, encode
+from pki.cbor import Allowance, Record, decode, encode
 from pki.certificate import key_hash
 from pki.errors import IllFormedDocumentError
 from sphinx.types import RECIPIENT_ID_LENGTH, NodeId
 
 LONGEST_DESCRIPTOR: Final = 1024 * 1024
 """Bytes; genuine ones have 2 to 8 kB, most of it the link key."""
+
+DESCRIPTOR_ITEMS: Final = 1 << 14
+"""CBOR items of a descriptor that stands alone; a node without services has some 35, each service adds 4 or more."""
+
+LONGEST_SOFTWARE_VERSION: Final = 128
+LONGEST_CONTACT_INFO: Final = 256
+QUIC_KEY_HASH_LENGTH: Final = 32
 
 REPLICA_IDS: Final = 256
 
@@ -53,6 +60,9 @@ class MixDescriptor:
         is_service_node: whether it hosts services.
         authentication_type: how the gateway authenticates clients; `tofu` as a rule.
         kaetzchen_advertized_data: capability -> more of the operator's data.
+        software_version: what the node runs, in the operator's words; empty if it does not say.
+        contact_info: how its operator is reached; empty if it does not say.
+        quic_key_hash: digest of the key that its QUIC certificate must have (32 bytes); empty if there is none.
         node_id: the hash of `identity_key`.
     """
 
@@ -69,19 +79,31 @@ class MixDescriptor:
     is_service_node: bool = False
     authentication_type: str = ""
     kaetzchen_advertized_data: Services | None = field(default=None, repr=False)
+    software_version: str = ""
+    contact_info: str = field(default="", repr=False)
+    quic_key_hash: bytes = field(default=b"", repr=False)
     node_id: NodeId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "node_id", NodeId(key_hash(self.identity_key)))
 
     @classmethod
-    def parse(cls, blob: bytes) -> "MixDescriptor":
+    def parse(cls, blob: bytes, allowance: Allowance | None = None) -> "MixDescriptor":
         """Read a descriptor as it stands in a document: a byte string that holds CBOR.
+
+        Args:
+            blob: that byte string.
+            allowance: what the document's parts may have together; `DESCRIPTOR_ITEMS` if the descriptor stands alone.
 
         Raises:
             EncodingError: if it is not the CBOR of a descriptor.
         """
-        record = decode(blob, "mix descriptor", longest=LONGEST_DESCRIPTOR)
+        record = decode(
+            blob,
+            "mix descriptor",
+            longest=LONGEST_DESCRIPTOR,
+            allowance=Allowance(DESCRIPTOR_ITEMS) if allowance is None else allowance,
+        )
         return cls(
             name=record.text("Name"),
             epoch=record.unsigned("Epoch"),
@@ -96,6 +118,9 @@ class MixDescriptor:
             is_service_node=record.boolean("IsServiceNode"),
             authentication_type=record.text("AuthenticationType"),
             kaetzchen_advertized_data=_services(record, "KaetzchenAdvertizedData"),
+            software_version=record.note("SoftwareVersion", LONGEST_SOFTWARE_VERSION),
+            contact_info=record.note("ContactInfo", LONGEST_CONTACT_INFO),
+            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTH),
         )
 
     def encode(self) -> bytes:
@@ -116,6 +141,7 @@ class MixDescriptor:
                 "AuthenticationType": self.authentication_type,
                 "KaetzchenAdvertizedData": self.kaetzchen_advertized_data,
             }
+            | _optional(self)
         )
 
 
@@ -131,6 +157,9 @@ class ReplicaDescriptor:
         replica_id: the number that all authorities know it by, 0 to 255.
         identity_key: signature public key.
         envelope_keys: replica epoch (weekly) -> NIKE public key.
+        software_version: as a mix descriptor's, as are the next two.
+        contact_info: how its operator is reached.
+        quic_key_hash: digest of the key that its QUIC certificate must have (32 bytes).
         node_id: the hash of `identity_key`.
     """
 
@@ -141,6 +170,9 @@ class ReplicaDescriptor:
     replica_id: int
     identity_key: bytes = field(repr=False)
     envelope_keys: Mapping[int, bytes] = field(repr=False)
+    software_version: str = ""
+    contact_info: str = field(default="", repr=False)
+    quic_key_hash: bytes = field(default=b"", repr=False)
     node_id: NodeId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -162,6 +194,9 @@ class ReplicaDescriptor:
             replica_id=record.unsigned("ReplicaID", REPLICA_IDS),
             identity_key=record.octets("IdentityKey"),
             envelope_keys=record.octet_strings_by_epoch("EnvelopeKeys"),
+            software_version=record.note("SoftwareVersion", LONGEST_SOFTWARE_VERSION),
+            contact_info=record.note("ContactInfo", LONGEST_CONTACT_INFO),
+            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTH),
         )
 
     @classmethod
@@ -171,7 +206,8 @@ class ReplicaDescriptor:
         Raises:
             EncodingError: if it is not the CBOR of a descriptor.
         """
-        record = decode(blob, "replica descriptor", longest=LONGEST_DESCRIPTOR)
+        allowance = Allowance(DESCRIPTOR_ITEMS)
+        record = decode(blob, "replica descriptor", longest=LONGEST_DESCRIPTOR, allowance=allowance)
         return cls.from_value(record.value)
 
     def value(self) -> dict[str, object]:
@@ -184,6 +220,7 @@ class ReplicaDescriptor:
             "ReplicaID": self.replica_id,
             "IdentityKey": self.identity_key,
             "EnvelopeKeys": self.envelope_keys,
+            **_optional(self),
         }
 
     def encode(self) -> bytes:
@@ -191,10 +228,24 @@ class ReplicaDescriptor:
         return encode(self.value())
 
 
+def _optional(descriptor: MixDescriptor | ReplicaDescriptor) -> dict[str, object]:
+    """The fields that the reference leaves out when they are empty."""
+    fields: dict[str, object] = {
+        "SoftwareVersion": descriptor.software_version,
+        "ContactInfo": descriptor.contact_info,
+        "QUICKeyHash": descriptor.quic_key_hash,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return set(map(type, values)) <= {str}
+
+
 def _addresses(record: Record) -> dict[str, tuple[str, ...]]:
     addresses = {}
     for transport, urls in record.by_text("Addresses"):
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        if not isinstance(urls, list) or not _are_texts(urls):
             raise record.fault("Addresses", "a transport without a list of texts; expected its URLs")
         addresses[transport] = tuple(urls)
     return addresses
@@ -205,9 +256,7 @@ def _services(record: Record, name: str) -> Services | None:
         return None
     services: dict[str, Mapping[str, Any] | None] = {}
     for capability, parameters in record.by_text(name):
-        if parameters is not None and (
-            not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters)
-        ):
+        if parameters is not None and (not isinstance(parameters, dict) or not _are_texts(parameters)):
             raise record.fault(name, "a service whose parameters are no map from texts")
         services[capability] = parameters
     return services

@@ -23,6 +23,14 @@ class KeyLengthError(PkiError):
     """A key has not the length of its scheme."""
 
 
+class WeakKeyError(PkiError):
+    """Anybody could sign for this public key, or nobody at all: no authority has such a one."""
+
+
+class SigningUnavailableError(PkiError):
+    """Signatures of this scheme can be verified here but not made; the message says what is missing."""
+
+
 class UnknownNodeError(PkiError):
     """The document lists no node of that role under that id."""
 

@@ -4,9 +4,9 @@ The reference's nodes check them and its client does not. They cost nothing besi
 out of the cache need not think of them anywhere else.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from pki import shared_random
 from pki.certificate import Certificate, Verifier
@@ -20,8 +20,12 @@ LONGEST_NAME: Final = 32
 KEY_EPOCHS: Final = 3
 """A document of epoch e has mix keys of no other epochs than e, e + 1 and e + 2."""
 
-_DIALLED_SCHEMES: Final = frozenset({"ws", "tcp", "tcp4", "tcp6", "quic"})
-_ONION_SCHEME: Final = "onion"
+_ADDRESS: Final = re.compile(
+    r"(?:ws|tcp[46]?|quic)://(?:[^/?#@]*@)?(?:\[[0-9a-f:.]+(?:%[^\]\s]+)?\]|[^/?#@:\[\]\x00-\x20\x7f]+):(?P<port>[0-9]{1,5})(?:[/?#].*)?",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_ONION_ADDRESS: Final = re.compile(r"onion:", re.IGNORECASE)
+_PORTS: Final = 65_536
 
 
 def check_well_formed(document: Document, epoch: int, authorities: Sequence[Verifier] = ()) -> None:
@@ -56,6 +60,9 @@ def check_mix_descriptor(descriptor: MixDescriptor, epoch: int) -> None:
     """
     who = f"node {descriptor.name[:LONGEST_NAME]!r}"
     _check_identity(who, descriptor.name, descriptor.link_key, descriptor.identity_key)
+    if descriptor.is_gateway_node and descriptor.is_service_node:
+        raise IllFormedDocumentError(f"{who} is a gateway and a service node at once")
+    _check_keys(who, "mix", descriptor.mix_keys)
     if epoch not in descriptor.mix_keys:
         raise IllFormedDocumentError(f"{who} has no mix key for epoch {epoch}")
     for key_epoch in descriptor.mix_keys:
@@ -81,6 +88,7 @@ def check_replica(replica: ReplicaDescriptor) -> None:
     _check_identity(who, replica.name, replica.link_key, replica.identity_key)
     if not replica.envelope_keys:
         raise IllFormedDocumentError(f"{who} has no envelope keys")
+    _check_keys(who, "envelope", replica.envelope_keys)
     _check_addresses(who, replica.addresses, onion=False)
 
 
@@ -112,6 +120,12 @@ def _check_identity(who: str, name: str, link_key: bytes, identity_key: bytes) -
         raise IllFormedDocumentError(f"{who} has no identity key")
 
 
+def _check_keys(who: str, kind: str, keys: Mapping[int, bytes]) -> None:
+    for epoch, key in keys.items():
+        if not key:
+            raise IllFormedDocumentError(f"{who} has an empty {kind} key for epoch {epoch}")
+
+
 def _check_addresses(who: str, addresses: Mapping[str, tuple[str, ...]], *, onion: bool) -> None:
     if not addresses:
         raise IllFormedDocumentError(f"{who} has no addresses")
@@ -124,13 +138,10 @@ def _check_addresses(who: str, addresses: Mapping[str, tuple[str, ...]], *, onio
 
 
 def _is_address(url: str, *, onion: bool) -> bool:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme == _ONION_SCHEME:
-            return onion
-        return parts.scheme in _DIALLED_SCHEMES and bool(parts.hostname) and parts.port is not None
-    except ValueError:  # brackets that do not match, a port that is no number
-        return False
+    found = _ADDRESS.fullmatch(url)
+    if found is not None:
+        return int(found["port"]) < _PORTS
+    return onion and _ONION_ADDRESS.match(url) is not None
 
 
 def _check_shared_random(document: Document, epoch: int, authorities: Sequence[Verifier]) -> None:

@@ -15,7 +15,7 @@ from kpclientd.config.peers import (
     read_gateways,
     read_kem,
 )
-from kpclientd.config.proxy import check_proxy, read_proxy
+from kpclientd.config.proxy import check_proxy, read_proxy, refuse_misspelt
 from kpclientd.config.table import Table, read_table
 from kpclientd.errors import ConfigError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
@@ -24,6 +24,7 @@ from pki.epoch import NANOSECONDS_PER_SECOND, parse_duration
 from pki.errors import EpochError
 
 LOG_LEVELS: Final = ("ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
+LARGEST_CONSENSUS: Final = 500_000_000
 DEFAULT_GRACE_PERIOD: Final = 600.0
 """Seconds for which a lost application's session is kept (the reference's ten minutes)."""
 
@@ -39,6 +40,7 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
     """
     root = read_table(path)
     config = _read(root)
+    refuse_misspelt(root, root.unknown_keys())
     if strict:
         root.check_known()
     return replace(config, ignored_keys=root.unknown_keys())
@@ -59,6 +61,9 @@ def _read(root: Table) -> ClientConfig:
     hostnames_allowed = root.boolean("AllowHostnameAddresses")
     transports = root.strings("PreferedTransports")
 
+    data_dir = _read_data_dir(root)
+    max_consensus_size = 0
+
     kem = read_kem(root)
     listen = read_listen(root)
     if pinned is None:
@@ -74,9 +79,10 @@ def _read(root: Table) -> ClientConfig:
     if not hostnames_allowed:
         require_ip_listener(root)
         _require_ip_metrics(root, metrics_address)
-    check_gateways(pinned, gateways, kem, hostnames_allowed=hostnames_allowed)
+    check_gateways(pinned, gateways, kem, proxy, hostnames_allowed=hostnames_allowed)
     if voting is not None:
         check_authorities(voting, authorities, hostnames_allowed=hostnames_allowed)
+        max_consensus_size = _read_max_consensus_size(voting)
     _require_authorities(root, authorities)
     return ClientConfig(
         path=root.path,
@@ -95,6 +101,8 @@ def _read(root: Table) -> ClientConfig:
         pigeonhole_geometry=pigeonhole_geometry,
         pinned_gateways=gateways,
         authorities=authorities,
+        data_dir=data_dir,
+        max_consensus_size=max_consensus_size,
     )
 
 
@@ -159,6 +167,24 @@ def _read_limits(table: Table | None) -> Limits:
             raise table.fault(key, f"is {value}", f"expected at least {least}; the default is {getattr(default, name)}")
         values[name] = value
     return Limits(**values)
+
+
+def _read_data_dir(root: Table) -> Path | None:
+    directory = root.string("DataDir")
+    if not directory:
+        return None
+    if not Path(directory).is_absolute():
+        raise root.fault("DataDir", f'is "{directory}"', "write an absolute path, such as /var/lib/kpclientd")
+    return Path(directory)
+
+
+def _read_max_consensus_size(voting: Table) -> int:
+    size = voting.integer("MaxConsensusSize")
+    if size < 0:
+        raise voting.fault("", "config: VotingAuthority.MaxConsensusSize must not be negative", "0 is the default")
+    if size > LARGEST_CONSENSUS:
+        raise voting.fault("", f"config: VotingAuthority.MaxConsensusSize must not exceed {LARGEST_CONSENSUS}")
+    return size
 
 
 def _seconds(table: Table, key: str) -> int:

@@ -1,9 +1,10 @@
 """What a configuration says, once it has been read and found good."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from kpclientd.transports import UpstreamProxy
 from sphinx.geometry import Geometry
 
 MEBIBYTE = 1024 * 1024
@@ -45,17 +46,6 @@ class Logging:
     disable: bool = False
     file: Path | None = None
     level: str = "NOTICE"
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamProxy:
-    """The way to the gateway; `type` is lower case, "none" for a direct one."""
-
-    type: str = "none"
-    network: str = ""
-    address: str = ""
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +110,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names."""
+    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names.
+
+    `data_dir`, ours, is where documents are kept, or None; `max_consensus_size` bounds them (bytes), 0 is the default.
+    """
 
     path: Path
     pki_signature_scheme: str
@@ -138,6 +131,8 @@ class ClientConfig:
     pigeonhole_geometry: PigeonholeGeometry
     pinned_gateways: tuple[PinnedGateway, ...]
     authorities: tuple[Authority, ...]
+    data_dir: Path | None = None
+    max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from kpclientd.addresses import (
 from kpclientd.config.model import Authority, PinnedGateway
 from kpclientd.config.table import Table
 from kpclientd.errors import ConfigError
-from kpclientd.transports import DIALLED_SCHEMES, PEER_SCHEMES, TRANSPORTS
+from kpclientd.transports import PEER_SCHEMES, TRANSPORTS, UpstreamProxy, dialled_schemes, target_of
 from pki.errors import PemError, PkiError
 from pki.pem import decode_pem, encode_pem
 from pki.signatures import SignatureScheme, signature_scheme
@@ -53,7 +53,9 @@ def read_authorities(voting: Table) -> tuple[Authority, ...]:
     return tuple(_read_authority(entry) for entry in voting.entries("Peers"))
 
 
-def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: Kem, *, hostnames_allowed: bool) -> None:
+def check_gateways(
+    pinned: Table, gateways: tuple[PinnedGateway, ...], kem: Kem, proxy: UpstreamProxy, *, hostnames_allowed: bool
+) -> None:
     """Refuse gateways whose addresses need DNS, unless that is allowed, and those that could never be connected to.
 
     Raises:
@@ -67,12 +69,21 @@ def check_gateways(pinned: Table, gateways: tuple[PinnedGateway, ...], kem: Kem,
             fault = f"is {other}, and the daemon's own is {kem.name}: their handshake cannot succeed"
             raise entry.fault("WireKEMScheme", fault, "make the two equal")
     addresses = [address for gateway in gateways for address in gateway.addresses]
-    if addresses and not any(parse_url(address).scheme in DIALLED_SCHEMES for address in addresses):
+    if addresses and not any(_is_dialled(address, proxy, hostnames_allowed) for address in addresses):
+        way = f"through the {proxy.type} proxy of [UpstreamProxy]" if proxy.is_used else "without a proxy"
         raise pinned.fault(
             "Gateways",
-            "no gateway has an address that this version can dial",
-            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in DIALLED_SCHEMES)}",
+            f"no gateway has an address that this version can dial {way}",
+            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in dialled_schemes(proxy))}",
         )
+
+
+def _is_dialled(address: str, proxy: UpstreamProxy, hostnames_allowed: bool) -> bool:
+    try:
+        target_of(address, proxy, hostnames_allowed=hostnames_allowed)
+    except AddressError:
+        return False
+    return True
 
 
 def check_authorities(voting: Table, authorities: tuple[Authority, ...], *, hostnames_allowed: bool) -> None:
@@ -103,6 +114,10 @@ def _read_authority(entry: Table) -> Authority:
     identifier = entry.required_string("Identifier")
     scheme = _read_signature_scheme(entry)
     identity_key = _read_key(entry, "IdentityPublicKey", scheme.name, scheme.public_key_length)
+    try:
+        scheme.check_public_key(identity_key)
+    except PkiError as error:
+        raise entry.fault("IdentityPublicKey", str(error), "ask the authority's operator for its key") from error
     kem = read_kem(entry)
     link_key = _read_key(entry, "LinkPublicKey", kem.name, kem.public_key_length)
     addresses = entry.strings("Addresses")
@@ -129,6 +144,9 @@ def _read_signature_scheme(entry: Table) -> SignatureScheme:
 
 
 def _read_key(entry: Table, key: str, scheme_name: str, length: int) -> bytes:
+    if entry.holds_empty_table(key):  # what the reference's generator of configurations makes of hybrid keys
+        fault = f"is an empty table: whatever wrote this file could not write {scheme_name} keys"
+        raise entry.fault(key, fault, f'remove the table and write {key} = """...""", with the PEM of the public key')
     try:
         return decode_pem(entry.required_string(key), scheme_name, "PUBLIC", length)
     except PemError as error:

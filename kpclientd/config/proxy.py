@@ -1,18 +1,25 @@
-"""The `[UpstreamProxy]` table: how the gateway is reached."""
+"""The `[UpstreamProxy]` table: how the gateway is reached.
 
+Whoever configures a proxy must not be connected without it because of a slip of the pen: a key that nobody knows is
+refused in this table, and a table that may have been meant for it is, also where other unknown keys are only warned of.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import AddressError, require_ip_address
-from kpclientd.config.model import UpstreamProxy
 from kpclientd.config.table import Table
+from kpclientd.transports import UpstreamProxy
+from kpclientd.transports.socks5 import LONGEST_FIELD
+from kpclientd.transports.upstream import NO_PROXY, SOCKS5, TOR
 
-MAX_CREDENTIAL_LENGTH: Final = 255
-"""User and password each have a one-byte length (RFC 1929)."""
+TABLE: Final = "UpstreamProxy"
 
-NONE: Final = "none"
-_SOCKS5: Final = "socks5"
-_TOR: Final = "tor+socks5"
+_TELLING: Final = ("proxy", "socks")
+"""Parts of names that mean a proxy, whatever else they mean."""
+
+_LEAST_LIKENESS: Final = 0.7
 
 
 def read_proxy(table: Table | None) -> UpstreamProxy:
@@ -24,8 +31,8 @@ def read_proxy(table: Table | None) -> UpstreamProxy:
     if table is None:
         return UpstreamProxy()
     return UpstreamProxy(
-        type=table.string("Type").lower() or NONE,
-        network=table.string("Network"),
+        type=table.string("Type").lower() or NO_PROXY,
+        network=table.string("Network").lower(),
         address=table.string("Address"),
         user=table.string("User"),
         password=table.string("Password"),
@@ -33,34 +40,59 @@ def read_proxy(table: Table | None) -> UpstreamProxy:
 
 
 def check_proxy(proxy: UpstreamProxy, table: Table | None) -> None:
-    """Refuse what the reference refuses, with its texts and in its order, and then what this version cannot do.
+    """Refuse what the reference refuses, with its texts and in its order, and then keys that nobody knows.
 
     Raises:
-        ConfigError: the settings contradict each other, or name a proxy, which is not supported yet.
+        ConfigError: the settings contradict each other, or the table holds anything else.
     """
-    if table is None or proxy.type == NONE:
+    if table is None:
         return
-    if proxy.type not in (_SOCKS5, _TOR):
-        raise table.fault("Type", f"proxy/config: Type '{proxy.type}' is invalid", f'expected "{NONE}"')
-    _check_credentials(proxy, table)
-    _check_address(proxy, table)
-    raise table.fault(
-        "Type",
-        f'"{proxy.type}" is not supported by this version, and no traffic may go around a proxy',
-        f'only Type = "{NONE}" works, if a direct connection to the gateway is acceptable',
-    )
+    if proxy.type not in (NO_PROXY, SOCKS5, TOR):
+        fix = f'expected "{NO_PROXY}", "{SOCKS5}" or "{TOR}"'
+        raise table.fault("Type", f"proxy/config: Type '{proxy.type}' is invalid", fix)
+    if proxy.is_used:
+        _check_credentials(proxy, table)
+        _check_address(proxy, table)
+    for name in table.unknown_keys():
+        key = name.rpartition(".")[2]
+        raise table.fault(key, "is unknown, and a proxy must not be missed by a misspelling", "correct or remove it")
+
+
+def refuse_misspelt(root: Table, unknown: Iterable[str]) -> None:
+    """Refuse an unknown key, at any level, that may have been meant for the table.
+
+    Args:
+        root: the file.
+        unknown: dotted names of the keys that nobody knows.
+
+    Raises:
+        ConfigError: the first such key.
+    """
+    for name in unknown:
+        if any(_may_mean_proxy(part) for part in name.split(".")):
+            fault = "is unknown, and may mean a proxy, which must not be missed"
+            raise root.fault(name, fault, f"write [{TABLE}] if that is meant, or remove it")
+
+
+def _may_mean_proxy(key: str) -> bool:
+    from difflib import SequenceMatcher  # needed only where a key is unknown
+
+    folded = key.casefold()
+    if any(part in folded for part in _TELLING):
+        return True
+    return SequenceMatcher(None, folded, TABLE.casefold()).ratio() >= _LEAST_LIKENESS
 
 
 def _check_credentials(proxy: UpstreamProxy, table: Table) -> None:
     for key, value in (("User", proxy.user), ("Password", proxy.password)):
         length = len(value.encode())
-        if length > MAX_CREDENTIAL_LENGTH:
+        if length > LONGEST_FIELD:
             raise table.fault(
-                key, f"proxy/config: {key} too long: {length} bytes", f"at most {MAX_CREDENTIAL_LENGTH} are allowed"
+                key, f"proxy/config: {key} too long: {length} bytes", f"at most {LONGEST_FIELD} are allowed"
             )
     if bool(proxy.user) != bool(proxy.password):
         raise table.fault("", "proxy/config: Both User and Password must be specified", "or neither")
-    if proxy.type == _TOR and proxy.user:
+    if proxy.is_tor and proxy.user:
         raise table.fault(
             "",
             "proxy/config: Tor SOCKS5 conflicts with setting User/Password",

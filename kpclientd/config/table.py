@@ -133,6 +133,10 @@ class Table:
             raise self.fault(key, "is empty", "expected a string")
         return value
 
+    def holds_empty_table(self, key: str) -> bool:
+        """Whether there is a table without anything in it under `key`."""
+        return self._find(key) == {}
+
     def holds(self, key: str) -> bool:
         """Whether the file has `key` at all."""
         return self._find(key) is not None

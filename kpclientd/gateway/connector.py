@@ -1,41 +1,70 @@
-"""Keeps a link to some gateway for as long as the daemon runs.
+"""Runs the connection and the document worker: their wishes are carried out, and they are told what came of it.
 
-    choose --> dial --> handshake --> link --> (lost) --+
-      ^                                                 |
-      +---------------- back off <----------------------+
+The two machines decide everything (see `connection` and `document_worker`); here are the tasks, the streams and the
+sleeps. What they ask of each other goes through here: a link that comes up wakes the worker, and the worker may want it
+left.
 
-Source: the Katzenpost wire protocol, "lifecycle" and "choosing the gateway".
+What goes wrong is said once at the level that people see: what, with which gateway, why, and when it is tried again;
+and once more when the reason changes, or something worked in between.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 import trio
 
-from kpclientd.config.model import ClientConfig
-from kpclientd.gateway.backoff import Backoff
-from kpclientd.gateway.choice import GatewayChoice, choose_from_document, choose_from_pins
-from kpclientd.gateway.errors import GatewayError, LinkLost, NoGateway
-from kpclientd.gateway.link import GatewayLink, open_link, prepare_handshake
-from kpclientd.logs import NOTICE
-from kpclientd.transports import Dial, DialError
-from pki import Document, TrustedDocuments
-from sphinx.crypto.kem import kem_scheme
-from sphinx.randomness import Randomness
+from kpclientd.gateway.choice import GatewayChoice
+from kpclientd.gateway.connection import Connection, ConnectionEvent, ConnectionState, Dial, Down, Failed, HangUp, Up
+from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Verify, WorkerEvent
+from kpclientd.gateway.errors import LinkLost
+from kpclientd.gateway.link import GatewayLink
+from kpclientd.gateway.protocol import LinkProtocol
+from kpclientd.log_levels import NOTICE
+from kpclientd.transports import DialError
+from kpclientd.wire.consensus import Fetched, FetchResult
+from kpclientd.wire.errors import ConsensusError
+from pki import DocumentRejected, TrustedDocuments, VerifiedDocument
 from sphinx.types import SurbId
 
 log = logging.getLogger("client/conn")
 
+Result = TypeVar("Result")
+
 WhileConnected = Callable[[GatewayLink], Awaitable[None]]
 """A task that runs beside each link and is cancelled when it ends."""
+
+LONGEST_SLEEP_SECONDS: Final = 10.0
+"""Times of the wall clock are looked at again after this long, should nobody have noticed that it was stepped."""
+
+
+class Dialling(Protocol):
+    """What is needed to open streams."""
+
+    def can_dial(self, url: str) -> bool:
+        """Whether an address can be dialled from here at all."""
+
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
+        """Open a stream to the first that answers, or raise DialError.
+
+        What has another `isolation` shares no circuit of an anonymising proxy.
+        """
+
+
+class Offload(Protocol):
+    """Runs work that would hold up the event loop somewhere else."""
+
+    async def __call__(self, work: Callable[[], Result], /) -> Result:
+        """Run `work` and return its result, or raise its error."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """When a link, or a try for one, ended (Unix seconds in a status), and why."""
+    """When a link, or a try for one, ended (Unix seconds in a status), with whom, and why."""
 
     at: float
+    gateway: str
     reason: str
 
 
@@ -44,148 +73,302 @@ class LinkStatus:
     """What can be seen of the link.
 
     Attributes:
+        state: what is being done.
         gateway: the name of the gateway that is connected, or None.
         since: Unix seconds.
         links: how many have been established since the start.
+        failures: tries that led to none, since the start.
         last_end: how the last link, or the last try for one, ended.
         next_try: Unix seconds of the next try, where one is waited for.
         tokens: what the gateway's limiter surely has for us; None where there is no link or no limit.
     """
 
+    state: ConnectionState
     gateway: str | None
     since: float | None
     links: int
+    failures: int
     last_end: LinkEnd | None
     next_try: float | None
     tokens: float | None
 
 
 class Connector:
-    """Chooses, dials and serves gateways, one at a time.
+    """Keeps a link, and follows the documents through it.
 
     Attributes:
         link: the present link, or None.
 
     Args:
-        wall_clock: this machine's clock, against which a gateway's is measured, in Unix seconds.
-        network_time: the network's time, in Unix seconds.
+        connection, worker: the machines.
+        trusted: verifies documents.
+        dialling: opens streams.
+        wall_clock: this machine's clock, against which a gateway's is measured (Unix seconds).
+        network_time: the network's time (Unix seconds).
+        offload: runs the verification of a document.
         on_message: takes each delivered (SURB id, payload); must not block.
-        on_status: called with True when a link is up, and with False when it is lost or a try failed.
+        on_up: called when a link is up, with our clock less the gateway's (seconds).
+        on_down: called when a link was lost, or a try failed.
+        on_kept: takes each document that was verified.
+        on_current: takes the document that has become current, or None.
+        on_refused: called when the gateway has no document of the present epoch.
         while_connected: run beside each link.
     """
 
     def __init__(
         self,
-        config: ClientConfig,
+        connection: Connection,
+        worker: DocumentWorker,
         trusted: TrustedDocuments,
         *,
-        dial: Dial,
+        dialling: Dialling,
         wall_clock: Callable[[], float],
         network_time: Callable[[], float],
-        randomness: Randomness,
+        offload: Offload,
         on_message: Callable[[SurbId, bytes], None],
-        on_status: Callable[[bool], None],
+        on_up: Callable[[float], None],
+        on_down: Callable[[], None],
+        on_kept: Callable[[VerifiedDocument], Awaitable[None]],
+        on_current: Callable[[VerifiedDocument | None], Awaitable[None]],
+        on_refused: Callable[[], None],
         while_connected: Sequence[WhileConnected],
     ) -> None:
         self.link: GatewayLink | None = None
-        self._config = config
+        self._connection = connection
+        self._worker = worker
         self._trusted = trusted
-        self._dial = dial
+        self._dialling = dialling
         self._wall_clock = wall_clock
         self._network_time = network_time
-        self._randomness = randomness
+        self._offload = offload
         self._on_message = on_message
-        self._on_status = on_status
+        self._on_up = on_up
+        self._on_down = on_down
+        self._on_kept = on_kept
+        self._on_current = on_current
+        self._on_refused = on_refused
         self._while_connected = while_connected
-        self._kem = kem_scheme(config.wire_kem_scheme)
-        self._backoff = Backoff(randomness)
-        self._last: GatewayChoice | None = None
-        self._links = 0
+        self._nursery: trio.Nursery | None = None
+        self._attempt = trio.CancelScope()
+        self._sleep = trio.CancelScope()
+        self._is_changed = False
+        self._kept: list[VerifiedDocument] = []
+        self._current: list[VerifiedDocument | None] = []
+        self._any_document = trio.Event()
+        self._links = self._failures = 0
         self._last_end: LinkEnd | None = None
         self._next_try: float | None = None
+        self._said: tuple[str, str] | None = None
 
     async def run(self) -> None:
-        """Keep a link, for ever."""
-        while True:
-            try:
-                choice = self._choose()
-                await self._connect(choice)
-            except (GatewayError, DialError) as error:
-                log.info("No link to a gateway: %s", error)
-                self._last_end = LinkEnd(trio.current_time(), str(error))
-                self._on_status(False)
-            wait = self._backoff.next_wait()
-            log.debug("next try in %.1f s", wait)
-            self._next_try = trio.current_time() + wait
-            await trio.sleep_until(self._next_try)
-            self._next_try = None
+        """Keep a link and follow the epochs, for ever."""
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._tell_documents)
+            while True:
+                self._is_changed = False
+                self._handle_timers()
+                self._carry_out()
+                with trio.CancelScope(deadline=self._next_timer()) as self._sleep:
+                    if not self._is_changed:
+                        await trio.sleep_forever()
+                await trio.lowlevel.checkpoint()
 
-    def status(self, network_time_offset: float) -> "LinkStatus":
+    def clock_changed(self) -> None:
+        """The network's time was stepped."""
+        self._wake()
+
+    def restore(self, document: VerifiedDocument) -> None:
+        """A document from disk was verified."""
+        self._worker.restored(document, trio.current_time(), self._network_time())
+        self._carry_out()
+        self._wake()
+
+    def lose(self, reason: str) -> None:
+        """End the present link through no fault of its gateway's."""
+        self._connection.lose(reason, trio.current_time())
+        self._wake()
+
+    def route_changed(self, *, link_is_cut: bool) -> None:
+        """Addresses of this machine came or went, or it slept; `link_is_cut` if the present link cannot live on."""
+        self._connection.route_changed(trio.current_time(), link_is_cut=link_is_cut)
+        self._carry_out()
+        self._wake()
+
+    def status(self, network_time_offset: float) -> LinkStatus:
         """What can be seen; `network_time_offset` is the network's time less monotonic time (seconds)."""
-        link, end = self.link, self._last_end
+        protocol, end = self._connection.protocol, self._last_end
+        is_up = self._connection.is_up and protocol is not None
         return LinkStatus(
-            gateway=link.choice.name if link is not None else None,
-            since=link.since + network_time_offset if link is not None else None,
+            state=self._connection.state,
+            gateway=protocol.choice.name if is_up and protocol is not None else None,
+            since=self._connection.since + network_time_offset if is_up else None,
             links=self._links,
-            last_end=LinkEnd(end.at + network_time_offset, end.reason) if end is not None else None,
+            failures=self._failures,
+            last_end=LinkEnd(end.at + network_time_offset, end.gateway, end.reason) if end is not None else None,
             next_try=self._next_try + network_time_offset if self._next_try is not None else None,
-            tokens=link.tokens.level(trio.current_time()) if link is not None else None,
+            tokens=self.link.tokens.level(trio.current_time()) if self.link is not None else None,
         )
 
-    def _choose(self) -> GatewayChoice:
-        transports = self._config.preferred_transports
-        current = self._trusted.current(self._network_time())
-        try:
-            if current is not None:
-                return self._from_document(current.document, transports)
-            return choose_from_pins(self._config.pinned_gateways, transports, self._randomness)
-        except NoGateway:
-            if self._last is None:
-                raise
-            return self._last
+    # -- what the machines want
 
-    def _from_document(self, document: Document, transports: Sequence[str]) -> GatewayChoice:
-        return choose_from_document(document, transports, self._randomness)
+    def _wake(self) -> None:
+        self._is_changed = True
+        self._sleep.cancel()
 
-    async def _connect(self, choice: GatewayChoice) -> None:
-        # A gateway gives a handshake few seconds: the keys are made before it is dialled.
-        prepared = prepare_handshake(choice, kem=self._kem, geometry=self._config.geometry, randomness=self._randomness)
-        stream = await self._dial_any(choice)
-        link = await open_link(
-            stream,
-            prepared,
-            wall_clock=self._wall_clock,
-            on_message=self._on_message,
-            randomness=self._randomness,
-        )
-        self._last = choice
-        log.log(NOTICE, 'Connected to gateway "%s".', choice.name)
-        began = trio.current_time()
-        reason = await self._serve(link)
-        log.info('Lost connection to gateway "%s": %s', choice.name, reason)
-        self._last_end = LinkEnd(trio.current_time(), str(reason))
-        self._backoff.after_link(trio.current_time() - began)
-        self._on_status(False)
+    def _handle_timers(self) -> None:
+        now = trio.current_time()
+        if not self._is_minded_by_its_link:
+            self._connection.handle_timers(now)
+        self._worker.handle_timers(now, self._network_time())
 
-    async def _dial_any(self, choice: GatewayChoice) -> trio.abc.Stream:
-        failures = []
-        for address in choice.addresses:
+    def _next_timer(self) -> float:
+        now = trio.current_time()
+        timers = [now + LONGEST_SLEEP_SECONDS, self._worker.next_timer(now, self._network_time())]
+        if not self._is_minded_by_its_link:
+            timers.append(self._connection.next_timer())
+        return min(timers)
+
+    @property
+    def _is_minded_by_its_link(self) -> bool:
+        return self._connection.state in (ConnectionState.HANDSHAKE, ConnectionState.UP)
+
+    def _carry_out(self) -> None:
+        """Do what the two machines want, until neither wants anything."""
+        while True:
+            if (event := self._connection.next_event()) is not None:
+                self._carry_out_for_connection(event)
+            elif (wish := self._worker.next_event()) is not None:
+                self._carry_out_for_worker(wish)
+            else:
+                return
+            self._wake()
+
+    def _carry_out_for_connection(self, event: ConnectionEvent) -> None:
+        assert self._nursery is not None, "nothing happens before run"
+        match event:
+            case Dial(protocol):
+                self._next_try = None
+                self._attempt = trio.CancelScope()
+                self._nursery.start_soon(self._try, protocol, self._attempt)
+            case HangUp():
+                self._attempt.cancel()
+            case Up(protocol):
+                self._links += 1
+                self._said = None
+                log.log(NOTICE, 'Connected to gateway "%s".', protocol.choice.name)
+                self._on_up(protocol.clock_skew)
+                self._worker.link_up(protocol.choice, trio.current_time(), self._network_time())
+            case Down(choice, reason, next_try):
+                self._worker.link_down()
+                self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try)
+            case Failed(tried, reason, next_try):
+                self._failures += 1
+                what = "There is no gateway" if tried is None else f'No connection to gateway "{tried.name}"'
+                self._note_end(what, tried, reason, next_try)
+
+    def _note_end(self, what: str, choice: GatewayChoice | None, reason: str, next_try: float) -> None:
+        now = trio.current_time()
+        self._last_end = LinkEnd(now, choice.name if choice is not None else "", reason)
+        self._next_try = next_try
+        level = logging.DEBUG if (what, reason) == self._said else NOTICE
+        self._said = what, reason
+        log.log(level, "%s: %s; next try in %.1f s, and so on.", what, reason, max(0.0, next_try - now))
+        self._on_down()
+
+    def _carry_out_for_worker(self, wish: WorkerEvent) -> None:
+        assert self._nursery is not None, "nothing happens before run"
+        match wish:
+            case Ask(epoch):
+                self._ask(epoch, self._nursery)
+            case Verify(fetched):
+                self._nursery.start_soon(self._verify, fetched)
+            case Leave(reason):
+                self._connection.leave(f"it is left, as {reason}", trio.current_time())
+            case Refused():
+                self._on_refused()
+            case Kept(document):
+                self._kept.append(document)
+                self._any_document.set()
+            case Current(current):
+                self._current = [current]
+                self._any_document.set()
+
+    # -- the link
+
+    async def _try(self, protocol: LinkProtocol, scope: trio.CancelScope) -> None:
+        with scope:
             try:
-                return await self._dial(address)
+                stream = await self._dialling.dial(protocol.choice.addresses, isolation=protocol.choice.node_id)
             except DialError as error:
-                failures.append(str(error))
-        raise DialError(f"gateway {choice.name!r}: {'; '.join(failures)}")
+                self._connection.not_opened(str(error), trio.current_time(), is_refused=error.is_refused)
+                self._carry_out()
+                return
+            async with trio.open_nursery() as beside:
+                link = GatewayLink(
+                    stream,
+                    protocol,
+                    wall_clock=self._wall_clock,
+                    on_message=self._on_message,
+                    on_answer=self._on_answer,
+                    on_progress=lambda: self._progressed(link, protocol, beside),
+                )
+                self._connection.opened(trio.current_time())
+                self._wake()
+                try:
+                    await link.run()
+                finally:
+                    if self.link is link:
+                        self.link = None
+                    beside.cancel_scope.cancel()
 
-    async def _serve(self, link: GatewayLink) -> LinkLost:
-        self.link = link
-        self._links += 1
+    def _progressed(self, link: GatewayLink, protocol: LinkProtocol, beside: trio.Nursery) -> None:
+        if self._connection.protocol is not protocol:
+            return
+        self._connection.progressed(trio.current_time())
+        is_new = self._connection.is_up and self.link is not link
+        if is_new:
+            self.link = link
+        self._carry_out()
+        if is_new and protocol.is_up:
+            for task in self._while_connected:
+                beside.start_soon(task, link)
+
+    # -- documents
+
+    def _ask(self, epoch: int, nursery: trio.Nursery) -> None:
+        protocol, link = self._connection.protocol, self.link
+        if protocol is None or link is None:
+            return  # the link has just ended, and the worker will be told
         try:
-            async with trio.open_nursery() as nursery:
-                self._on_status(True)
-                for task in self._while_connected:
-                    nursery.start_soon(task, link)
-                reason = await link.run()
-                nursery.cancel_scope.cancel()
-        finally:
-            self.link = None
-        return reason
+            protocol.ask(epoch, trio.current_time())
+        except LinkLost:
+            return
+        nursery.start_soon(link.flush)
+
+    def _on_answer(self, result: FetchResult) -> None:
+        self._worker.answered(result, trio.current_time(), self._network_time())
+        self._carry_out()
+        self._wake()
+
+    async def _verify(self, fetched: Fetched) -> None:
+        now = self._network_time()
+        try:
+            document = await self._offload(lambda: self._trusted.verify(fetched.decompress(), fetched.epoch, now))
+        except (DocumentRejected, ConsensusError) as error:
+            self._worker.rejected(error, trio.current_time(), self._network_time())
+        else:
+            self._worker.verified(document, trio.current_time(), self._network_time())
+        self._carry_out()
+        self._wake()
+
+    async def _tell_documents(self) -> None:
+        """Tell the parts above, one after the other, without holding the machines up."""
+        while True:
+            await self._any_document.wait()
+            self._any_document = trio.Event()
+            current, self._current = self._current, []
+            for document in current:
+                await self._on_current(document)
+            kept, self._kept = self._kept, []
+            for verified in kept:
+                await self._on_kept(verified)

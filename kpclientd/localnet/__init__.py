@@ -4,8 +4,20 @@ It stands on the real cores and implements none of them again; only the servers'
 """
 
 from kpclientd.localnet.counters import Counted, Counters, DropReason
-from kpclientd.localnet.faults import DocumentFault, Faults
+from kpclientd.localnet.faults import Direction, DocumentFault, Faults, GatewayFaults
 from kpclientd.localnet.files import Listen
+from kpclientd.localnet.gateway import Gateway
 from kpclientd.localnet.network import LocalNetwork
 
-__all__ = ["Counted", "Counters", "DocumentFault", "DropReason", "Faults", "Listen", "LocalNetwork"]
+__all__ = [
+    "Counted",
+    "Counters",
+    "Direction",
+    "DocumentFault",
+    "DropReason",
+    "Faults",
+    "Gateway",
+    "GatewayFaults",
+    "Listen",
+    "LocalNetwork",
+]

@@ -1,23 +1,44 @@
 """`kpclientd localnet`: a whole mixnet on this machine, until it is told to stop."""
 
 import argparse
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from kpclientd.localnet.control import serve_control
+from kpclientd.localnet.control import command_table, serve_control
+from kpclientd.localnet.faults import DocumentFault
 from kpclientd.localnet.files import CLIENT_FILE
-from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, LocalNetwork
-from kpclientd.localnet.options import add_control_option, execute_or_run, port, probability, rate, run_until_stopped
+from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, SIGNATURES, WIRE_KEM, LocalNetwork
+from kpclientd.localnet.options import (
+    add_control_option,
+    count_up_to,
+    execute_or_run,
+    port,
+    probability,
+    rate,
+    run_until_stopped,
+)
+from kpclientd.localnet.topology import AUTHORITIES, MOST_AUTHORITIES, MOST_GATEWAYS, MOST_NODES
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
 from pki.errors import EpochError
+from pki.signatures import signature_scheme
+from sphinx.crypto.kem import kem_scheme
+from sphinx.errors import MixnetError
 
 THIN_PORT: Final = 64331
 """Where the reference's daemon listens for thin clients."""
 
 EPOCH: Final = "30s"
+
+TRANSPORTS: Final[Mapping[str, tuple[str, ...]]] = {"tcp": ("tcp",), "quic": ("quic",), "both": ("tcp", "quic")}
+"""The choices of `--transport`, and the schemes of the gateways' addresses."""
+
+_HELP_WIDTH: Final = 100
+_USAGE_WIDTH: Final = 32
+_INDENT: Final = " " * 4
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,6 +55,14 @@ async def _run(options: argparse.Namespace) -> None:
         lambda_p=options.lambda_p,
         lambda_l=options.lambda_l,
         rate_limit=options.rate_limit,
+        gateways=options.gateways,
+        pinned=options.pinned,
+        nodes=options.nodes,
+        authorities=options.authorities,
+        signers=options.signers,
+        wire_kem=options.wire_kem,
+        signatures=options.signatures,
+        transports=TRANSPORTS[options.transport],
     )
     network.faults.loss = options.loss
 
@@ -41,9 +70,8 @@ async def _run(options: argparse.Namespace) -> None:
         await nursery.start(network.run)
         thin = network.write_files(options.directory, options.thin_port, options.epoch)
         await nursery.start(serve_control, network, options.directory)
-        host, gateway_port = network.gateway_address
         return (
-            f"ready: gateway {host}:{gateway_port}, epochs of {options.epoch}; start the daemon (it will listen at "
+            f"ready: {_places(network)}, epochs of {options.epoch}; start the daemon (it will listen at "
             f"{thin.address}) with {PERIOD_VARIABLE}={options.epoch} kpclientd --config "
             f"{options.directory / CLIENT_FILE}"
         )
@@ -51,12 +79,20 @@ async def _run(options: argparse.Namespace) -> None:
     await run_until_stopped(start)
 
 
+def _places(network: LocalNetwork) -> str:
+    host, gateway_port = network.gateway_address
+    further = len(network.gateways) - 1
+    return f"gateway {host}:{gateway_port}" + (f" and {further} more" if further else "")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kpclientd localnet",
-        description="Run a whole mixnet in one process: gateway, mixes, services echo and testdest, and directory "
-        "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins "
-        "with 'ready', and runs until SIGTERM.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run a whole mixnet in one process: gateways, mixes, services echo and testdest, and directory\n"
+        "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins\n"
+        "with 'ready', and runs until SIGTERM, SIGINT or SIGHUP.",
+        epilog=_commands(),
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="where the configuration files go")
     parser.add_argument(
@@ -67,22 +103,92 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--thin-port", type=port, default=THIN_PORT, help="the daemon's port, 0 for a free one (default %(default)s)"
     )
-    parser.add_argument("--mu", type=rate, default=MU, help="rate of the hops' delays per ms (default %(default)s)")
-    parser.add_argument(
-        "--lambda-p", type=rate, default=LAMBDA_P, help="clients' messages per ms (default %(default)s)"
+    _add_members(parser)
+    _add_rates(parser)
+    add_control_option(parser)
+    return parser
+
+
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    count = parser.add_argument_group("members")
+    count.add_argument("--gateways", type=count_up_to(MOST_GATEWAYS), default=1, help="(default %(default)s)")
+    count.add_argument(
+        "--pinned",
+        type=count_up_to(MOST_GATEWAYS),
+        help="how many of the gateways the configuration pins (default all)",
     )
-    parser.add_argument(
-        "--lambda-l", type=rate, default=LAMBDA_L, help="clients' loop decoys per ms (default %(default)s)"
+    count.add_argument(
+        "--nodes",
+        type=count_up_to(MOST_NODES),
+        help="gateways, mixes and one service node together (default: one mix in each layer)",
     )
-    parser.add_argument(
+    count.add_argument(
+        "--authorities", type=count_up_to(MOST_AUTHORITIES), default=AUTHORITIES, help="(default %(default)s)"
+    )
+    count.add_argument(
+        "--signers",
+        type=count_up_to(MOST_AUTHORITIES),
+        help="how many authorities sign each document, more than half of them (default all)",
+    )
+    count.add_argument(
+        "--wire-kem", type=_name_of(kem_scheme), default=WIRE_KEM, metavar="NAME", help="(default %(default)s)"
+    )
+    count.add_argument(
+        "--signatures",
+        type=_name_of(signature_scheme),
+        default=SIGNATURES,
+        metavar="NAME",
+        help="signature scheme of authorities and nodes (default %(default)s)",
+    )
+    count.add_argument(
+        "--transport",
+        choices=tuple(TRANSPORTS),
+        default="tcp",
+        help="what the gateways are reached by (default %(default)s)",
+    )
+
+
+def _add_rates(parser: argparse.ArgumentParser) -> None:
+    rates = parser.add_argument_group("rates, events per ms")
+    rates.add_argument("--mu", type=rate, default=MU, help="rate of the hops' delays (default %(default)s)")
+    rates.add_argument("--lambda-p", type=rate, default=LAMBDA_P, help="clients' messages (default %(default)s)")
+    rates.add_argument("--lambda-l", type=rate, default=LAMBDA_L, help="clients' loop decoys (default %(default)s)")
+    rates.add_argument(
         "--no-rate-limit",
         action="store_false",
         dest="rate_limit",
-        help="let the gateway take whatever comes; with its limiter, the reference's, clients that do not count "
+        help="let the gateways take whatever comes; with their limiter, the reference's, clients that do not count "
         "its tokens lose some packets",
     )
-    add_control_option(parser)
-    return parser
+
+
+def _commands() -> str:
+    """The table of commands, as the help text has it."""
+    lines = ["commands to a running network, given with --do; see docs/localnet.md:"]
+    for heading, rows in command_table():
+        lines += ["", f"  {heading}:"]
+        lines += [_wrapped(f"{usage:<{_USAGE_WIDTH}} {text}") for usage, text in rows]
+    lines += ["", "  FAULT, that of an answer to a request for a document:"]
+    lines += [_wrapped(f"{fault:<{_USAGE_WIDTH}} {fault.meaning}") for fault in DocumentFault]
+    return "\n".join(lines)
+
+
+def _wrapped(row: str) -> str:
+    further = " " * (len(_INDENT) + _USAGE_WIDTH + 1)
+    return textwrap.fill(row, _HELP_WIDTH, initial_indent=_INDENT, subsequent_indent=further)
+
+
+def _name_of(find: Callable[[str], object]) -> Callable[[str], str]:
+    """Return a reader of names that `find` knows."""
+
+    def read(text: str) -> str:
+        try:
+            find(text)
+        except MixnetError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return read
 
 
 def _duration(text: str) -> str:

@@ -7,12 +7,12 @@ import shlex
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
+from kpclientd.localnet.arguments import Argument
 from kpclientd.localnet.errors import ControlError
 from kpclientd.localnet.files import socket_path
 
@@ -21,9 +21,6 @@ LONGEST_LINE: Final = 1024
 ANSWER_SECONDS: Final = 5.0
 BACKLOG: Final = 16
 OK: Final = "ok"
-
-NO_FAULT: Final = "genuine"
-"""In the place of a fault's name: do it right."""
 
 _ERROR: Final = "error: "
 
@@ -79,7 +76,7 @@ async def serve_commands(
 ) -> None:
     """Execute commands that come in through the control socket in `directory`, until cancelled; then remove it."""
     path = socket_path(directory, CONTROL_SOCKET)
-    path.unlink(missing_ok=True)  # one network per directory: what is there was left by one that was killed
+    path.unlink(missing_ok=True)  # we hold the directory: what is there was left by one that was killed
     with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as listening:
         await listening.bind(str(path))
         try:
@@ -142,52 +139,11 @@ def _answer(execute: Execute, line: bytes) -> bytes:
     return answer.encode() + b"\n"
 
 
-def number(arguments: list[str], most: float, what: str) -> float:
-    """Return the one number that `arguments` are.
-
-    Raises:
-        ControlError: if they are something else, or it is not from 0 to `most`.
-    """
-    try:
-        (text,) = arguments
-        value = float(text)
-    except ValueError:
-        raise ControlError(f"expected one number, {what}; got {' '.join(arguments) or 'nothing'}") from None
-    if not 0 <= value <= most:
-        raise ControlError(f"{value:g} is not {what}")
-    return value
-
-
-def set_number(attribute: str, most: float, what: str) -> Run:
-    """Return a command's function that sets a fault's number, from 0 to `most`."""
+def set_to(attribute: str, argument: Argument) -> Run:
+    """Return a command's function that sets a fault to its argument."""
 
     def run(network: FaultyNetwork, arguments: list[str]) -> str:
-        setattr(network.faults, attribute, number(arguments, most, what))
-        return OK
-
-    return run
-
-
-def set_switch(attribute: str) -> Run:
-    """Return a command's function that switches a fault on or off."""
-
-    def run(network: FaultyNetwork, arguments: list[str]) -> str:
-        if arguments not in (["on"], ["off"]):
-            raise ControlError(f"expected on or off; got {' '.join(arguments) or 'nothing'}")
-        setattr(network.faults, attribute, arguments == ["on"])
-        return OK
-
-    return run
-
-
-def set_choice(attribute: str, kind: type[StrEnum]) -> Run:
-    """Return a command's function that sets a fault that has several forms, or none."""
-    names = [*kind, NO_FAULT]
-
-    def run(network: FaultyNetwork, arguments: list[str]) -> str:
-        if len(arguments) != 1 or arguments[0] not in names:
-            raise ControlError(f"expected one of {', '.join(names)}; got {' '.join(arguments) or 'nothing'}")
-        setattr(network.faults, attribute, None if arguments[0] == NO_FAULT else kind(arguments[0]))
+        setattr(network.faults, attribute, argument.read(arguments))
         return OK
 
     return run
@@ -197,9 +153,18 @@ def call_method(method: str) -> Run:
     """Return a command's function that calls a method of the faults."""
 
     def run(network: FaultyNetwork, arguments: list[str]) -> str:
-        if arguments:
-            raise ControlError(f"expected no argument; got {' '.join(arguments)}")
+        no_argument(arguments)
         getattr(network.faults, method)()
         return OK
 
     return run
+
+
+def no_argument(arguments: list[str]) -> None:
+    """Check that there is none.
+
+    Raises:
+        ControlError: if there is one.
+    """
+    if arguments:
+        raise ControlError(f"expected no argument; got {' '.join(arguments)}")

@@ -29,6 +29,8 @@ class DropReason(StrEnum):
     BAD_SURB = "unusable SURB"
     SPOOL_FULL = "spool full"
     SPOOL_EXPIRED = "spooled for nobody connected"
+    NO_CONSENSUS = "no consensus for this epoch"
+    NODE_GONE = "for a node that is not there"
     FAULT_PACKET_LOST = "packet lost on command"
     FAULT_REPLY_LOST = "reply lost on command"
 
@@ -59,18 +61,27 @@ class CountersOf(Generic[EventName, ReasonName]):
     Args:
         events: what can be counted.
         reasons: why something can be dropped.
+        total: where everything is counted as well.
     """
 
-    __slots__ = ("_counts", "_events", "_reasons")
+    __slots__ = ("_counts", "_events", "_reasons", "_total")
 
-    def __init__(self, events: type[EventName], reasons: type[ReasonName]) -> None:
+    def __init__(
+        self,
+        events: type[EventName],
+        reasons: type[ReasonName],
+        total: "CountersOf[EventName, ReasonName] | None" = None,
+    ) -> None:
         self._events = events
         self._reasons = reasons
+        self._total = total
         self._counts: Counter[StrEnum] = Counter()
 
     def add(self, what: EventName | ReasonName, times: int = 1) -> None:
         """Count `what` as having happened `times` more."""
         self._counts[what] += times
+        if self._total is not None:
+            self._total.add(what, times)
 
     def __getitem__(self, what: EventName | ReasonName) -> int:
         return self._counts[what]
@@ -87,9 +98,13 @@ class CountersOf(Generic[EventName, ReasonName]):
 
 
 class Counters(CountersOf[Counted, DropReason]):
-    """The counters of a local network."""
+    """The counters of a local network, or of one gateway of it.
+
+    Args:
+        total: the network's, for those of a gateway.
+    """
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(Counted, DropReason)
+    def __init__(self, total: "Counters | None" = None) -> None:
+        super().__init__(Counted, DropReason, total)

@@ -11,5 +11,9 @@ class PathTooLongError(LocalNetworkError):
     """A socket's path does not fit the operating system's limit."""
 
 
+class DirectoryInUseError(LocalNetworkError):
+    """Another network runs in the directory; it is not disturbed."""
+
+
 class ControlError(LocalNetworkError):
     """A control command is unknown, malformed, or cannot be delivered to a running network."""

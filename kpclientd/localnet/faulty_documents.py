@@ -28,7 +28,9 @@ FAR_FUTURE: Final = 1000
 BOMB_LENGTH: Final = DOCUMENT_LIMIT + 1
 """Inflated bytes: more than a client may take, from fifty kilobytes on the wire."""
 
-OTHER_KEY_TYPE: Final = "Ed448"
+OTHER_KEY_TYPES: Final = ("Ed448", "Ed25519")
+"""The first that is not the network's own."""
+
 OTHER_VERSION: Final = 1
 GARBAGE: Final = b"no certificate at all"
 
@@ -50,7 +52,7 @@ class FaultyDocuments:
             DocumentFault.REPEATED_SIGNER: lambda epoch, _: self._repeated_signer(epoch),
             DocumentFault.UNLISTED_SIGNER: lambda epoch, _: self._unlisted_signer(epoch),
             DocumentFault.WRONG: lambda epoch, _: self._altered(epoch),
-            DocumentFault.KEY_TYPE: lambda epoch, _: replace(self._genuine(epoch), key_type=OTHER_KEY_TYPE).encode(),
+            DocumentFault.KEY_TYPE: lambda epoch, _: self._other_key_type(epoch),
             DocumentFault.VERSION: lambda epoch, _: self._other_version(epoch),
             DocumentFault.EXPIRED: lambda epoch, present: self._resigned(epoch, lambda same: same, present),
             DocumentFault.FUTURE: lambda epoch, _: self._genuine(epoch + FAR_FUTURE).encode(),
@@ -114,6 +116,11 @@ class FaultyDocuments:
 
         return self._edited(epoch, repeat)
 
+    def _other_key_type(self, epoch: int) -> bytes:
+        certificate = self._genuine(epoch)
+        other = next(name for name in OTHER_KEY_TYPES if name != certificate.key_type)
+        return replace(certificate, key_type=other).encode()
+
     def _other_version(self, epoch: int) -> bytes:
         return self._edited(epoch, lambda fields: fields.update(Version=OTHER_VERSION))
 
@@ -158,5 +165,5 @@ _STREAM_FAULTS: Final[Mapping[DocumentFault, Callable[[list[Consensus2]], Answer
     DocumentFault.TRUNCATED_GZIP: _truncate,
     DocumentFault.CHUNKS_OUT_OF_ORDER: _reorder,
     DocumentFault.CHUNK_TOTAL_CHANGES: _change_total,
-    DocumentFault.UNASKED: lambda chunks: [*chunks, *chunks],
+    DocumentFault.DUPLICATE: lambda chunks: [*chunks, *chunks],
 }

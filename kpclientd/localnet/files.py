@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import LOOPBACK
+from kpclientd.localnet.authority import ListedGateway
 from kpclientd.localnet.errors import PathTooLongError
-from kpclientd.localnet.keys import AuthorityKeys, NodeKeys
+from kpclientd.localnet.keys import AuthorityKeys
 from pki.epoch import PERIOD_VARIABLE
 from pki.pem import encode_pem
 from pki.signatures import SignatureScheme
@@ -51,13 +52,12 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a client's configuration says about the network."""
+    """What a client's configuration says about the network; `gateways` are those that it pins."""
 
     geometry: Geometry
     kem: Kem
     signatures: SignatureScheme
-    gateway: NodeKeys
-    gateway_url: str
+    gateways: Sequence[ListedGateway]
     authorities: Sequence[AuthorityKeys]
     authority_urls: Sequence[str]
 
@@ -74,15 +74,15 @@ class Membership:
         )
 
     def _gateways(self) -> str:
-        return (
-            "[PinnedGateways]\n"
+        return "[PinnedGateways]\n" + "".join(
             "  [[PinnedGateways.Gateways]]\n"
             f"    WireKEMScheme = {_quoted(self.kem.name)}\n"
-            f"    Name = {_quoted(self.gateway.name)}\n"
-            f"    IdentityKey = {self._identity(self.gateway.identity_key)}\n"
-            f"    LinkKey = {self._link(self.gateway.link.public_key)}\n"
+            f"    Name = {_quoted(gateway.keys.name)}\n"
+            f"    IdentityKey = {self._identity(gateway.keys.identity_key)}\n"
+            f"    LinkKey = {self._link(gateway.keys.link.public_key)}\n"
             f"    PKISignatureScheme = {_quoted(self.signatures.name)}\n"
-            f"    Addresses = [{_quoted(self.gateway_url)}]\n"
+            f"    Addresses = [{', '.join(map(_quoted, gateway.urls))}]\n"
+            for gateway in self.gateways
         )
 
     def _peers(self) -> str:

@@ -7,11 +7,12 @@ and a mix key of any epoch can be made when a document or a packet asks for it a
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pki.certificate import key_hash
 from pki.signatures import SignatureScheme, SigningKey
+from pki.signatures.hybrid import HybridScheme
 from sphinx.agreement import PrivateKey
 from sphinx.crypto.kem import Kem, KemPrivateKey
 from sphinx.packet import Sphinx
@@ -22,6 +23,9 @@ MASTER_SECRET_LENGTH: Final = 32
 
 PUBLISHED_EPOCHS: Final = 3
 """A descriptor of epoch E carries the Sphinx keys of E, E+1 and E+2."""
+
+QUICKLY_MADE: Final = frozenset({"Ed25519", "Ed448"})
+"""Signature schemes whose key pairs cost microseconds; others take milliseconds."""
 
 KEPT_EPOCHS: Final = 3
 """Keys and replay tags are dropped once they are this many epochs old."""
@@ -121,20 +125,76 @@ class AuthorityKeys:
     link: KemPrivateKey = field(repr=False)
 
 
-def node_keys(tree: KeyTree, name: str, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme) -> NodeKeys:
-    """Make the keys of the node called `name`."""
-    return NodeKeys(
-        name=name,
-        identity_key=signatures.generate(tree.randomness(name, "identity")).public_key,
-        link=kem.generate(tree.randomness(name, "link")),
-        mix=MixKeyring(sphinx, lambda epoch: tree.randomness(name, "mix", epoch)),
-    )
+class KeyMaker:
+    """Makes the keys of a network's members.
+
+    Further generations of a member's keys are other keys.
+
+    Args:
+        tree: what they grow from.
+        sphinx: makes the Sphinx keys.
+        kem: the links' KEM.
+        signatures: the scheme of identity keys.
+    """
+
+    __slots__ = ("_kem", "_shared", "_signatures", "_sphinx", "_tree")
+
+    def __init__(self, tree: KeyTree, sphinx: Sphinx, kem: Kem, signatures: SignatureScheme) -> None:
+        self._tree = tree
+        self._sphinx = sphinx
+        self._kem = kem
+        self._signatures = signatures
+        self._shared: dict[str, bytes] = {}
+
+    def node(self, name: str, generation: int = 0) -> NodeKeys:
+        """Make the keys of a gateway or of a service node."""
+        label = _label(name, generation)
+        return self._node(name, label, self._signatures.generate(self._identity_randomness(label)).public_key)
+
+    def mix(self, name: str, generation: int = 0) -> NodeKeys:
+        """Make the keys of a mix.
+
+        There may be hundreds, and nobody asks a mix to sign: of a hybrid identity key, only the half that is quickly
+        made is its own. The other is all mixes' together.
+        """
+        label = _label(name, generation)
+        return self._node(name, label, self._mix_identity(self._signatures, label))
+
+    def with_new_mix_keys(self, keys: NodeKeys, generation: int) -> NodeKeys:
+        """Give a node other Sphinx keys only."""
+        return replace(keys, mix=self._keyring(_label(keys.name, generation)))
+
+    def authority(self, identifier: str) -> AuthorityKeys:
+        """Make the keys of an authority."""
+        return AuthorityKeys(
+            identifier=identifier,
+            signing=self._signatures.generate(self._identity_randomness(identifier)),
+            link=self._kem.generate(self._tree.randomness(identifier, "link")),
+        )
+
+    def _node(self, name: str, label: str, identity_key: bytes) -> NodeKeys:
+        link = self._kem.generate(self._tree.randomness(label, "link"))
+        return NodeKeys(name, identity_key, link, self._keyring(label))
+
+    def _keyring(self, label: str) -> MixKeyring:
+        return MixKeyring(self._sphinx, lambda epoch: self._tree.randomness(label, "mix", epoch))
+
+    def _identity_randomness(self, label: str) -> Randomness:
+        return self._tree.randomness(label, "identity")
+
+    def _mix_identity(self, scheme: SignatureScheme, label: str) -> bytes:
+        if isinstance(scheme, HybridScheme):
+            return b"".join(self._half(half, label) for half in (scheme.first, scheme.second))
+        return scheme.generate(self._identity_randomness(label)).public_key
+
+    def _half(self, scheme: SignatureScheme, label: str) -> bytes:
+        if scheme.name in QUICKLY_MADE:
+            return scheme.generate(self._tree.randomness(label, "identity", scheme.name)).public_key
+        if scheme.name not in self._shared:
+            randomness = self._tree.randomness("mixes", "identity", scheme.name)
+            self._shared[scheme.name] = scheme.generate(randomness).public_key
+        return self._shared[scheme.name]
 
 
-def authority_keys(tree: KeyTree, identifier: str, kem: Kem, signatures: SignatureScheme) -> AuthorityKeys:
-    """Make the keys of the authority called `identifier`."""
-    return AuthorityKeys(
-        identifier=identifier,
-        signing=signatures.generate(tree.randomness(identifier, "identity")),
-        link=kem.generate(tree.randomness(identifier, "link")),
-    )
+def _label(name: str, generation: int) -> str:
+    return name if generation == 0 else f"{name}#{generation}"

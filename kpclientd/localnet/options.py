@@ -11,23 +11,30 @@ import trio
 from kpclientd.addresses import MAX_PORT
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.commands import CONTROL_SOCKET, send
+from kpclientd.localnet.directory_lock import hold_directory
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
 
 
 async def run_until_stopped(start: Callable[[trio.Nursery], Awaitable[str]]) -> None:
-    """Run a network until SIGTERM or SIGINT.
+    """Run a network until one of the `stop_signals`.
 
     Args:
         start: starts everything in the nursery, and returns the line that says so.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
         async with trio.open_nursery() as nursery:
             print(await start(nursery), flush=True)
             async for _ in signals:
                 break
             nursery.cancel_scope.cancel()
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a network: SIGHUP too, unless whoever started us (nohup) wants it ignored."""
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if is_ignored else (signal.SIGHUP,)))
 
 
 def add_control_option(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +47,7 @@ def add_control_option(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespace], Awaitable[None]]) -> int:
-    """Give the command `options.do` to the network in `options.directory`, or else `run` one.
+    """Give the command `options.do` to the network in `options.directory`, or else `run` one, alone there.
 
     Returns:
         The exit status; what went wrong is on standard error.
@@ -50,7 +57,8 @@ def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespac
         if options.do is not None:
             print(send(options.directory, options.do))
         else:
-            trio.run(run, options)
+            with hold_directory(options.directory):
+                trio.run(run, options)
     except* (KpclientdError, OSError) as group:  # groups, as they come out of a nursery
         faults = [str(error) for error in _leaves(group)]
     for fault in faults:
@@ -79,6 +87,21 @@ def rate(text: str) -> float:
 def port(text: str) -> int:
     """Read a TCP port, 0 for any."""
     return int(_between(text, 0, MAX_PORT, f"a port from 0 to {MAX_PORT}"))
+
+
+def count_up_to(most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from 1 to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = 0
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+        return value
+
+    return read
 
 
 def _between(text: str, least: float, most: float, what: str) -> float:

@@ -13,7 +13,7 @@ from kpclientd.localnet.faults import Faults
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, Serve
 from kpclientd.localnet.service import Services
-from pki.epoch import MILLISECONDS_PER_SECOND
+from pki.epoch import MILLISECONDS_PER_SECOND, EpochClock
 from sphinx.types import NodeId, RecipientId, SurbId
 
 
@@ -22,14 +22,15 @@ class Transit:
 
     Args:
         nodes: every node by its id.
-        gateway: the id of the node where clients' packets enter.
         services: what the service node answers.
-        deliver: takes a reply that has reached the gateway.
+        deliver: takes a reply that has reached the gateway of that id.
         faults: the switches.
         counters: where to count.
+        clock: the network's epochs.
         unix: the wall clock, by which nodes choose their keys.
 
     Attributes:
+        nodes: may be exchanged; packets on their way to a node that is not there any more are lost.
         packets: those in flight; they move while its `run` does.
     """
 
@@ -37,26 +38,29 @@ class Transit:
         self,
         *,
         nodes: Mapping[NodeId, Node],
-        gateway: NodeId,
         services: Services,
-        deliver: Callable[[RecipientId, SurbId, bytes], None],
+        deliver: Callable[[NodeId, RecipientId, SurbId, bytes], None],
         faults: Faults,
         counters: Counters,
+        clock: EpochClock,
         unix: Callable[[], float],
     ) -> None:
-        self._nodes = nodes
-        self._gateway = gateway
+        self.nodes = nodes
         self._services = services
         self._deliver = deliver
         self._faults = faults
         self._counters = counters
+        self._clock = clock
         self._unix = unix
         self.packets = PacketsInFlight(lambda: counters.add(DropReason.IN_FLIGHT_LIMIT))
 
-    def inject(self, packet: bytes) -> None:
-        """Take a packet from a client."""
+    def inject(self, gateway: NodeId, packet: bytes) -> None:
+        """Take a packet that a client has sent to `gateway`."""
         arrived = trio.current_time()
-        action = self._nodes[self._gateway].process(packet, self._unix(), from_client=True)
+        if self._lacks_consensus():
+            self._counters.add(DropReason.NO_CONSENSUS)
+            return
+        action = self.nodes[gateway].process(packet, self._unix(), from_client=True)
         if isinstance(action, Drop):
             self._counters.add(action.reason)
         elif isinstance(action, Forward):
@@ -80,7 +84,10 @@ class Transit:
         while True:
             await trio.sleep_until(due)
             arrived = trio.current_time()
-            node = self._nodes[place]
+            node = self.nodes.get(place)
+            if node is None or self._lacks_consensus():
+                self._counters.add(DropReason.NODE_GONE if node is None else DropReason.NO_CONSENSUS)
+                return
             action = node.process(packet, self._unix())
             if isinstance(action, Forward):
                 place, packet = action.next_hop, action.packet
@@ -96,13 +103,13 @@ class Transit:
                 self._counters.add(Counted.REQUESTS_ANSWERED)
                 place, packet, due = reply.first_hop, reply.packet, arrived
             elif isinstance(action, Deliver):
-                self._reach_gateway(action)
+                self._reach_gateway(place, action)
                 return
             else:
                 self._counters.add(action.reason)
                 return
 
-    def _reach_gateway(self, reply: Deliver) -> None:
+    def _reach_gateway(self, gateway: NodeId, reply: Deliver) -> None:
         if self._faults.happens(self._faults.loss):
             self._counters.add(DropReason.FAULT_REPLY_LOST)
             return
@@ -113,13 +120,19 @@ class Transit:
         for _ in range(self._copies()):
             wait = self._faults.extra_delay()
             if wait > 0:
-                self.packets.start(self._deliver_later, Deliver(reply.recipient, reply.surb_id, payload), wait)
+                late = Deliver(reply.recipient, reply.surb_id, payload)
+                self.packets.start(self._deliver_later, gateway, late, wait)
             else:
-                self._deliver(reply.recipient, reply.surb_id, payload)
+                self._deliver(gateway, reply.recipient, reply.surb_id, payload)
 
-    async def _deliver_later(self, reply: Deliver, wait: float) -> None:
+    async def _deliver_later(self, gateway: NodeId, reply: Deliver, wait: float) -> None:
         await trio.sleep(wait)
-        self._deliver(reply.recipient, reply.surb_id, reply.payload)
+        self._deliver(gateway, reply.recipient, reply.surb_id, reply.payload)
+
+    def _lacks_consensus(self) -> bool:
+        if not self._faults.lose_without_consensus:
+            return False
+        return self._clock.epoch(self._unix()) in self._faults.skipped_epochs
 
     def _copies(self) -> int:
         if not self._faults.happens(self._faults.duplicate):

@@ -68,7 +68,7 @@ class Announcements:
         self._sphinx_geometry = sphinx_geometry
         self._pigeonhole_geometry = pigeonhole_geometry
         self._status = self._encode_status(connected=False)
-        self._document = Frame(encode_frame(events.new_pki_document(None)))
+        self._document = self._no_document = Frame(encode_frame(events.new_pki_document(None)))
         self._have_document = trio.Event()
         self._wait_until: float | None = None
 
@@ -92,8 +92,14 @@ class Announcements:
         self._status = self._encode_status(connected=connected)
         self._tell_all(self._status)
 
-    def set_document(self, frame: bytes) -> None:
-        """A document has become current; `frame` is what `document_frame` made of it."""
+    def set_document(self, frame: bytes | None) -> None:
+        """A document has become current; `frame` is what `document_frame` made of it. None: there is none any more.
+
+        Those who are here keep what they have; who comes next is not given an old document for a current one.
+        """
+        if frame is None:
+            self._document = self._no_document
+            return
         self._document = Frame(frame)
         self._have_document.set()
         self._tell_all(self._document)

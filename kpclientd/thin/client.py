@@ -161,8 +161,8 @@ class ThinClient:
             geometry = status.raw("sphinx_geometry")
             self.geometry = geometry if isinstance(geometry, dict) else {}
         if _DOCUMENT in message:
-            payload = _fields(_DOCUMENT, message).octets("payload")
-            self.document_payload = payload if payload else self.document_payload
+            payload = _fields(_DOCUMENT, message).payload("payload")
+            self.document_payload = bytes(payload) if payload else self.document_payload
         if _SESSION in message:
             self.app_id = _fields(_SESSION, message).octets("app_id") or b""
 

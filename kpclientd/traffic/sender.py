@@ -259,7 +259,7 @@ class Sender:
     def _compose_decoy(self, link: Link, tick: Tick) -> _Prepared | None:
         document = self._trusted.current(self._network_time())
         if document is None:
-            self._say_without_cover("there is no document")
+            self._say_without_cover("there is no current document", level=logging.INFO)  # whose matter it is says so
             return None
         operation = self._engine.new_decoy()
         surb_id = self._engine.surb_id_for(operation)
@@ -284,10 +284,10 @@ class Sender:
         composed = self._composer.compose(document, link.gateway, link.queue_id, request, surb_id)
         return _Prepared(tick, operation, surb_id, composed)
 
-    def _say_without_cover(self, reason: str) -> None:
+    def _say_without_cover(self, reason: str, level: int = logging.WARNING) -> None:
         """Say once, not at each tick, that cover traffic is missing."""
         if reason != self._no_cover_reason:
-            log.warning("No cover traffic: %s", reason)
+            log.log(level, "No cover traffic: %s", reason)
             self._no_cover_reason = reason
 
     async def _emit(self, link: Link, prepared: _Prepared) -> None:

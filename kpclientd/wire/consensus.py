@@ -1,8 +1,7 @@
 """A document on its way through a gateway: gzip, cut into chunks, put together again.
 
 Katzenpost wire protocol, "fetching the consensus through the gateway". At most one request is outstanding per
-connection. A request that was given up keeps its place until its last chunk has come, because late chunks cannot be
-told from those of a next request.
+connection. Late chunks could not be told from those of a next request: who gives a request up must end the connection.
 """
 
 import zlib
@@ -28,10 +27,37 @@ _TRAILER_MASK: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The signed document that was asked for, not yet verified."""
+    """The signed document that was asked for, as it came: compressed, and not yet verified.
+
+    Attributes:
+        epoch: the one that was asked for.
+        compressed: the chunks, put together.
+        limit: the longest document to take (bytes).
+    """
 
     epoch: int
-    blob: bytes = field(repr=False)
+    compressed: bytes = field(repr=False)
+    limit: int = DOCUMENT_LIMIT
+
+    def decompress(self) -> bytes:
+        """Return the document. A thousand times as much may be in it: this is no work for an event loop.
+
+        Raises:
+            ConsensusError: if it does not decompress to a document within bounds, whole and without anything behind.
+        """
+        inflater = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            blob = inflater.decompress(self.compressed, self.limit + 1)
+        except zlib.error as error:
+            raise ConsensusError(f"the document of epoch {self.epoch} does not decompress: {error}") from None
+        if len(blob) > self.limit:
+            raise ConsensusError(f"a document decompresses to more than {self.limit} bytes")
+        if not inflater.eof:
+            raise ConsensusError(f"the document of epoch {self.epoch} ends inside its compressed stream")
+        if inflater.unused_data:
+            surplus = len(inflater.unused_data)
+            raise ConsensusError(f"{surplus} bytes follow the end of a document's compressed stream")
+        return blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +75,26 @@ class ConsensusAssembler:
     """Asks one gateway for documents, one after the other; make a new one per connection.
 
     Args:
-        limit: the longest document to decompress (bytes).
+        chunk_length: bytes of every chunk but the last, see `chunk_length`.
+        limit: the longest document to take (bytes), compressed and decompressed.
     """
 
-    __slots__ = ("_blob", "_epoch", "_given_up", "_inflater", "_limit", "_next", "_total")
+    __slots__ = ("_chunk_length", "_compressed", "_epoch", "_limit", "_next", "_total")
 
-    def __init__(self, limit: int = DOCUMENT_LIMIT) -> None:
+    def __init__(self, chunk_length: int, limit: int = DOCUMENT_LIMIT) -> None:
+        self._chunk_length = chunk_length
         self._limit = limit
         self._reset()
 
     def _reset(self) -> None:
         self._epoch: int | None = None
-        self._given_up = False
         self._next = 0
         self._total = 0
-        self._blob = bytearray()
-        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+        self._compressed = bytearray()
 
     @property
     def busy(self) -> bool:
-        """Whether an answer, wanted or given up, is still to come."""
+        """Whether an answer is still to come."""
         return self._epoch is not None
 
     def request(self, epoch: int) -> GetConsensus2:
@@ -83,37 +109,29 @@ class ConsensusAssembler:
         self._epoch = epoch
         return GetConsensus2(epoch)
 
-    def give_up(self) -> None:
-        """Stop waiting for the outstanding answer: its chunks are still counted, but not kept."""
-        self._given_up = True
-        self._blob = bytearray()
-
     def feed(self, answer: Consensus2) -> FetchResult | None:
         """Take a chunk.
 
         Returns:
-            What became of the request, None if more chunks are to come or nobody waits any more.
+            What became of the request, None if more chunks are to come.
 
         Raises:
-            ConsensusError: if it was not asked for, is out of order, contradicts an earlier one, or does not
-                decompress to a document within bounds; the connection has to be closed.
+            ConsensusError: if it was not asked for, is out of order, or contradicts an earlier one; the connection has
+                to be closed.
         """
         if self._epoch is None:
             raise ConsensusError("received spurious Consensus")
         if answer.error != ConsensusCode.OK:
             return self._refused(answer, self._epoch)
         self._check_order(answer)
-        if not self._given_up:
-            self._inflate(answer.data)
+        self._compressed += answer.data
         if self._next < self._total:
             return None
-        epoch, blob, given_up = self._epoch, bytes(self._blob), self._given_up
-        if not given_up and not self._inflater.eof:
-            raise ConsensusError(f"the document of epoch {epoch} ends inside its compressed stream")
+        fetched = Fetched(self._epoch, bytes(self._compressed), self._limit)
         self._reset()
-        return None if given_up else Fetched(epoch, blob)
+        return fetched
 
-    def _refused(self, answer: Consensus2, epoch: int) -> FetchResult | None:
+    def _refused(self, answer: Consensus2, epoch: int) -> FetchResult:
         try:
             code = ConsensusCode(answer.error)
         except ValueError:
@@ -123,9 +141,8 @@ class ConsensusAssembler:
                 f"error {answer.error} comes as chunk {answer.chunk} of {answer.total} with {len(answer.data)} bytes "
                 f"after {self._next} chunks, expected alone and empty"
             )
-        given_up = self._given_up
         self._reset()
-        return None if given_up else Unavailable(epoch, code)
+        return Unavailable(epoch, code)
 
     def _check_order(self, answer: Consensus2) -> None:
         if answer.total < 1 or (self._next and answer.total != self._total):
@@ -133,22 +150,21 @@ class ConsensusAssembler:
             raise ConsensusError(f"a chunk says that there are {answer.total}, expected {expected}")
         if answer.chunk != self._next:
             raise ConsensusError(f"chunk {answer.chunk} came, expected {self._next} of {answer.total}")
-        if not answer.data:
-            raise ConsensusError(f"chunk {answer.chunk} of {answer.total} is empty")
+        if answer.total > self._limit // self._chunk_length + 1:
+            raise ConsensusError(f"a document of {answer.total} chunks; at most {self._limit} bytes are taken")
+        is_last = answer.chunk == answer.total - 1
+        if not answer.data or (not is_last and len(answer.data) < self._chunk_length):
+            expected = "at least 1" if is_last else f"{self._chunk_length}"
+            raise ConsensusError(
+                f"chunk {answer.chunk} of {answer.total} has {len(answer.data)} bytes, expected {expected}"
+            )
         self._total = answer.total
         self._next += 1
 
-    def _inflate(self, compressed: bytes) -> None:
-        room = self._limit - len(self._blob)
-        try:
-            self._blob += self._inflater.decompress(compressed, room + 1)
-        except zlib.error as error:
-            raise ConsensusError(f"chunk {self._next - 1} does not decompress: {error}") from None
-        if len(self._blob) > self._limit:
-            raise ConsensusError(f"a document decompresses to more than {self._limit} bytes")
-        if self._inflater.unused_data:
-            surplus = len(self._inflater.unused_data)
-            raise ConsensusError(f"{surplus} bytes follow the end of a document's compressed stream")
+
+def chunk_length(geometry: Geometry) -> int:
+    """Bytes of every chunk but the last: as long as a whole padded command from a gateway."""
+    return server_to_client_length(geometry)
 
 
 def compress_document(blob: bytes) -> bytes:
@@ -161,7 +177,7 @@ def compress_document(blob: bytes) -> bytes:
 def consensus_commands(blob: bytes, geometry: Geometry) -> list[Consensus2]:
     """The gateway's side: a document as the commands that carry it, in order."""
     compressed = compress_document(blob)
-    length = server_to_client_length(geometry)
+    length = chunk_length(geometry)
     chunks = [compressed[start : start + length] for start in range(0, len(compressed), length)]
     return [Consensus2(ConsensusCode.OK, number, len(chunks), chunk) for number, chunk in enumerate(chunks)]
 

@@ -36,7 +36,8 @@ class HybridScheme:
 
     Args:
         name: the canonical name of the pair.
-        first: the scheme whose bytes come first. The order is the family's: ML-DSA stands before Ed25519.
+        first: the scheme whose bytes come first. The order is the family's: ML-DSA and Falcon stand before the
+            Edwards curve, SPHINCS+ behind it.
         second: the other one.
     """
 
@@ -59,6 +60,14 @@ class HybridScheme:
         """Bytes of both signatures."""
         return self.first.signature_length + self.second.signature_length
 
+    def check_public_key(self, public_key: bytes) -> None:
+        """See `SignatureScheme.check_public_key`: either half alone makes the whole weak."""
+        if len(public_key) != self.public_key_length:
+            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        split = self.first.public_key_length
+        self.first.check_public_key(public_key[:split])
+        self.second.check_public_key(public_key[split:])
+
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether both halves of `signature` are by their halves of `public_key` over `message`."""
         if len(public_key) != self.public_key_length or len(signature) != self.signature_length:
@@ -69,7 +78,7 @@ class HybridScheme:
         )
 
     def generate(self, randomness: Randomness) -> HybridSigningKey:
-        """A fresh key pair of each half."""
+        """A fresh key pair of each half; see `SignatureScheme.generate`."""
         return HybridSigningKey(self, self.first.generate(randomness), self.second.generate(randomness))
 
     def signing_key(self, private_key: bytes) -> HybridSigningKey:
@@ -77,6 +86,7 @@ class HybridScheme:
 
         Raises:
             KeyLengthError: if it has another length, or a half of it is no private key.
+            SigningUnavailableError: if the library that signs with keys of either scheme is not installed.
         """
         if len(private_key) != self.private_key_length:
             raise KeyLengthError(

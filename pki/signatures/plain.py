@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA87PublicKey,
 )
 
-from pki.errors import KeyLengthError
+from pki.errors import KeyLengthError, WeakKeyError
+from pki.signatures.edwards import fault_of_ed448, fault_of_ed25519
 from sphinx.randomness import Randomness
 
 
@@ -28,6 +29,10 @@ class _PublicHalf(Protocol):
 class _PrivateHalf(Protocol):
     def sign(self, data: bytes, /) -> bytes: ...
     def public_key(self) -> _PublicHalf: ...
+
+
+_ML_DSA_SEED: Final = 32
+"""Bytes of a public key before its polynomials (FIPS 204, algorithm 22)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,14 @@ class PlainScheme:
     private_key_length: int
     _load_public: Callable[[bytes], _PublicHalf] = field(repr=False)
     _load_seed: Callable[[bytes], _PrivateHalf] = field(repr=False)
+    _fault: Callable[[bytes], str] = field(repr=False)
+
+    def check_public_key(self, public_key: bytes) -> None:
+        """See `SignatureScheme.check_public_key`."""
+        if len(public_key) != self.public_key_length:
+            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        if fault := self._fault(public_key):
+            raise WeakKeyError(f"the {self.name} key {fault}")
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is by `public_key` over `message`."""
@@ -98,18 +111,51 @@ class PlainScheme:
         return PlainSigningKey(self, public_key, seed + repeated, private)
 
 
+def _fault_of_ml_dsa(public_key: bytes) -> str:
+    """With t = 0, w = A z for any short z: a signature is made from that without a private key."""
+    return "" if any(public_key[_ML_DSA_SEED:]) else "has no polynomials but zeros: anybody could sign for it"
+
+
 ED25519: Final = PlainScheme(
-    "Ed25519", 32, 64, 32, 64, Ed25519PublicKey.from_public_bytes, Ed25519PrivateKey.from_private_bytes
+    "Ed25519",
+    32,
+    64,
+    32,
+    64,
+    Ed25519PublicKey.from_public_bytes,
+    Ed25519PrivateKey.from_private_bytes,
+    fault_of_ed25519,
 )
 ED448: Final = PlainScheme(
-    "Ed448", 57, 114, 57, 114, Ed448PublicKey.from_public_bytes, Ed448PrivateKey.from_private_bytes
+    "Ed448", 57, 114, 57, 114, Ed448PublicKey.from_public_bytes, Ed448PrivateKey.from_private_bytes, fault_of_ed448
 )
 ML_DSA_44: Final = PlainScheme(
-    "ML-DSA-44", 1312, 2420, 32, 32, MLDSA44PublicKey.from_public_bytes, MLDSA44PrivateKey.from_seed_bytes
+    "ML-DSA-44",
+    1312,
+    2420,
+    32,
+    32,
+    MLDSA44PublicKey.from_public_bytes,
+    MLDSA44PrivateKey.from_seed_bytes,
+    _fault_of_ml_dsa,
 )
 ML_DSA_65: Final = PlainScheme(
-    "ML-DSA-65", 1952, 3309, 32, 32, MLDSA65PublicKey.from_public_bytes, MLDSA65PrivateKey.from_seed_bytes
+    "ML-DSA-65",
+    1952,
+    3309,
+    32,
+    32,
+    MLDSA65PublicKey.from_public_bytes,
+    MLDSA65PrivateKey.from_seed_bytes,
+    _fault_of_ml_dsa,
 )
 ML_DSA_87: Final = PlainScheme(
-    "ML-DSA-87", 2592, 4627, 32, 32, MLDSA87PublicKey.from_public_bytes, MLDSA87PrivateKey.from_seed_bytes
+    "ML-DSA-87",
+    2592,
+    4627,
+    32,
+    32,
+    MLDSA87PublicKey.from_public_bytes,
+    MLDSA87PrivateKey.from_seed_bytes,
+    _fault_of_ml_dsa,
 )

@@ -51,18 +51,32 @@ class SignatureScheme(Protocol):
         """Bytes of a signature."""
         ...
 
+    def check_public_key(self, public_key: bytes) -> None:
+        """Refuse what no authority can have for a key.
+
+        Raises:
+            KeyLengthError: if it has not `public_key_length` bytes.
+            WeakKeyError: if anybody could sign for it, or nobody.
+        """
+        ...
+
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is by `public_key` over `message`; bytes of a wrong length are just no signature."""
         ...
 
     def generate(self, randomness: Randomness) -> SigningKey:
-        """A fresh key pair."""
+        """A fresh key pair.
+
+        Raises:
+            SigningUnavailableError: if the library that makes keys of this scheme is not installed.
+        """
         ...
 
     def signing_key(self, private_key: bytes) -> SigningKey:
         """The key pair in `private_key`.
 
         Raises:
-            KeyLengthError: if it has not `private_key_length` bytes.
+            KeyLengthError: if it has not `private_key_length` bytes, or holds no private key.
+            SigningUnavailableError: if the library that signs with keys of this scheme is not installed.
         """
         ...

@@ -34,6 +34,10 @@ void kp_authenticate(const kp_engine *, const uint8_t *, size_t, const uint8_t *
 void kp_key_stream(const kp_engine *, const uint8_t *, const uint8_t *, uint8_t *, size_t);
 int kp_x25519(const kp_engine *, uint8_t *, const uint8_t *, const uint8_t *);
 void kp_x25519_base(const kp_engine *, uint8_t *, const uint8_t *);
+#define KP_SPHINCS_SIGNATURE ...
+void kp_sphincs_root(const kp_engine *, const uint8_t *, const uint8_t *, const uint8_t *, uint8_t *);
+void kp_sphincs_generate(const kp_engine *, const uint8_t *, const uint8_t *, uint8_t *);
+void kp_sphincs_sign(const kp_engine *, const uint8_t *, const uint8_t *, const uint8_t *, uint8_t *);
 """
 _TABLE: Final = "base_table"
 """Makes the header of that name."""
@@ -51,7 +55,7 @@ class BuildEngine(build_ext):
         glue.parent.mkdir(parents=True, exist_ok=True)
         ffi = FFI()
         ffi.cdef(_DECLARATIONS)
-        ffi.set_source(ext.name, '#include "sphinx.h"')
+        ffi.set_source(ext.name, '#include "sphinx.h"\n#include "sphincs.h"')
         ffi.emit_c_code(str(glue))
         # By its path: where the package is built, what it depends on need not be installed.
         table = runpy.run_path(str(Path(__file__).with_name(f"{_TABLE}.py")))

@@ -4,14 +4,24 @@
 
 #include <cpuid.h>
 
-/* Intel SDM, volume 2, CPUID: leaf 1 ECX, leaf 7 EBX. None of these needs the operating system's consent. */
+/* Intel SDM, volume 2, CPUID: leaf 1 ECX, leaf 7 EBX. AVX2 alone needs the operating system's consent. */
 #define LEAF1_SSSE3 (1u << 9)
 #define LEAF1_SSE41 (1u << 19)
 #define LEAF1_AES (1u << 25)
+#define LEAF1_OSXSAVE (1u << 27)
 #define LEAF7_BMI1 (1u << 3)
+#define LEAF7_AVX2 (1u << 5)
 #define LEAF7_BMI2 (1u << 8)
 #define LEAF7_ADX (1u << 19)
 #define LEAF7_SHA (1u << 29)
+#define XCR0_VECTORS 6u /* SSE's and AVX's registers are saved (volume 1, 13.3) */
+
+static int saves_vectors(void)
+{
+    unsigned low, high;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & XCR0_VECTORS) == XCR0_VECTORS;
+}
 
 kp_cpu kp_cpu_features(void)
 {
@@ -26,6 +36,7 @@ kp_cpu kp_cpu_features(void)
     cpu.aes = sse && (c & LEAF1_AES);
     cpu.sha = sse && (extended & LEAF7_SHA);
     cpu.bmi2 = (extended & LEAF7_BMI1) && (extended & LEAF7_BMI2);
+    cpu.avx2 = (extended & LEAF7_AVX2) && (c & LEAF1_OSXSAVE) && saves_vectors();
 #ifdef KP_ADX
     cpu.adx = cpu.bmi2 && (extended & LEAF7_ADX);
 #else
@@ -38,7 +49,7 @@ kp_cpu kp_cpu_features(void)
 
 kp_cpu kp_cpu_features(void)
 {
-    return (kp_cpu){0, 0, 0, 0};
+    return (kp_cpu){0, 0, 0, 0, 0};
 }
 
 #endif

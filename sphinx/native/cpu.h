@@ -14,6 +14,7 @@ typedef struct {
     int sha;  /* SHA-256 rounds, with SSE 4.1 */
     int bmi2; /* MULX and RORX */
     int adx;  /* ADCX and ADOX, with BMI2 */
+    int avx2; /* vectors of 256 bits, which the operating system keeps */
 } kp_cpu;
 
 kp_cpu kp_cpu_features(void);

@@ -7,6 +7,7 @@ void kp_engine_portable(kp_engine *engine)
     engine->layers = kp_aez_portable_layers;
     engine->stream = kp_aes_ctr_portable;
     engine->sha256 = kp_sha256_portable;
+    engine->keccak = kp_keccak_portable;
     engine->multiply = kp_multiply_portable;
     engine->multiply_base = kp_multiply_base_portable;
 }
@@ -24,6 +25,8 @@ int kp_engine_aes_ni(kp_engine *engine)
         engine->sha256 = kp_sha256_ni;
     else if (cpu.bmi2)
         engine->sha256 = kp_sha256_bmi2;
+    if (cpu.avx2)
+        engine->keccak = kp_keccak_avx2;
 #ifdef KP_ADX
     if (cpu.adx) {
         engine->multiply = kp_multiply_adx;

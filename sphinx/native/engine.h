@@ -4,6 +4,7 @@
 
 #include "aes_ctr.h"
 #include "aez.h"
+#include "keccak.h"
 #include "sha256.h"
 #include "x25519.h"
 
@@ -11,6 +12,7 @@ typedef struct {
     kp_layers *layers;
     kp_aes_ctr *stream;
     kp_sha256_blocks *sha256;
+    kp_keccak *keccak;
     kp_multiply *multiply;
     kp_multiply_base *multiply_base;
 } kp_engine;

@@ -115,7 +115,7 @@ class PortableEngine(NativeEngine):
 
 
 class AesNiEngine(NativeEngine):
-    """C with the AES instructions of x86 processors, and those for SHA-256 and long numbers where there are any."""
+    """C with x86's AES instructions, and those for SHA-256, long numbers and vectors where there are any."""
 
     name = _AES_NI
 

@@ -8,6 +8,9 @@ from sphinx.geometry import MAC_LENGTH, PAYLOAD_TAG_LENGTH, SPRP_KEY_MATERIAL_LE
 
 _BYTES: Final = "uint8_t[]"
 
+SPHINCS_NODE: Final = 32
+"""Bytes of a node of SPHINCS+'s trees, of its seeds and of the random string that a signature begins with."""
+
 
 class Status(Enum):
     """What the functions for whole packets return: `KP_` and the name in sphinx.h, which has the numbers."""
@@ -126,6 +129,26 @@ class Library:
         view, commands = (self._from_buffer(_BYTES, buffer) for buffer in (packet, fragment))
         status = self._lib.kp_unwrap(self._primitives, nr_hops, private_key, view, len(packet), commands)
         return self._statuses[status], bytes(fragment)
+
+    def sphincs_root(self, public_seed: bytes, digest: bytes, signature: bytes) -> bytes:
+        """The root (32 bytes) to which a SPHINCS+ signature leads for a message of that digest (49 bytes)."""
+        root = bytearray(SPHINCS_NODE)
+        view = self._from_buffer(_BYTES, root)
+        self._lib.kp_sphincs_root(self._primitives, public_seed, digest, signature, view)
+        return bytes(root)
+
+    def sphincs_generate(self, secret_seed: bytes, public_seed: bytes) -> bytes:
+        """The root of the SPHINCS+ key that belongs to two seeds of 32 bytes."""
+        root = bytearray(SPHINCS_NODE)
+        self._lib.kp_sphincs_generate(self._primitives, secret_seed, public_seed, self._from_buffer(_BYTES, root))
+        return bytes(root)
+
+    def sphincs_sign(self, secret_seed: bytes, public_seed: bytes, digest: bytes) -> bytes:
+        """A SPHINCS+ signature over a digest (49 bytes), without the random string before it."""
+        signature = bytearray(self._lib.KP_SPHINCS_SIGNATURE)
+        view = self._from_buffer(_BYTES, signature)
+        self._lib.kp_sphincs_sign(self._primitives, secret_seed, public_seed, digest, view)
+        return bytes(memoryview(signature)[SPHINCS_NODE:])
 
     def multiply(self, scalar: bytes, point: bytes) -> bytes:
         """X25519 (RFC 7748, 5); all zero where the point's order is low."""

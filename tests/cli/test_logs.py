@@ -10,7 +10,8 @@ import pytest
 
 from kpclientd.config.model import Logging
 from kpclientd.errors import LogFileError
-from kpclientd.logs import NOTICE, logging_to
+from kpclientd.log_levels import NOTICE
+from kpclientd.logs import logging_to
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} (?P<level>[A-Z]{4}) (?P<module>[^:]+): (?P<message>.*)")
 

@@ -191,9 +191,10 @@ def test_a_bad_gateway_is_named_with_its_fault(tmp_path: Path, changes: dict[str
 
 
 def test_gateways_that_cannot_be_dialled_are_refused(tmp_path: Path) -> None:
-    tables = "[PinnedGateways]\n" + gateway(Addresses='["onion://x.onion:1", "quic://192.0.2.1:2"]')
-    assert "no gateway has an address that this version can dial; add one that begins with tcp://" in refusal(
-        tmp_path, client_toml(PinnedGateways=tables)
+    tables = "[PinnedGateways]\n" + gateway(Addresses='["onion://x.onion:1"]')
+    assert (
+        "no gateway has an address that this version can dial without a proxy; add one that begins with tcp://"
+        in refusal(tmp_path, client_toml(PinnedGateways=tables))
     )
 
 

@@ -17,10 +17,10 @@ from kpclientd.config.model import (
     ListenUnix,
     Logging,
     PinnedGateway,
-    UpstreamProxy,
 )
 from kpclientd.errors import ConfigError, UnknownKeysError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from kpclientd.transports import UpstreamProxy
 from sphinx.geometry import Geometry
 from tests.config.samples import (
     authority,

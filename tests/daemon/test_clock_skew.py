@@ -10,9 +10,10 @@ from tests.support.world import world
 MINUTES = 60.0
 
 
-@pytest.mark.parametrize("ahead", [-7 * MINUTES, 7 * MINUTES])
+@pytest.mark.parametrize("ahead", [-2 * MINUTES, 2 * MINUTES])
 async def test_with_time_sync_a_wrong_clock_does_no_harm(ahead: float, autojump_clock: trio.abc.Clock) -> None:
-    async with world(epoch_period=120.0, clock_ahead=ahead, debug={"EnableTimeSync": True}) as here:
+    async with world(clock_ahead=ahead, debug={"EnableTimeSync": True}) as here:
+        assert here.daemon.status().time.correction == pytest.approx(ahead, abs=1.5)
         assert here.daemon.status().epoch == here.network.epoch
         app = await here.app()
         ids = [number.to_bytes(16, "big") for number in range(10)]
@@ -33,14 +34,13 @@ async def test_a_clock_that_is_right_within_a_second_is_left_alone(autojump_cloc
         assert here.daemon.status().time.correction == 0.0
 
 
-@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
-async def test_a_clock_that_jumps_under_a_running_daemon_is_noticed(
-    jump: float, autojump_clock: trio.abc.Clock
-) -> None:
+async def test_a_machine_that_stood_still_for_an_hour_catches_up(autojump_clock: trio.abc.Clock) -> None:
+    """As a paused virtual machine does: everybody's clock has gone on, and only its own timers have not."""
     jumped = [0.0]
     async with world(epoch_period=120.0, jumped=jumped) as here:
-        jumped[0] = jump
-        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 60)
+        jumped[0] = 3600.0
+        # The gateway's clock, as it was measured, contradicts: until its documents show that it is measured anew.
+        await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 180)
         await here.until(lambda: here.daemon.status().link.gateway, 60)
         app = await here.app()
         await app.send(here.service(), b"after the jump", b"j" * 16)

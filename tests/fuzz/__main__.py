@@ -18,7 +18,7 @@ def fuzz(name: str, options: list[str]) -> None:
         atheris = importlib.import_module("atheris")
     except ImportError as error:
         sys.exit(f"{error}: `make fuzz` installs it")
-    with atheris.instrument_imports(include=["sphinx", "pki", "kpclientd"]):
+    with atheris.instrument_imports(include=["sphinx", "pki", "kpclientd", "aioquic"]):
         from tests.fuzz.targets import CORPUS, TARGETS
     if name not in TARGETS:
         sys.exit(f"usage: python -m tests.fuzz TARGET [OPTION...]\ntargets: all, {', '.join(TARGETS)}")

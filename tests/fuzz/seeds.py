@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from kpclientd.loopix import messages_pb2 as pb
@@ -13,6 +14,7 @@ from kpclientd.loopix.profile import PROFILES
 from kpclientd.loopix.requests import Fetch, Flush, GetClients, Request, Send, encode_json_request, encode_request
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
 from kpclientd.wire.consensus import consensus_commands
+from pki.signatures import SIGNATURE_SCHEMES
 from sphinx import (
     NextNodeHop,
     NodeDelay,
@@ -32,6 +34,7 @@ from tests.fuzz import sphinx_targets, wire_targets
 from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
+from tests.transports.quic_pair import new_client
 
 Seed = tuple[str, str, bytes]
 """Target, name of the input, input."""
@@ -122,6 +125,15 @@ def document_seeds() -> Iterator[Seed]:
     yield "pki-certificate", "genuine", network.signed(document)
     yield "pki-certificate", "one-signature", network.signed(document, 1)
     yield "pki-document", "genuine", document.encode()
+    yield "pki-signed-document", "genuine", document.encode()
+    keys = {number << 40: b"x" * 32 for number in range(33)}
+    strained = replace(document, topology=((replace(document.topology[0][0], mix_keys=keys),),))
+    yield "pki-signed-document", "many-epochs", strained.encode()
+    for number, scheme in enumerate(SIGNATURE_SCHEMES):
+        name = scheme.name.replace(" ", "_")
+        yield "pki-signature", f"{name}-genuine", bytes([number])
+        yield "pki-signature", f"{name}-changed", bytes([number]) + (scheme.public_key_length + 40).to_bytes(3) + b"\1"
+        yield "pki-signature", f"{name}-other-key", bytes([number]) + bytes(3) + b"\1"
     yield "pki-descriptor", "mix", document.topology[0][0].encode()
     yield "pki-descriptor", "service", document.service_nodes[0].encode()
     yield "pki-descriptor", "replica", document.storage_replicas[0].encode()
@@ -140,6 +152,58 @@ def thin_seeds() -> Iterator[Seed]:
             yield "thin-request", request["verb"], frame[4:]
     yield "config-client", "generated", client_toml().encode()
     yield "config-client", "literal", literal_toml().encode()
+
+
+def transport_seeds() -> Iterator[Seed]:
+    onion = "a" * 56
+    urls = {
+        "ipv4": "tcp://192.0.2.1:30004",
+        "ipv6": "quic://[2001:db8::1]:30004/path",
+        "name": "tcp4://gateway.example:1",
+        "onion": f"onion://{onion}.onion:30004",
+        "script": "tcp://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:1",
+        "empty-label": "tcp://a..b:1",
+    }
+    for name, url in urls.items():
+        yield "transport-address", name, url.encode()
+    granted = b"\5\0\0\1\x7f\0\0\1\x1f\x90"
+    yield "transport-socks", "anonymous", b"\0\5\0" + granted
+    yield "transport-socks", "credentials", b"\x0d\5\2\1\0\5\0\0\3\x04name\0\1"
+    yield "transport-socks", "tor", b"\xff\5\2\1\0\5\xf0\0\1\0"
+    yield "transport-socks", "not-socks", b"\0HTTP/1.1 400"
+    first = new_client().datagrams(0.0)[0][0]
+    yield "transport-quic", "client-hello", b"\1" + len(first).to_bytes(2) + first
+    yield "transport-quic", "client-hello-changed", b"\5" + b"\0\0\1"
+    yield "transport-quic", "client-hello-intact", b"\5"
+    yield (
+        "transport-quic",
+        "negotiation",
+        b"\0\0\x1d" + b"\x80\0\0\0\0\x08" + bytes(8) + b"\x08" + bytes(8) + b"\0\0\0\1",
+    )
+    yield "transport-quic", "short-header-client", b"\2\0\x20" + b"\x40" + bytes(31)
+    yield "transport-quic", "short-header-server", b"\3\0\x20" + b"\x40" + bytes(31)
+    frames = {
+        "stream": b"\x0f\0\1\4data",
+        "stream-far": b"\x0e\0\x80\7\xff\xf0\4data",
+        "stream-beyond": b"\x0e\0\x80\xff\xff\xff\4data",
+        "other-stream": b"\x0a\4\4data",
+        "server-stream": b"\x0a\1\4data",
+        "reset": b"\4\0\7\1",
+        "stop": b"\5\0\7",
+        "close": b"\x1d\0\0",
+        "close-with-words": b"\x1c\1\6\5words",
+        "new-id": b"\x18\x0a\0\x08" + bytes(range(24)),
+        "retire-id": b"\x19\0",
+        "challenge": b"\x1a" + bytes(8),
+        "crypto": b"\6\0\4\0\0\0\0",
+        "ack": b"\2\x0a\0\0\0",
+        "limits": b"\x10\x3f\x11\0\x3f\x12\x3f\x13\x3f\x14\x3f\x15\0\x3f",
+        "done": b"\x1e\1\1\1",
+        "token": b"\7\4abcd",
+    }
+    for name, content in frames.items():
+        yield "transport-quic-frames", f"{name}-to-client", b"\0" + len(content).to_bytes(2) + content
+        yield "transport-quic-frames", f"{name}-to-server", b"\1" + len(content).to_bytes(2) + content
 
 
 def c_seeds() -> Iterator[Seed]:
@@ -221,6 +285,7 @@ def main() -> None:
         wire_seeds(),
         document_seeds(),
         thin_seeds(),
+        transport_seeds(),
         c_seeds(),
         loopix_seeds(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, wire_targets
+from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, transport_targets, wire_targets
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -27,9 +27,15 @@ TARGETS: Mapping[str, Target] = {
     "wire-consensus": wire_targets.consensus,
     "wire-kem": wire_targets.kem,
     "pki-certificate": document_targets.certificate,
+    "pki-signature": document_targets.signature,
+    "pki-signed-document": document_targets.signed_document,
     "pki-document": document_targets.document,
     "pki-descriptor": document_targets.descriptor,
     "pki-pem": document_targets.pem,
+    "transport-address": transport_targets.address,
+    "transport-socks": transport_targets.socks,
+    "transport-quic": transport_targets.quic,
+    "transport-quic-frames": transport_targets.quic_frames,
     "thin-framing": thin_targets.framing,
     "thin-request": thin_targets.request,
     "config-client": thin_targets.config,

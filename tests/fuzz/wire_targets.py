@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from kpclientd.wire.commands import CommandCodec, Consensus2
-from kpclientd.wire.consensus import ConsensusAssembler
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched
 from kpclientd.wire.errors import CommandError, ConsensusError, WireError
 from kpclientd.wire.session import CommandReceived, NoiseSession, PeerCredentials
 from kpclientd.wire.transport import seal_frame
@@ -112,7 +112,7 @@ def session(data: bytes) -> None:
 
 def consensus(data: bytes) -> None:
     """Chunks in any order, with any claims: each is nine bytes of error, number and total, and two of length."""
-    assembler = ConsensusAssembler(LARGEST_DOCUMENT)
+    assembler = ConsensusAssembler(1, LARGEST_DOCUMENT)
     assembler.request(1)
     while data:
         length = int.from_bytes(data[9:11])
@@ -120,6 +120,8 @@ def consensus(data: bytes) -> None:
         data = data[11 + length :]
         try:
             outcome = assembler.feed(chunk)
+            if isinstance(outcome, Fetched):
+                assert len(outcome.decompress()) <= LARGEST_DOCUMENT
         except ConsensusError:
             return
         if outcome is not None:

@@ -3,14 +3,17 @@
 import re
 import signal
 import socket
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from kpclientd.config.load import load_config
-from kpclientd.localnet import LocalNetwork
+from kpclientd.localnet import DocumentFault, LocalNetwork
 from kpclientd.localnet.cli import main
+from kpclientd.localnet.control import GATEWAY_COMMANDS, NETWORK_COMMANDS, OTHER_COMMANDS
+from kpclientd.localnet.directory_lock import LOCK_FILE
 from kpclientd.localnet.errors import PathTooLongError
 from sphinx.geometry import Geometry
 from tests.support.processes import (
@@ -28,7 +31,7 @@ def _is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
     with local_network(tmp_path, "--epoch", "10s", "--seed", "7", "--thin-port", "0") as (process, line):
         assert line.startswith("ready")
@@ -43,6 +46,82 @@ def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_pa
         assert not _is_listening(int(gateway[1]))
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["client-unix.toml", "client.toml", "localnet.env", "thinclient-unix.toml", "thinclient.toml"]
+
+
+def test_a_network_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with local_network(tmp_path, "--thin-port", "0") as (process, line):
+            assert line.startswith("ready")
+            process.send_signal(signal.SIGHUP)
+            assert main([str(tmp_path), "--do", "status"]) == 0
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+def test_a_second_network_in_a_directory_in_use_is_refused_and_the_first_one_lives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with local_network(tmp_path, "--thin-port", "0") as (process, line):
+        assert line.startswith("ready")
+        before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+        assert main([str(tmp_path), "--thin-port", "0"]) == 1
+        message = capsys.readouterr().err
+        assert str(tmp_path) in message and str(process.pid) in message and message.count("\n") == 1
+        assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+        assert main([str(tmp_path), "--do", "status"]) == 0
+    assert (tmp_path / LOCK_FILE).exists(), "it was killed"
+    with local_network(tmp_path, "--thin-port", "0") as (process, line):
+        assert line.startswith("ready"), "what a killed one leaves is in nobody's way"
+
+
+def test_a_network_as_large_and_as_strange_as_the_options_say_is_faulty_on_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = ["--gateways", "3", "--pinned", "2", "--nodes", "40", "--authorities", "5", "--signers", "3"]
+    schemes = ["--wire-kem", "kyber768-x25519", "--signatures", "ml-dsa-44-ed25519", "--transport", "tcp"]
+    with local_network(tmp_path, "--thin-port", "0", *members, *schemes) as (_, line):
+        assert line.startswith("ready") and "and 2 more" in line
+        config = load_config(tmp_path / "client.toml")
+        assert (config.wire_kem_scheme, config.pki_signature_scheme) == ("Kyber768-X25519", "ML-DSA-44-Ed25519")
+        assert (len(config.pinned_gateways), len(config.authorities)) == (2, 5)
+        ports = [int(pin.addresses[0].rpartition(":")[2]) for pin in config.pinned_gateways]
+        assert all(_is_listening(port) for port in ports)
+        assert main([str(tmp_path), "--do", "gateway2 stop"]) == 0
+        assert main([str(tmp_path), "--do", "gateway2 status"]) == 0
+        assert "stopped" in capsys.readouterr().out
+        deadline = time.monotonic() + PATIENCE
+        while _is_listening(ports[1]):
+            assert time.monotonic() < deadline
+        assert _is_listening(ports[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--nodes", "4"], "too few"),
+        (["--gateways", "2", "--pinned", "3"], "cannot be pinned"),
+        (["--authorities", "5", "--signers", "2"], "at least 3 must"),
+    ],
+)
+def test_members_that_contradict_each_other_are_refused_with_a_reason(
+    tmp_path: Path, options: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), *options]) == 1
+    assert reason in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_has_every_command_and_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for name in [*NETWORK_COMMANDS, *GATEWAY_COMMANDS, *OTHER_COMMANDS]:
+        assert f"    {name}" in shown
+    assert all(f"    {fault} " in shown for fault in DocumentFault)
+    assert max(map(len, shown.splitlines())) <= 110
 
 
 def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
@@ -61,6 +140,11 @@ def test_a_command_to_a_network_that_does_not_run_fails_with_a_reason(
         ["--thin-port", "65536"],
         ["--mu", "0"],
         ["--seed", "x"],
+        ["--gateways", "0"],
+        ["--nodes", "some"],
+        ["--wire-kem", "ROT13"],
+        ["--signatures", "Ed25519-Dilithium2"],
+        ["--transport", "pigeon"],
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_usage_error(

@@ -164,11 +164,13 @@ async def test_a_bad_authenticator_comes_at_once(autojump_clock: MockClock, clie
     assert trio.current_time() == begun
 
 
-async def test_refused_connections_are_closed_before_a_word(autojump_clock: MockClock, network: LocalNetwork) -> None:
-    network.faults.refuse_connections = True
+async def test_a_connection_closed_at_once_is_closed_before_a_word(
+    autojump_clock: MockClock, network: LocalNetwork
+) -> None:
+    network.faults.close_at_once = True
     with pytest.raises((Closed, trio.BrokenResourceError)):
         await connect(network)
-    network.faults.refuse_connections = False
+    network.faults.close_at_once = False
     await connect(network)
 
 
@@ -227,7 +229,7 @@ async def test_a_document_can_be_denied(
 
 
 async def test_a_document_can_come_twice_though_asked_for_once(autojump_clock: MockClock, client: MixnetClient) -> None:
-    client.network.faults.document = DocumentFault.UNASKED
+    client.network.faults.document = DocumentFault.DUPLICATE
     await client.document()
     spurious = await client.next_but_heartbeats()
     assert isinstance(spurious, Consensus2)
@@ -244,7 +246,7 @@ async def test_a_request_for_a_document_can_stay_unanswered(autojump_clock: Mock
 async def test_every_document_fault_is_tested_above() -> None:
     marks = test_a_faulty_document_is_rejected_for_its_own_reason.pytestmark  # type: ignore[attr-defined]
     tested = {fault for fault, _ in marks[0].args[1]}
-    others = {DocumentFault.NOT_FOUND, DocumentFault.GONE, DocumentFault.UNASKED, DocumentFault.SILENCE}
+    others = {DocumentFault.NOT_FOUND, DocumentFault.GONE, DocumentFault.DUPLICATE, DocumentFault.SILENCE}
     assert tested | others == set(DocumentFault)
 
 

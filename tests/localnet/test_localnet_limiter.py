@@ -32,6 +32,30 @@ def test_an_interval_is_rounded_up_to_whole_nanoseconds_and_no_longer_than_a_dur
     assert refill_interval(1e-300, 0.0) == 2**63 - 1
 
 
+def test_packets_are_let_in_as_reckoned_by_hand_from_the_specification() -> None:
+    """0.02 + 0.005 packets per ms: a token each ceil(1e6 / (1.1 * 0.025)) = 36,363,637 ns, at most 256, one at first.
+
+    At 12 s 329 intervals are over, not 330: those are 210 ns longer, as intervals are rounded up.
+    """
+    interval = refill_interval(0.02, 0.005)
+    assert interval == 36_363_637
+    bucket = RateLimiter(interval, now=0.0)
+    milliseconds_packets_passed = [
+        (0, 2, 1),  # the first token
+        (36, 1, 0),  # the second comes at 36.36
+        (37, 1, 1),
+        (72, 1, 0),  # the third at 72.73: what is left over of an interval counts on
+        (73, 1, 1),
+        (110, 2, 1),  # the fourth at 109.09
+        (1000, 30, 24),  # 27 intervals are over, three tokens of them spent
+        (12_000, 300, 256),  # 302 more are over: the bucket is full
+        (12_001, 1, 1),  # at 12000.0002
+        (12_002, 1, 0),
+    ]
+    for milliseconds, packets, passed in milliseconds_packets_passed:
+        assert _passed(bucket, packets, milliseconds / 1000) == passed, milliseconds
+
+
 @pytest.mark.parametrize(("after", "passed"), [(0.0, 1), (0.5, 1), (0.7, 2), (3.6, 6)])
 def test_a_burst_after_some_seconds_passes_as_measured_on_the_reference(after: float, passed: int) -> None:
     bucket = RateLimiter(INTERVAL, now=1000.0)

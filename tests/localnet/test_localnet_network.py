@@ -341,10 +341,10 @@ async def test_an_observer_at_the_gateway_sees_how_long_acknowledgements_take(
 
 
 async def test_only_the_gateways_own_address_can_be_dialled(autojump_clock: MockClock, network: LocalNetwork) -> None:
-    stream = await network.memory_dial(network.gateway_url)
+    stream = await network.memory_dial([network.gateway_url])
     await stream.aclose()
     with pytest.raises(DialError):
-        await network.memory_dial("tcp://127.0.0.1:9")
+        await network.memory_dial(["tcp://127.0.0.1:9"])
 
 
 async def test_a_network_with_several_mixes_per_layer_uses_them_all(autojump_clock: MockClock) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from kpclientd.localnet.counters import DropReason
-from kpclientd.localnet.keys import KeyTree, NodeKeys
+from kpclientd.localnet.keys import KeyMaker, KeyTree, NodeKeys
 from kpclientd.localnet.node import Deliver, Drop, Forward, Node, NodeAction, Role, Serve
 from kpclientd.localnet.service import Reply, Services, recipient_id
 from kpclientd.localnet.topology import Topology, build
@@ -30,15 +30,21 @@ SPHINX = Sphinx(Geometry.nike("x25519", 5, 200))
 RANDOMNESS = seeded(b"packets")
 CLIENT = RecipientId(b"0123456789abcdef0123456789abcdef")
 SURB_ID = SurbId(bytes(range(16)))
-TOPOLOGY: Topology = build(KeyTree(b"node tests"), SPHINX, kem_scheme("x25519"), signature_scheme("Ed25519"), 2)
+
+
+def topology() -> Topology:
+    keys = KeyMaker(KeyTree(b"node tests"), SPHINX, kem_scheme("x25519"), signature_scheme("Ed25519"))
+    return build(keys, (2, 2, 2))
+
+
+TOPOLOGY = topology()
 MIX = TOPOLOGY.layers[0][0]
 DELAY = NodeDelay(100)
 
 
 @pytest.fixture
 def nodes() -> dict[NodeId, Node]:
-    fresh = build(KeyTree(b"node tests"), SPHINX, kem_scheme("x25519"), signature_scheme("Ed25519"), 2)
-    return fresh.nodes(SPHINX, EpochClock(PERIOD), MU)
+    return topology().nodes(SPHINX, EpochClock(PERIOD), MU)
 
 
 def _hop(keys: NodeKeys, *commands: RoutingCommand, epoch: int = EPOCH) -> PathHop:

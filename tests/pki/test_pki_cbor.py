@@ -3,14 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pki.cbor import ELEMENTS, NESTING, Record, decode, encode
+from pki.cbor import ELEMENTS, FEW_PAIRS, NESTING, Allowance, Record, decode, encode
 from pki.errors import EncodingError
 
 LONGEST = 1 << 20
+ITEMS = 1 << 18
 
 
-def read(blob: bytes, *, integer_keys: bool = True) -> Record:
-    return decode(blob, "thing", longest=LONGEST, integer_keys=integer_keys)
+def read(blob: bytes, *, integer_keys: bool = True, items: int = ITEMS) -> Record:
+    return decode(blob, "thing", longest=LONGEST, allowance=Allowance(items), integer_keys=integer_keys)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +35,19 @@ def test_the_encoding_is_canonical(value: object, expected: str) -> None:
         ("", "cut short"),
         ("a1", "cut short"),
         ("a16141", "cut short"),
-        ("a161", "left"),
+        ("a161", "cut short"),
+        ("a16141", "cut short"),
+        ("a1614178", "cut short"),
+        ("a161417900", "cut short"),
+        ("a16141780261", "cut short"),
+        ("a161411a000000", "cut short"),
         ("a0" + "00", "1 bytes after the end"),
         ("bf6141f6ff", "indefinite"),
         ("5f4101ff", "indefinite"),
         ("a161415c", "indefinite or reserved"),
-        ("a16141" + "5b7fffffffffffffff", "left"),
+        ("a161413c", "indefinite or reserved"),
+        ("a16141ff", "indefinite or reserved"),
+        ("a16141" + "5b7fffffffffffffff", "cut short"),
         ("a16141" + "9b7fffffffffffffff", "elements"),
         ("a16141" + "bbffffffffffffffff", "elements"),
         ("a16141" + "9a00010000", "cut short"),
@@ -47,6 +55,7 @@ def test_the_encoding_is_canonical(value: object, expected: str) -> None:
         ("a16141" + "c249ffffffffffffffffff", "tag"),
         ("a16141" + "f7", "simple value"),
         ("a16141" + "f820", "simple value"),
+        ("a16141" + "e0", "simple value"),
         ("a16141f66141f6", "after the end"),
         ("a26141016141" + "02", "not decodable"),
         ("a16141" + "61ff", "not decodable"),
@@ -61,7 +70,7 @@ def test_what_no_authority_would_write_is_refused(blob: str, fault: str) -> None
 
 def test_nesting_is_bounded() -> None:
     def nested(levels: int) -> bytes:
-        return bytes.fromhex("a16141") * (levels - 1) + bytes.fromhex("a0")
+        return bytes.fromhex("a16141") * levels + bytes.fromhex("f6")
 
     assert read(nested(NESTING)).mapping("A") is not None
     with pytest.raises(EncodingError, match="nested deeper"):
@@ -77,15 +86,56 @@ def test_elements_are_bounded_before_anything_is_built() -> None:
         read(head + (ELEMENTS + 1).to_bytes(4, "big") + bytes(ELEMENTS + 1))
 
 
-def test_items_are_bounded_over_all_levels() -> None:
-    inner = bytes.fromhex("9a") + (100_000).to_bytes(4, "big") + bytes(100_000)
-    with pytest.raises(EncodingError, match="CBOR items"):
-        decode(bytes.fromhex("a161418b") + inner * 11, "thing", longest=2 * LONGEST)
+def test_items_are_bounded_over_all_levels_and_blobs() -> None:
+    blob = encode({"A": [[0, 1], {"B": [2]}]})
+    items = 2 + 2 + 2 + 2 + 1
+    read(blob, items=items)
+    with pytest.raises(EncodingError, match="more CBOR items"):
+        read(blob, items=items - 1)
+    allowance = Allowance(2 * items)
+    for _ in range(2):
+        decode(blob, "thing", longest=LONGEST, allowance=allowance)
+    with pytest.raises(EncodingError, match="thing: more CBOR items"):
+        decode(blob, "thing", longest=LONGEST, allowance=allowance)
+
+
+def test_what_a_head_claims_must_be_there_before_it_is_walked() -> None:
+    with pytest.raises(EncodingError, match="1000 elements, which are cut short"):
+        read(bytes.fromhex("a161419903e8") + bytes(999))
 
 
 def test_size_is_bounded() -> None:
     with pytest.raises(EncodingError, match="at most 3"):
-        decode(bytes(4), "thing", longest=3)
+        decode(bytes(4), "thing", longest=3, allowance=Allowance(ITEMS))
+
+
+def pairs(count: int, *, strings: int = 0) -> bytes:
+    """A field with a map of so many pairs, the first of which have strings for keys."""
+    keys = [encode(f"{number}") if number < strings else encode(number << 32) for number in range(count)]
+    return bytes.fromhex("a16141b9") + count.to_bytes(2) + b"".join(key + b"\0" for key in keys)
+
+
+def test_integers_are_the_keys_of_small_maps_alone() -> None:
+    """Their hashes can be made to collide; those of strings cannot."""
+    assert len(read(pairs(FEW_PAIRS)).mapping("A") or {}) == FEW_PAIRS
+    assert len(read(pairs(5000, strings=5000)).mapping("A") or {}) == 5000
+    for count, strings in ((FEW_PAIRS + 1, 0), (5000, 0), (5000, 4999)):
+        with pytest.raises(EncodingError, match="keys are no strings"):
+            read(pairs(count, strings=strings))
+
+
+@pytest.mark.parametrize("key", ["f4", "f90000", "80", "a0", "20", "1b0000000100000000"])
+def test_nothing_but_strings_is_a_key_of_a_large_map(key: str) -> None:
+    count = FEW_PAIRS + 1
+    keys = [bytes.fromhex(key), *[encode(f"{number}") for number in range(FEW_PAIRS)]]
+    blob = bytes.fromhex("a16141b8") + bytes([count]) + b"".join(one + b"\0" for one in keys)
+    with pytest.raises(EncodingError, match="keys are no strings"):
+        read(blob)
+
+
+def test_values_of_a_large_map_may_be_anything() -> None:
+    values = {f"{number}": [number, {number: [1.5, None]}] for number in range(3 * FEW_PAIRS)}
+    assert read(encode({"A": values})).mapping("A") == values
 
 
 def test_integer_keys_are_refused_where_anybody_may_have_chosen_them() -> None:
@@ -122,6 +172,20 @@ def test_a_key_is_found_exactly_before_it_is_found_in_another_case() -> None:
 
 def test_of_several_keys_that_match_in_another_case_the_first_counts() -> None:
     assert Record({1: 0, "nAME": "first", "NAME": "second"}, "thing").text("Name") == "first"
+
+
+@pytest.mark.parametrize("value", ["x" * 11, "é", "a\nb", "\x7f", b"x", 1, ["x"], True])
+def test_a_note_out_of_bounds_is_none(value: object) -> None:
+    record = read(encode({"A": value, "B": "~ ten long"}))
+    assert record.note("A", 10) == ""
+    assert record.note("B", 10) == "~ ten long"
+    assert record.note("C", 10) == ""
+
+
+def test_an_optional_byte_string_of_another_length_is_none() -> None:
+    record = read(encode({"A": b"xxx", "B": "xxx"}))
+    assert record.octets_or_none("A", 3) == b"xxx"
+    assert record.octets_or_none("A", 2) == record.octets_or_none("B", 3) == record.octets_or_none("C", 3) == b""
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pki.cbor import encode
-from pki.certificate import Certificate, Verifier, issue, key_hash, threshold
+from pki.certificate import MOST_SIGNATURES, Certificate, Verifier, issue, key_hash, threshold
 from pki.errors import (
     CertificateError,
     CertificateExpiredError,
@@ -113,11 +113,25 @@ def test_whatever_is_signed_cannot_be_changed(changed: dict[str, object]) -> Non
         ({"Signatures": {bytes(32): []}}, EncodingError, "certificate signature: an array"),
         ({"Signatures": {bytes(32): {"PublicKeySum256": b"\1" * 32}}}, CertificateError, "filed under"),
         ({"Unknown": {1: 2}}, EncodingError, "not decodable"),
+        ({"Unknown": [0] * 5000}, EncodingError, "more CBOR items"),
     ],
 )
 def test_a_malformed_certificate_is_refused(changed: dict[str, object], error: type[Exception], fault: str) -> None:
     with pytest.raises(error, match=fault):
         Certificate.parse(fields(**changed))
+
+
+def signed_by(count: int) -> bytes:
+    signers = [number.to_bytes(32) for number in range(count)]
+    return fields(Signatures={signer: {"Payload": b"", "PublicKeySum256": signer} for signer in signers})
+
+
+def test_signatures_are_bounded() -> None:
+    assert len(Certificate.parse(signed_by(MOST_SIGNATURES)).signatures) == MOST_SIGNATURES
+    with pytest.raises(CertificateError, match="more than 256 signatures"):
+        Certificate.parse(signed_by(MOST_SIGNATURES + 1))
+    with pytest.raises(EncodingError, match="more CBOR items"):  # before anything is built
+        Certificate.parse(signed_by(10_000))
 
 
 def test_null_signatures_are_none() -> None:

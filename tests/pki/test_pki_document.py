@@ -17,7 +17,7 @@ from pki.wellformed import check_well_formed
 from sphinx.geometry import Geometry
 from sphinx.types import NodeId
 from tests.pki.network import FIRST_EPOCH, document
-from tests.support.vectors import recorded, upstream
+from tests.support.vectors import recorded
 
 GENUINE: dict[str, Any] = recorded("pki_documents.json")
 DOCUMENTS: list[dict[str, Any]] = GENUINE["documents"]
@@ -116,14 +116,6 @@ def test_a_flipped_bit_in_a_genuine_document_is_noticed() -> None:
         Certificate.parse(bytes(blob)).verify_threshold(VERIFIERS, 2, recording["verify_at_epoch"])
 
 
-def test_a_genuine_certificate_of_an_unsupported_scheme_is_at_least_read_and_written() -> None:
-    recording = upstream("genuine_consensus_sphincs.json")
-    certificate = Certificate.parse(bytes.fromhex(recording["document"]))
-    assert certificate.encode().hex() == recording["document"]
-    assert certificate.key_type == recording["scheme"]
-    assert certificate.certified.hex() == GENUINE["without_replicas"]
-
-
 def test_services_are_found_by_their_exact_capability() -> None:
     parsed = Document.parse(certificate_of(DOCUMENTS[0]).certified)
     (echo,) = parsed.services("echo")
@@ -158,6 +150,108 @@ def test_the_two_fields_of_configured_replicas_are_absent_when_empty() -> None:
     assert len(cbor2.loads(bare.encode())) == 19
     assert len(cbor2.loads(PAPER.encode())) == 21
     assert Document.parse(bare.encode()) == bare
+
+
+def test_what_the_authorities_tell_users_is_kept() -> None:
+    telling = dataclasses.replace(PAPER, min_client_version="0.0.90", client_notice="Update, please.")
+    fields = cbor2.loads(telling.encode())
+    assert (fields["MinClientVersion"], fields["ClientNotice"]) == ("0.0.90", "Update, please.")
+    assert Document.parse(telling.encode()) == telling
+    assert not {"MinClientVersion", "ClientNotice"} & cbor2.loads(PAPER.encode()).keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("MinClientVersion", "1" * 33),
+        ("MinClientVersion", "1.0\n"),
+        ("MinClientVersion", 1),
+        ("ClientNotice", "x" * 513),
+        ("ClientNotice", "\x1b[2J"),
+        ("ClientNotice", "größer"),
+        ("ClientNotice", b"x"),
+        ("ClientNotice", {}),
+    ],
+)
+def test_a_notice_out_of_bounds_is_left_out_and_refuses_nothing(field: str, value: object) -> None:
+    assert Document.parse(encode(cbor2.loads(PAPER.encode()) | {field: value})) == PAPER
+
+
+def test_what_nodes_say_about_themselves_is_kept() -> None:
+    node, replica = PAPER.topology[0][0], PAPER.storage_replicas[0]
+    said: dict[str, Any] = {"software_version": "v" * 128, "contact_info": "c" * 256, "quic_key_hash": bytes(range(32))}
+    for descriptor in (node, replica):
+        telling = dataclasses.replace(descriptor, **said)
+        assert type(descriptor).parse(telling.encode()) == telling
+        assert cbor2.loads(telling.encode())["QUICKeyHash"] == said["quic_key_hash"]
+        assert not {"SoftwareVersion", "ContactInfo", "QUICKeyHash"} & cbor2.loads(descriptor.encode()).keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("SoftwareVersion", "v" * 129),
+        ("SoftwareVersion", b"v"),
+        ("ContactInfo", "c" * 257),
+        ("ContactInfo", "\0"),
+        ("QUICKeyHash", bytes(31)),
+        ("QUICKeyHash", "q" * 32),
+    ],
+)
+def test_what_nodes_say_out_of_bounds_is_left_out(field: str, value: object) -> None:
+    for descriptor in (PAPER.topology[0][0], PAPER.storage_replicas[0]):
+        reader: Any = type(descriptor)
+        assert reader.parse(encode(cbor2.loads(descriptor.encode()) | {field: value})) == descriptor
+
+
+def colliding_epochs(count: int) -> dict[int, bytes]:
+    """Numbers that fall into one chain of a hash table."""
+    return {number << 40: b"x" * 32 for number in range(count)}
+
+
+def test_a_node_with_keys_for_very_many_epochs_is_refused() -> None:
+    node, replica = PAPER.topology[0][0], PAPER.storage_replicas[0]
+    for count, refused in ((32, False), (33, True), (5_000, True)):
+        keys = colliding_epochs(count)
+        bent: tuple[tuple[Any, bytes], ...] = (
+            (MixDescriptor.parse, encode(cbor2.loads(node.encode()) | {"MixKeys": keys})),
+            (ReplicaDescriptor.parse, encode(replica.value() | {"EnvelopeKeys": keys})),
+            (
+                Document.parse,
+                dataclasses.replace(PAPER, topology=((dataclasses.replace(node, mix_keys=keys),),)).encode(),
+            ),
+        )
+        for reader, blob in bent:
+            if refused:
+                with pytest.raises(EncodingError, match="keys are no strings"):
+                    reader(blob)
+            else:
+                reader(blob)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Topology", [[]] * 10_000),
+        ("Topology", [[b"\xa0"] * 10_000]),
+        ("GatewayNodes", [b"\xa0"] * 10_000),
+        ("ServiceNodes", [b"\xa0"] * 10_000),
+        ("StorageReplicas", [{}] * 10_000),
+    ],
+)
+def test_very_many_empty_descriptors_are_refused_before_they_are_read(field: str, value: object) -> None:
+    with pytest.raises(EncodingError, match="document: more CBOR items"):
+        Document.parse(encode(cbor2.loads(PAPER.encode()) | {field: value}))
+
+
+def test_three_thousand_nodes_are_read() -> None:
+    node = PAPER.topology[0][0]
+    nodes = tuple(dataclasses.replace(node, identity_key=number.to_bytes(32)) for number in range(1, 3001))
+    large = dataclasses.replace(PAPER, topology=(nodes[:1000], nodes[1000:]))
+    certified = large.encode()
+    assert len(certified) < 3000 * 400
+    assert Document.parse(certified) == large
+    check_well_formed(large, FIRST_EPOCH)
 
 
 def test_null_and_empty_services_are_told_apart() -> None:

@@ -82,6 +82,8 @@ def test_a_document_of_another_epoch_lacks_keys() -> None:
         ("identity key", MIX, {"identity_key": b""}),
         ("no mix key for epoch", MIX, {"mix_keys": {E + 1: b"x"}}),
         ("a mix key for epoch", MIX, {"mix_keys": {E: b"x", E - 1: b"x"}}),
+        ("empty mix key", MIX, {"mix_keys": {E: b"x", E + 1: b""}}),
+        ("gateway and a service node", GATEWAY, {"is_service_node": True}),
         ("a mix key for epoch", MIX, {"mix_keys": {E: b"x", E + 3: b"x"}}),
         ("no addresses", MIX, {"addresses": {}}),
         ("no address for", MIX, {"addresses": {"tcp4": ()}}),
@@ -102,7 +104,16 @@ def test_each_rule_of_a_descriptor_is_checked(fault: str, node: MixDescriptor, c
 
 @pytest.mark.parametrize(
     "url",
-    ["tcp://127.0.0.1:1", "tcp4://192.0.2.1:1", "tcp6://[2001:db8::1]:3219", "quic://h.example:1", "ws://[::1]:80"],
+    [
+        "tcp://127.0.0.1:1",
+        "tcp4://192.0.2.1:1",
+        "tcp6://[2001:db8::1]:3219",
+        "quic://h.example:1",
+        "ws://[::1]:80",
+        "TCP://h:65535",
+        "tcp://[fe80::1%eth0]:1",
+        "ws://user@h:1/path?query#part",
+    ],
 )
 def test_an_address_of_a_known_scheme_with_host_and_port_is_taken(url: str) -> None:
     check_mix_descriptor(change(MIX, addresses={"tcp": (url,)}), E)
@@ -119,6 +130,16 @@ def test_an_address_of_a_known_scheme_with_host_and_port_is_taken(url: str) -> N
         "tcp://:1",
         "tcp://h:x",
         "tcp://h:70000",
+        "tcp://h:65536",
+        "tcp://h:-1",
+        "tcp://h:",
+        "tcp://h:1 ",
+        "tcp://h h:1",
+        "tcp://h\n:1",
+        "tcp://::1:1",
+        "tcp://[]:1",
+        "tcp5://h:1",
+        "onions://h:1",
         "tcp://[::1:1",
     ],
 )
@@ -139,7 +160,14 @@ def test_an_onion_address_is_for_gateways_alone() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"name": ""}, {"link_key": b""}, {"identity_key": b""}, {"envelope_keys": {}}, {"addresses": {}}],
+    [
+        {"name": ""},
+        {"link_key": b""},
+        {"identity_key": b""},
+        {"envelope_keys": {}},
+        {"envelope_keys": {480: b"x", 481: b""}},
+        {"addresses": {}},
+    ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_each_rule_of_a_replica_is_checked(changes: dict[str, Any]) -> None:

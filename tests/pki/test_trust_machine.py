@@ -4,11 +4,11 @@ from functools import cache
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pki.epoch import EpochClock
 from pki.errors import DocumentRejected
-from pki.trust import SHORTEST_SLEEP, VerifiedDocument
+from pki.trust import VerifiedDocument
 from tests.pki.network import document, paper_network
 
 PERIOD = 10.0
@@ -37,7 +37,6 @@ class Trust(RuleBasedStateMachine):
         super().__init__()
         self.trusted = NETWORK.trusted(PERIOD)
         self.now = MIDDLE
-        self.announced: list[int] = []
 
     @property
     def epoch(self) -> int:
@@ -53,19 +52,6 @@ class Trust(RuleBasedStateMachine):
     @rule(seconds=st.floats(min_value=0.0, max_value=2 * PERIOD))
     def the_clock_is_put_back(self, seconds: float) -> None:
         self.now = max(self.now - seconds, CLOCK.start(EPOCHS[0]))
-
-    @rule()
-    def the_worker_wakes_up(self) -> None:
-        self.now = min(self.trusted.next_wakeup(self.now), CLOCK.start(EPOCHS[-1]))
-
-    @precondition(lambda self: self.trusted.wanted(self.now))
-    @rule(data=st.data())
-    def the_gateway_answers_well(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(self.trusted.wanted(self.now)))
-        verified = self.trusted.accept(good(epoch), epoch, self.now)
-        assert verified.certificate == good(epoch)
-        assert self.trusted.exact(epoch) is verified
-        assert epoch not in self.trusted.wanted(self.now)
 
     @rule(epoch=st.sampled_from(EPOCHS), asked=st.sampled_from(EPOCHS))
     def somebody_sends_a_document(self, epoch: int, asked: int) -> None:
@@ -86,29 +72,6 @@ class Trust(RuleBasedStateMachine):
             raise AssertionError("a bad document was believed")
         except DocumentRejected:
             assert self.held() == before
-            assert epoch not in self.trusted.wanted(self.now)
-
-    @rule(epoch=st.sampled_from(EPOCHS))
-    def an_epoch_is_gone(self, epoch: int) -> None:
-        self.trusted.mark_gone(epoch, self.now)
-        assert epoch not in self.trusted.wanted(self.now)
-
-    @rule()
-    def the_daemon_connects_again(self) -> None:
-        self.trusted.mark_connected()
-        assert self.epoch in self.trusted.wanted(self.now) or self.trusted.exact(self.epoch)
-
-    @rule()
-    def the_worker_announces(self) -> None:
-        verified = self.trusted.announce(self.now)
-        if verified is not None:
-            assert verified.document.epoch == self.epoch
-            assert verified is self.trusted.exact(self.epoch)
-            self.announced.append(self.epoch)
-
-    @invariant()
-    def each_epoch_is_announced_once_and_in_order(self) -> None:
-        assert self.announced == sorted(set(self.announced))
 
     @invariant()
     def whatever_is_held_was_signed(self) -> None:
@@ -129,23 +92,6 @@ class Trust(RuleBasedStateMachine):
     @invariant()
     def at_most_three_epochs_are_held_at_once(self) -> None:
         assert sum(verified is not None for verified in self.held().values()) <= 3
-
-    @invariant()
-    def only_missing_neighbours_are_wanted(self) -> None:
-        wanted = self.trusted.wanted(self.now)
-        assert len(set(wanted)) == len(wanted)
-        for epoch in wanted:
-            assert abs(epoch - self.epoch) <= 1
-            assert self.trusted.exact(epoch) is None
-
-    @invariant()
-    def the_worker_wakes_up_after_now_and_by_the_boundary(self) -> None:
-        wakeup = self.trusted.next_wakeup(self.now)
-        boundary = CLOCK.start(self.epoch + 1)
-        assert self.now < wakeup <= boundary
-        assert wakeup >= min(self.now + SHORTEST_SLEEP, boundary)
-        if self.trusted.wanted(self.now):
-            assert wakeup - self.now <= PERIOD / 16 + 1e-5
 
 
 TestTrust = Trust.TestCase

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from kpclientd.localnet import LocalNetwork
+from kpclientd.localnet import Gateway, LocalNetwork
 from kpclientd.wire.commands import (
     Command,
     CommandCodec,
@@ -16,12 +16,11 @@ from kpclientd.wire.commands import (
     NoOp,
     SendPacket,
 )
-from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Unavailable
+from kpclientd.wire.consensus import ConsensusAssembler, Fetched, Unavailable, chunk_length
 from kpclientd.wire.session import CommandReceived, Established, NoiseSession, PeerCredentials
 from pki.document import Document
 from pki.path import forward_route, reply_route
 from pki.trust import TrustedDocuments, VerifiedDocument
-from sphinx.crypto.kem import kem_scheme
 from sphinx.plaintext import compose_plaintext
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, RecipientId, SurbId
@@ -35,9 +34,10 @@ class Closed(Exception):
 
 @dataclass
 class MixnetClient:
-    """One connection to a local network's gateway."""
+    """One connection to a gateway of a local network."""
 
     network: LocalNetwork
+    gateway: Gateway
     stream: trio.abc.Stream
     queue: RecipientId
     session: NoiseSession
@@ -68,7 +68,7 @@ class MixnetClient:
 
     async def fetch(self, epoch: int) -> Fetched | Unavailable:
         """Ask for a document and put it together."""
-        assembler = ConsensusAssembler()
+        assembler = ConsensusAssembler(chunk_length(self.network.geometry))
         assembler.request(epoch)
         await self.send(GetConsensus2(epoch))
         while True:
@@ -83,12 +83,12 @@ class MixnetClient:
         wanted = self.network.epoch if epoch is None else epoch
         fetched = await self.fetch(wanted)
         assert isinstance(fetched, Fetched), f"no document of epoch {wanted}: {fetched}"
-        return self.trusted.accept(fetched.blob, wanted, self.network.unix())
+        return self.trusted.accept(fetched.decompress(), wanted, self.network.unix())
 
     def compose(self, document: Document, payload: bytes, capability: str = "echo") -> tuple[bytes, SurbId]:
         """A packet with SURB to a service; the SURB's keys are kept."""
         network = self.network
-        gateway = network.topology.gateway.node_id
+        gateway = self.gateway.keys.node_id
         (service,) = document.services(capability)
         surb_id = SurbId(self.randomness.bytes(SURB_ID_LENGTH))
         length = network.sphinx.nike.public_key_length
@@ -144,17 +144,19 @@ async def connect(
     network: LocalNetwork,
     stream: trio.abc.Stream | None = None,
     *,
+    gateway: Gateway | None = None,
     queue: bytes | None = None,
     link_seed: bytes | None = None,
 ) -> MixnetClient:
-    """Shake hands with the gateway; by default without sockets, with a fresh queue id and link key."""
+    """Shake hands with a gateway; by default the first, without sockets, with a fresh queue id and link key."""
     randomness = Randomness(os.urandom)
-    kem = kem_scheme("xwing")
-    gateway = network.topology.gateway
+    kem = network.kem
+    dialled = gateway or network.gateway
+    keys = dialled.keys
     own_queue = RecipientId(randomness.bytes(RECIPIENT_ID_LENGTH // 2).hex().encode() if queue is None else queue)
 
     def is_gateway(peer: PeerCredentials) -> bool:
-        return (peer.additional_data, peer.public_key) == (gateway.node_id, gateway.link.public_key)
+        return (peer.additional_data, peer.public_key) == (keys.node_id, keys.link.public_key)
 
     session = NoiseSession.initiator(
         kem,
@@ -164,7 +166,8 @@ async def connect(
         is_gateway,
         randomness,
     )
-    client = MixnetClient(network, stream or await network.memory_dial(), own_queue, session, randomness)
+    own_stream = stream or await network.memory_dial(dialled.urls[0])
+    client = MixnetClient(network, dialled, own_stream, own_queue, session, randomness)
     await client.stream.send_all(session.start())
     while not session.established:
         data = bytes(await client.stream.receive_some(CHUNK_LENGTH))

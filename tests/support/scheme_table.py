@@ -4,11 +4,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pki.signatures import SIGNATURE_SCHEMES, UNSUPPORTED_SIGNATURE_SCHEMES, SignatureScheme
+from pki.signatures.falcon import FalconScheme
+from pki.signatures.hybrid import HybridScheme
 from sphinx.geometry import Geometry
 from sphinx.schemes import CTIDH_EXTRA, KEMS, NIKES, Scheme
 
 _HOPS: Final = 5
 _USER_PAYLOAD: Final = 2000
+_FALCON_EXTRA: Final = "falcon"
 
 _INTRODUCTION: Final = """# Schemes
 
@@ -16,7 +20,10 @@ One scheme builds the headers of all packets of a network: its `[SphinxGeometry]
 `KEMName`. Names are found in any case, but documents name a geometry by a digest that covers the name's spelling.
 All that the reference knows stands here, supported or not: a geometry of each can be computed and compared.
 
-`python -m tests.support.scheme_table` writes this file from the registry that the code uses (`sphinx.schemes`).
+The directory authorities sign documents with keys of one more scheme, of which the last table tells.
+
+`python -m tests.support.scheme_table` writes this file from the registries that the code uses (`sphinx.schemes`,
+`pki.signatures`).
 """
 
 _EXTRAS: Final = f"""## Optional dependencies
@@ -32,7 +39,43 @@ library lets other threads run meanwhile. The daemon refuses these schemes in it
 
 def table() -> str:
     """Return docs/schemes.md."""
-    return "\n".join([_INTRODUCTION, _EXTRAS, *_section("NIKE", NIKES.values()), *_section("KEM", KEMS.values())])
+    packets = [*_section("NIKE", NIKES.values()), *_section("KEM", KEMS.values())]
+    return "\n".join([_INTRODUCTION, _EXTRAS, *packets, *_signatures()])
+
+
+_SIGNATURES: Final = f"""## Signatures of the authorities
+
+Bytes. `PKISignatureScheme` beside each key names its scheme, in any case. A hybrid's keys and signatures are those of
+its parts, one behind the other, and both parts must verify. All can be verified with what is installed anyway; the
+compiled engine does SPHINCS+ in milliseconds, Python without it in some fifty. To sign, as the local network does, a
+scheme marked `{_FALCON_EXTRA}` needs `pip install 'kpclientd[{_FALCON_EXTRA}]'`.
+
+`Sphincs+` is SPHINCS+-SHAKE-256f-robust of round 3.1, not FIPS 205; `Ed25519 Sphincs+` and `Ed25519-Sphincs+` are the
+older and the newer name of one pair, and since signers sign the name too, a network has either one or the other.
+
+| scheme | parts, in order | public key | signature | needs, to sign |
+| --- | --- | ---: | ---: | --- |"""
+
+
+def _signatures() -> Iterator[str]:
+    yield _SIGNATURES
+    for scheme in SIGNATURE_SCHEMES:
+        parts = f"{scheme.first.name}, {scheme.second.name}" if isinstance(scheme, HybridScheme) else ""
+        needs = f"`{_FALCON_EXTRA}`" if _needs_falcon(scheme) else ""
+        yield f"| `{scheme.name}` | {parts} | {scheme.public_key_length} | {scheme.signature_length} | {needs} |"
+    yield "\nNot supported here, because ...\n"
+    yield from (f"* {reason}: {_listed(names)}" for names, reason in UNSUPPORTED_SIGNATURE_SCHEMES)
+    yield ""
+
+
+def _needs_falcon(scheme: SignatureScheme) -> bool:
+    if isinstance(scheme, HybridScheme):
+        return _needs_falcon(scheme.first) or _needs_falcon(scheme.second)
+    return isinstance(scheme, FalconScheme)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _section(kind: str, schemes: Iterable[Scheme]) -> Iterator[str]:
@@ -52,9 +95,9 @@ def _section(kind: str, schemes: Iterable[Scheme]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for scheme in schemes:
         if scheme.refusal:
-            reasons.setdefault(scheme.refusal, []).append(f"`{scheme.name}`")
+            reasons.setdefault(scheme.refusal, []).append(scheme.name)
     for reason, names in reasons.items():
-        yield f"* {reason}: {', '.join(names)}"
+        yield f"* {reason}: {_listed(names)}"
     yield ""
 
 

@@ -3,6 +3,7 @@
 On a virtual clock (`autojump_clock`) hours pass in seconds and every run with the same seed is the same run.
 """
 
+import gc
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,10 +21,11 @@ from kpclientd.daemon import Daemon
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.thin.client import ThinClient
-from kpclientd.thin.workers import Workers
 from pki import ServiceEndpoint
+from sphinx.native.engines import PythonEngine, engine_name
 from sphinx.randomness import seeded
 from sphinx.types import SurbId
+from tests.support.loop_watch import InlineWorkers, LoopWatch
 
 GENESIS = 1_800_000_000.0
 """Unix seconds at which virtual worlds begin."""
@@ -57,6 +59,19 @@ class App:
 
     def unanswered(self, surb_ids: list[bytes]) -> list[bytes]:
         return [surb_id for surb_id in surb_ids if surb_id not in self.replies]
+
+
+class MemoryDialler:
+    """Opens streams to the gateways of a local network without sockets."""
+
+    def __init__(self, network: LocalNetwork) -> None:
+        self._network = network
+
+    def can_dial(self, url: str) -> bool:
+        return True
+
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
+        return await self._network.memory_dial(addresses, isolation=isolation)
 
 
 @dataclass
@@ -115,12 +130,14 @@ async def world(
     clock_ahead: float = 0.0,
     jumped: Sequence[float] = (0.0,),
     debug: Mapping[str, bool] = MappingProxyType({}),
+    is_watched: bool = True,
     **network_options: Any,
 ) -> AsyncIterator[World]:
     """A running network and a daemon on it; with `connected`, after its first document.
 
     `clock_ahead` is how wrong the daemon's clock is (seconds), `jumped[0]` how far everybody's has jumped since the
-    beginning; `debug` sets keys of the daemon's `[Debug]` table.
+    beginning; `debug` sets keys of the daemon's `[Debug]` table. `is_watched`: no step of the daemon's tasks may hold
+    up the event loop, see `loop_watch`.
     """
     options: dict[str, Any] = {"epoch_period": 1200.0, "mu": 0.02, "lambda_p": 0.001, "lambda_l": 0.0005}
 
@@ -130,16 +147,29 @@ async def world(
     network = LocalNetwork(seed=seed, port=None, unix=unix, **(options | network_options))
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
-        daemon = _daemon(network, seed, debug, lambda: unix() + clock_ahead)
+        workers = InlineWorkers()
+        daemon = _daemon(network, seed, debug, lambda: unix() + clock_ahead, workers)
+        watch = LoopWatch(lambda task: task.name.endswith("Daemon.run"), workers)
+        gc.collect()
+        gc.freeze()
+        trio.lowlevel.add_instrument(watch)
+        gc.callbacks.append(watch.collects)
         nursery.start_soon(daemon.run, [])
         result = World(network, daemon, nursery)
         if connected:
             await result.until(lambda: daemon.status().link.gateway and daemon.status().document_epoch, 60)
         yield result
         nursery.cancel_scope.cancel()
+        trio.lowlevel.remove_instrument(watch)
+        gc.callbacks.remove(watch.collects)
+        gc.unfreeze()
+    if is_watched and engine_name() != PythonEngine.name:
+        watch.check()
 
 
-def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float]) -> Daemon:
+def _daemon(
+    network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix: Callable[[], float], workers: InlineWorkers
+) -> Daemon:
     with TemporaryDirectory() as directory:
         network.write_files(Path(directory), 1)
         path = Path(directory) / CLIENT_FILE
@@ -151,8 +181,8 @@ def _daemon(network: LocalNetwork, seed: bytes, debug: Mapping[str, bool], unix:
     return Daemon(
         config,
         network.clock,
-        dial=network.memory_dial,
+        dialler=MemoryDialler(network),
         wall_clock=unix,
         randomness=seeded(seed + b" daemon"),
-        workers=Workers(threads=0),
+        workers=workers,
     )

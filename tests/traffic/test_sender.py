@@ -1,5 +1,7 @@
 """The two processes on a virtual clock: what takes which slot, by whose tokens, at which rates."""
 
+import logging
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -342,8 +344,9 @@ async def test_a_retransmission_that_cannot_be_composed_is_kept_and_tried_again(
 
 
 async def test_that_there_is_no_cover_is_said_once(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="client/sender")
     bench = Bench(document=False)
     bench.sender.set_rates(LAMBDA_P, 0.0)
     await bench.run(bench.outlet(), 20.0)
     assert bench.status.slots_without_packet > 5
-    assert [record.getMessage() for record in caplog.records] == ["No cover traffic: there is no document"]
+    assert [record.getMessage() for record in caplog.records] == ["No cover traffic: there is no current document"]

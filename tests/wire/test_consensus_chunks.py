@@ -1,6 +1,7 @@
 """A document cut by a gateway and put together by a client that trusts nobody."""
 
 import gzip
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -13,6 +14,7 @@ from kpclientd.wire.consensus import (
     ConsensusAssembler,
     Fetched,
     Unavailable,
+    chunk_length,
     compress_document,
     consensus_commands,
     gone,
@@ -24,13 +26,14 @@ from tests.support.vectors import recorded
 from tests.wire.links import CODEC, GEOMETRY
 
 EPOCH = 4711
+LENGTH = chunk_length(GEOMETRY)
 RANDOM = seeded(b"documents")
 DOCUMENT = RANDOM.bytes(10_000) + bytes(10_000)
 CHUNKS = consensus_commands(DOCUMENT, GEOMETRY)
 
 
 def asked(limit: int = 1 << 20) -> ConsensusAssembler:
-    assembler = ConsensusAssembler(limit)
+    assembler = ConsensusAssembler(LENGTH, limit)
     assert assembler.request(EPOCH) == GetConsensus2(EPOCH)
     return assembler
 
@@ -40,7 +43,7 @@ def feed_all(assembler: ConsensusAssembler, answers: list[Consensus2]) -> Any:
     for answer in answers:
         assert outcome is None
         outcome = assembler.feed(answer)
-    return outcome
+    return (outcome.epoch, outcome.decompress()) if isinstance(outcome, Fetched) else outcome
 
 
 def chunks_of(compressed: bytes, length: int = 3108) -> list[Consensus2]:
@@ -51,10 +54,10 @@ def chunks_of(compressed: bytes, length: int = 3108) -> list[Consensus2]:
 def test_a_document_comes_back_whole_and_the_place_is_free_again() -> None:
     assembler = asked()
     assert assembler.busy
-    assert feed_all(assembler, CHUNKS) == Fetched(EPOCH, DOCUMENT)
+    assert feed_all(assembler, CHUNKS) == (EPOCH, DOCUMENT)
     assert not assembler.busy
     assembler.request(EPOCH + 1)
-    assert feed_all(assembler, CHUNKS) == Fetched(EPOCH + 1, DOCUMENT)
+    assert feed_all(assembler, CHUNKS) == (EPOCH + 1, DOCUMENT)
 
 
 def test_all_chunks_but_the_last_are_full_and_the_header_is_the_references() -> None:
@@ -74,10 +77,9 @@ def test_a_genuine_document_comes_out_of_its_recorded_chunks() -> None:
     chunks = [answer for answer in answers if isinstance(answer, Consensus2)]
     assert len(chunks) == 7
     outcome = feed_all(asked(), chunks[:5])
-    assert isinstance(outcome, Fetched)
     compressed = b"".join(chunk.data for chunk in chunks[:5])
-    assert outcome.blob == gzip.decompress(compressed)
-    assert compress_document(outcome.blob)[:10] == compressed[:10]
+    assert outcome[1] == gzip.decompress(compressed)
+    assert compress_document(outcome[1])[:10] == compressed[:10]
     assert all(isinstance(asked().feed(chunk), Unavailable) for chunk in chunks[5:])
 
 
@@ -98,40 +100,22 @@ def test_only_one_request_is_outstanding() -> None:
 def test_an_answer_that_nobody_asked_for_is_spurious() -> None:
     for answer in (CHUNKS[0], gone()):
         with pytest.raises(ConsensusError, match="spurious"):
-            ConsensusAssembler().feed(answer)
+            ConsensusAssembler(LENGTH).feed(answer)
     assembler = asked()
     feed_all(assembler, CHUNKS)
     with pytest.raises(ConsensusError, match="spurious"):
         assembler.feed(CHUNKS[-1])
 
 
-def test_a_request_given_up_keeps_its_place_until_its_last_chunk() -> None:
-    for given_up_after in range(len(CHUNKS)):
-        assembler = asked()
-        assert feed_all(assembler, CHUNKS[:given_up_after]) is None
-        assembler.give_up()
-        for chunk in CHUNKS[given_up_after:]:
-            assert assembler.busy
-            with pytest.raises(SessionStateError):
-                assembler.request(EPOCH)
-            assert assembler.feed(chunk) is None
-        assert not assembler.busy
-        assembler.request(EPOCH)
-        assert feed_all(assembler, CHUNKS) == Fetched(EPOCH, DOCUMENT)
+def test_a_document_of_more_chunks_than_may_be_is_refused_before_it_is_taken() -> None:
+    with pytest.raises(ConsensusError, match="at most"):
+        asked(10 * LENGTH).feed(Consensus2(0, 0, 12, bytes(LENGTH)))
 
 
-def test_an_error_answer_after_giving_up_frees_the_place_silently() -> None:
-    assembler = asked()
-    assembler.give_up()
-    assert assembler.feed(not_found()) is None
-    assert not assembler.busy
-
-
-def test_giving_up_nothing_does_not_harm_the_next_request() -> None:
-    assembler = ConsensusAssembler()
-    assembler.give_up()
-    assembler.request(EPOCH)
-    assert feed_all(assembler, CHUNKS) == Fetched(EPOCH, DOCUMENT)
+def test_a_chunk_that_is_not_the_last_is_full() -> None:
+    for short in (LENGTH - 1, 1):
+        with pytest.raises(ConsensusError, match="expected 3108"):
+            asked().feed(Consensus2(0, 0, 2, CHUNKS[0].data[:short]))
 
 
 @pytest.mark.parametrize(
@@ -193,26 +177,32 @@ def test_a_stream_without_a_clean_end_is_refused(compressed: bytes) -> None:
 
 
 def test_a_decompression_bomb_stops_at_the_limit_and_not_later() -> None:
-    bomb = chunks_of(compress_document(bytes(50_000_000)))
-    assembler = asked(limit=100_000)
+    bomb = compress_document(bytes(50_000_000))
+    tracemalloc.start()
     with pytest.raises(ConsensusError, match="more than 100000 bytes"):
-        feed_all(assembler, bomb)
-    assert len(assembler._blob) <= 100_001
+        Fetched(EPOCH, bomb, limit=100_000).decompress()
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_what_is_long_although_it_is_compressed_is_refused_before_it_is_taken() -> None:
+    with pytest.raises(ConsensusError, match="at most 100000 bytes"):
+        asked(limit=100_000).feed(chunks_of(bytes(200_000))[0])
 
 
 def test_a_document_of_exactly_the_limit_is_taken() -> None:
-    assert feed_all(asked(limit=len(DOCUMENT)), CHUNKS) == Fetched(EPOCH, DOCUMENT)
+    assert feed_all(asked(limit=len(DOCUMENT)), CHUNKS) == (EPOCH, DOCUMENT)
     with pytest.raises(ConsensusError):
         feed_all(asked(limit=len(DOCUMENT) - 1), CHUNKS)
 
 
 def test_no_text_form_shows_the_document() -> None:
-    assert "blob" not in repr(Fetched(EPOCH, b"document"))
+    assert "document" not in repr(Fetched(EPOCH, b"document"))
 
 
 @given(st.binary(max_size=12_000))
 def test_any_document_goes_through_a_gateway_unchanged(document: bytes) -> None:
-    assert feed_all(asked(), consensus_commands(document, GEOMETRY)) == Fetched(EPOCH, document)
+    assert feed_all(asked(), consensus_commands(document, GEOMETRY)) == (EPOCH, document)
 
 
 @given(st.lists(st.builds(Consensus2, st.integers(0, 3), st.integers(0, 3), st.integers(0, 4), st.binary(max_size=9))))

@@ -4,16 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from kpclientd.localnet.commands import (
-    NO_FAULT,
-    OK,
-    ControlCommand,
-    call_method,
-    execute_command,
-    help_on,
-    set_choice,
-    set_number,
-)
+from kpclientd.localnet.arguments import NO_FAULT, PROBABILITY, SECONDS, choice_of
+from kpclientd.localnet.commands import OK, ControlCommand, call_method, execute_command, help_on, set_to
 from kpclientd.localnet.errors import ControlError
 from kpclientd.loopix.simulator.faults import DirectoryFault, ReplyFault
 from kpclientd.loopix.simulator.network import LoopixNetwork
@@ -76,20 +68,16 @@ def _help(_: LoopixNetwork, __: list[str]) -> str:
 
 
 def _choice(name: str, kind: type[ReplyFault] | type[DirectoryFault], what: str) -> ControlCommand[LoopixNetwork]:
-    return ControlCommand(f"{name} FAULT|{NO_FAULT}", what, set_choice(name, kind))
+    return ControlCommand(f"{name} FAULT|{NO_FAULT}", what, set_to(name, choice_of(kind, "FAULT")))
 
 
 _COMMANDS: Final[Mapping[str, ControlCommand[LoopixNetwork]]] = {
     **{
-        name: ControlCommand(
-            f"{name} P", "probability of it, 0 to 1", set_number(name, 1.0, "a probability from 0 to 1")
-        )
+        name: ControlCommand(f"{name} P", "probability of it, 0 to 1", set_to(name, PROBABILITY))
         for name in PROBABILITIES
     },
     **{
-        name: ControlCommand(
-            f"{name} S", "more seconds for each", set_number(attribute, float("inf"), "a time in seconds")
-        )
+        name: ControlCommand(f"{name} S", "more seconds for each", set_to(attribute, SECONDS))
         for name, attribute in TIMES.items()
     },
     "pull": _choice("pull", ReplyFault, "answer pulls with that fault"),

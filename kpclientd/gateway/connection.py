@@ -1,0 +1,258 @@
+"""Keeps a connection to some gateway for as long as the daemon runs: a state machine without I/O.
+
+    state       event                                 next        and
+    WAITING     a gateway may be dialled              DIALLING    one is drawn, its keys are made, `Dial`
+    DIALLING    the stream is open                    HANDSHAKE
+    DIALLING    it could not be opened; its deadline  WAITING     `Failed`: that gateway's back-off grows
+    HANDSHAKE   the gateway is the one drawn          UP          `Up`
+    HANDSHAKE   the protocol ended                    WAITING     `Failed`: that gateway's back-off grows
+    UP          the protocol ended                    WAITING     `Down`; its back-off grows, unless the link was good
+    any         the way to the network has changed    WAITING     if there is no link: all may be dialled at once
+    UP          it has changed under the link         WAITING     `Down`
+
+Every state has a deadline: WAITING the end of the shortest back-off, or five seconds where there is no gateway at all;
+DIALLING its own, a short one while there are other gateways to try; HANDSHAKE and UP those of the `LinkProtocol`,
+which ends itself.
+
+Source: the Katzenpost wire protocol, "lifecycle" and "choosing the gateway".
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from kpclientd.gateway.choice import SETTLED_SECONDS, GatewayChoice, GatewayPool
+from kpclientd.gateway.protocol import LinkProtocol
+
+DIAL_SECONDS: Final = 35.0
+"""Above every deadline that a transport has of its own."""
+
+HURRIED_DIAL_SECONDS: Final = 4.0
+"""While another gateway may be dialled: time for three of TCP's tries."""
+
+BETWEEN_TRIES_SECONDS: Final = 0.25
+"""From one gateway that failed to the next."""
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""Where there is no gateway at all, a document may bring one."""
+
+
+class ConnectionState(Enum):
+    """Where the connection is; the values are what a status shows."""
+
+    WAITING = "waiting"
+    DIALLING = "dialling"
+    HANDSHAKE = "handshake"
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a stream to the gateway of `protocol`; tell the result by `opened` or `not_opened`."""
+
+    protocol: LinkProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the stream, or give up opening it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The connection is established."""
+
+    protocol: LinkProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """An established connection has ended.
+
+    Attributes:
+        choice: the gateway.
+        reason: why.
+        next_try: monotonic seconds.
+    """
+
+    choice: GatewayChoice
+    reason: str
+    next_try: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A try has failed, or there was nothing to try (then `choice` is None); otherwise as `Down`."""
+
+    choice: GatewayChoice | None
+    reason: str
+    next_try: float
+
+
+ConnectionEvent = Dial | HangUp | Up | Down | Failed
+
+
+class Connection:
+    """The connection. Every `now` is in monotonic seconds.
+
+    Args:
+        pool: the gateways.
+        new_protocol: makes the keys of one try.
+        hurried: the deadline for opening a stream while another gateway may be dialled (seconds).
+
+    Attributes:
+        protocol: of the present try or link; None while waiting.
+        since: when the present state began.
+    """
+
+    def __init__(
+        self,
+        pool: GatewayPool,
+        new_protocol: Callable[[GatewayChoice], LinkProtocol],
+        *,
+        hurried: float = HURRIED_DIAL_SECONDS,
+    ) -> None:
+        self.protocol: LinkProtocol | None = None
+        self.since = 0.0
+        self._pool = pool
+        self._new_protocol = new_protocol
+        self._hurried = hurried
+        self._dial_seconds = DIAL_SECONDS
+        self._state = ConnectionState.WAITING
+        self._not_before = 0.0
+        self._dial_by = math.inf
+        self._events: deque[ConnectionEvent] = deque()
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where it is."""
+        return self._state
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link."""
+        return self._state is ConnectionState.UP
+
+    def opened(self, now: float) -> None:
+        """The stream that `Dial` asked for is open."""
+        assert self.protocol is not None and self._state is ConnectionState.DIALLING, self._state
+        self._enter(ConnectionState.HANDSHAKE, now)
+        self.protocol.connected(now)
+
+    def not_opened(self, reason: str, now: float, *, is_refused: bool) -> None:
+        """The stream that `Dial` asked for could not be opened."""
+        if self._state is ConnectionState.DIALLING:
+            self._fail(reason, now, is_there=is_refused)
+
+    def progressed(self, now: float) -> None:
+        """The protocol was given something: see what it made of it. To be called each time."""
+        protocol = self.protocol
+        if protocol is None:
+            return
+        if self._state is ConnectionState.HANDSHAKE and protocol.was_up:
+            self._enter(ConnectionState.UP, now)
+            self._events.append(Up(protocol))
+        if protocol.end is None:
+            return
+        if self._state is ConnectionState.HANDSHAKE:
+            self._fail(str(protocol.end), now, is_there=protocol.was_closed_by_peer)
+        elif self._state is ConnectionState.UP:
+            self._end(str(protocol.end), now)
+
+    def leave(self, reason: str, now: float) -> None:
+        """End the link, if there is one; another gateway is drawn first, if there is one."""
+        if self.protocol is not None and self._state is ConnectionState.UP:
+            self.protocol.leave(reason)
+            self.progressed(now)
+
+    def route_changed(self, now: float, *, link_is_cut: bool) -> None:
+        """Addresses of this machine came or went, or it slept; `link_is_cut` if the present link cannot live on."""
+        self._pool.forget_failures()
+        self._not_before = now
+        if link_is_cut and self._state is not ConnectionState.WAITING:
+            self.lose("the way to the network has changed", now)
+
+    def lose(self, reason: str, now: float) -> None:
+        """The link, or the try, is known to be lost through no fault of the gateway's."""
+        if self.protocol is None:
+            return
+        self.protocol.leave(reason)
+        if self._state is ConnectionState.DIALLING:
+            self._fail(reason, now, is_there=False)
+        else:
+            self.progressed(now)
+
+    def next_timer(self) -> float:
+        """When `handle_timers` has something to do: monotonic seconds, always finite."""
+        match self._state:
+            case ConnectionState.WAITING:
+                return self._next_try()
+            case ConnectionState.DIALLING:
+                return self._dial_by
+        assert self.protocol is not None, self._state
+        return self.protocol.next_timer()
+
+    def handle_timers(self, now: float) -> None:
+        """Do what is due."""
+        match self._state:
+            case ConnectionState.WAITING:
+                if now >= self._next_try():
+                    self._try(now)
+            case ConnectionState.DIALLING:
+                if now >= self._dial_by:
+                    self._fail(f"it was not reached in {self._dial_seconds:.0f} s", now, is_there=False)
+            case _:
+                assert self.protocol is not None, self._state
+                self.protocol.handle_timers(now)
+                self.progressed(now)
+
+    def next_event(self) -> ConnectionEvent | None:
+        """What to do, and what happened, in order."""
+        return self._events.popleft() if self._events else None
+
+    def _next_try(self) -> float:
+        due = self._pool.next_due()
+        return self._not_before if due is None else max(self._not_before, due)
+
+    def _try(self, now: float) -> None:
+        choice = self._pool.draw(now)
+        if choice is None:
+            self._not_before = now + LOOK_AGAIN_SECONDS
+            self._events.append(Failed(None, self._pool.why_none(), self._not_before))
+            return
+        self.protocol = self._new_protocol(choice)
+        self._dial_seconds = self._hurried if self._pool.is_other_due(choice, now) else DIAL_SECONDS
+        self._dial_by = now + self._dial_seconds
+        self._enter(ConnectionState.DIALLING, now)
+        self._events.append(Dial(self.protocol))
+
+    def _fail(self, reason: str, now: float, *, is_there: bool) -> None:
+        choice = self._stop(now)
+        self._pool.failed(choice, now, is_there=is_there)
+        self._not_before = now + BETWEEN_TRIES_SECONDS
+        self._events.append(Failed(choice, reason, self._next_try()))
+
+    def _end(self, reason: str, now: float) -> None:
+        lived = now - self.since
+        choice = self._stop(now)
+        if lived >= SETTLED_SECONDS:
+            self._pool.settled(choice)
+        self._pool.failed(choice, now)
+        self._not_before = now + BETWEEN_TRIES_SECONDS
+        self._events.append(Down(choice, reason, self._next_try()))
+
+    def _stop(self, now: float) -> GatewayChoice:
+        assert self.protocol is not None, self._state
+        choice = self.protocol.choice
+        self.protocol.leave("the try for it was given up")
+        self.protocol = None
+        self._enter(ConnectionState.WAITING, now)
+        self._events.append(HangUp())
+        return choice
+
+    def _enter(self, state: ConnectionState, now: float) -> None:
+        self._state = state
+        self.since = now

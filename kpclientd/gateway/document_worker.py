@@ -1,0 +1,433 @@
+"""Which document is asked for, when, and of whom; and what becomes of the answers: a state machine without I/O.
+
+    state      event                          next        and
+    NO_LINK    a link comes up                IDLE        what the last gateway refused is forgotten
+    any        the link goes down             NO_LINK     a verification goes on, and its result is taken
+    IDLE       an epoch is due                ASKING      `Ask`
+    ASKING     a document that is known       IDLE
+    ASKING     a document                     VERIFYING   `Verify`
+    ASKING     "not found", "gone"            IDLE        that epoch rests; perhaps `Leave`
+    VERIFYING  it is believed                 IDLE        `Kept`; perhaps `Current`
+    VERIFYING  it is not                      IDLE        that epoch rests; perhaps `Leave`
+    any        an epoch ends                  the same    `Current`, perhaps of no document; perhaps `Leave`
+
+The states end by themselves: NO_LINK when the connection comes up, which always has a deadline; ASKING with the link,
+which ends where an answer stays away for 30 s; VERIFYING with the work; IDLE at the next of its times.
+
+Theory of operation. Gateways hand documents out and are not trusted; `pki.trust` decides what is believed. Asked for
+are the present epoch; the next one from 11/16 of the period on, as authorities publish it at 5/8; and the previous one
+as long as nothing newer is held. On a new link the first two are asked for once more although they are held, as the
+newest reference does: it shows whether this gateway has them.
+
+What a gateway refuses is asked for again after a rest, and at once when its epoch begins. Rests are in monotonic time,
+so that no step of the wall clock prolongs one. A gateway is left for another one
+
+* when the current document does not list it: nothing could be sent through it any more;
+* when it refuses the present document, or serves one that the authorities did not sign, while another gateway has not
+  refused it. As long as the previous document still serves this takes a while, as a gateway may just be late. Once all
+  have refused there is no such document, and nothing is gained by going round.
+
+As long as a document serves it is not left for one that is bad by the authorities' own doing, which it would be
+everywhere; nor ever for anything about the next epoch.
+
+Source: the Katzenpost client's PKI worker.
+"""
+
+import logging
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from blake3 import blake3
+
+from kpclientd.gateway.choice import GatewayChoice, GatewayPool
+from kpclientd.log_levels import NOTICE
+from kpclientd.wire.commands import ConsensusCode
+from kpclientd.wire.consensus import Fetched, FetchResult
+from kpclientd.wire.errors import ConsensusError
+from pki import (
+    CertificateError,
+    CertificateExpiredError,
+    Document,
+    DocumentRejected,
+    EncodingError,
+    EpochClock,
+    EpochMismatch,
+    ThresholdError,
+    TrustedDocuments,
+    VerifiedDocument,
+)
+from sphinx.types import NodeId
+
+log = logging.getLogger("client/pki")
+
+NEXT_FROM: Final = 11 / 16
+"""Of a period: from then on the next document is asked for. Authorities publish it at 5/8; gateways cache it by 1/16
+later (the reference client's `nextFetchTill`)."""
+
+RECHECK: Final = 1 / 16
+"""Of a period: the longest rest between two requests for what was refused (the reference's `recheckInterval`)."""
+
+SHORTEST_REST_SECONDS: Final = 1.0
+SHORTEST_RECHECK_SECONDS: Final = 0.25
+"""However short the epochs are."""
+
+JUST_AFTER_SECONDS: Final = 0.001
+"""Whatever the rounding of the two clocks, a time that was waited for has come."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""With a gateway that refuses the present document while the previous one still serves, if a `RECHECK` is no longer;
+and with one that the document does not list, from the beginning of its link."""
+
+IMPATIENCE_SECONDS: Final = 2.0
+"""With a gateway that refuses the present document while nothing serves."""
+
+MOST_REMEMBERED: Final = 16
+"""Digests of documents that were refused; the same bytes are not verified twice."""
+
+Unbelieved = DocumentRejected | ConsensusError
+"""Why a document is not believed, or cannot even be decompressed."""
+
+_THE_GATEWAYS_FAULT: Final = (CertificateError, ConsensusError, EncodingError, EpochMismatch, ThresholdError)
+
+_MAY_BE_RIGHT_LATER: Final = (CertificateExpiredError, EpochMismatch)
+"""What depends on the clock, or on the epoch that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the gateway for the document of `epoch`."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Decompress and verify a document off the event loop, and tell the result by `verified` or `rejected`."""
+
+    fetched: Fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document was verified and is held now."""
+
+    document: VerifiedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The gateway has no document of the present epoch that can be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Another document has become the current one; None: there is none any more."""
+
+    document: VerifiedDocument | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the link, for this reason; another gateway may do better."""
+
+    reason: str
+
+
+WorkerEvent = Ask | Verify | Kept | Refused | Current | Leave
+
+
+@dataclass(slots=True)
+class _Link:
+    """What is known of the gateway that is connected."""
+
+    choice: GatewayChoice
+    since: float
+    answered: set[int] = field(default_factory=set)  # held documents that were asked for again
+    rests: dict[int, float] = field(default_factory=dict)  # epoch -> until when, math.inf if it is gone
+    refusals: dict[int, int] = field(default_factory=dict)
+    refused_since: dict[int, float] = field(default_factory=dict)
+    asking: int | None = None
+    present: int = -1
+
+    def begin_epoch(self, present: int) -> bool:
+        """Ask for the present document anew: what was refused of it before its time was perhaps too early."""
+        is_new = present != self.present > 0
+        if is_new:
+            self.rests.pop(present, None)
+            self.refusals.pop(present, None)
+            self.refused_since.pop(present, None)
+        self.present = present
+        return is_new
+
+
+class DocumentWorker:
+    """The worker. Every `now` is in monotonic seconds, every `unix` the network's time in Unix seconds.
+
+    Args:
+        clock: the network's epochs.
+        trusted: decides, and keeps the documents.
+        pool: the gateways; it is told the current document.
+        period_source: where the period comes from, for people.
+    """
+
+    def __init__(
+        self, clock: EpochClock, trusted: TrustedDocuments, pool: GatewayPool, *, period_source: str = "the default"
+    ) -> None:
+        self._clock = clock
+        self._trusted = trusted
+        self._pool = pool
+        self._period_source = period_source
+        self._link: _Link | None = None
+        self._verifying: tuple[int, bytes, _Link | None] | None = None
+        self._refused_blobs: deque[tuple[bytes, Unbelieved]] = deque(maxlen=MOST_REMEMBERED)
+        self._digests: dict[int, bytes] = {}
+        self._refusers: dict[int, set[NodeId]] = {}
+        self._told: VerifiedDocument | None = None
+        self._newest_told = -1
+        self._notices = ("", "")
+        self._explained: set[str] = set()
+        self._events: deque[WorkerEvent] = deque()
+
+    # -- what happens
+
+    def link_up(self, choice: GatewayChoice, now: float, unix: float) -> None:
+        """A link has come up."""
+        self._link = _Link(choice, now)
+        self.handle_timers(now, unix)
+
+    def link_down(self) -> None:
+        """The link has ended."""
+        self._link = None
+
+    def answered(self, result: FetchResult, now: float, unix: float) -> None:
+        """The gateway has answered what was asked last."""
+        link = self._link
+        if link is None or link.asking is None:
+            return
+        link.asking = None
+        if isinstance(result, Fetched):
+            self._take(result, link, now, unix)
+        else:
+            link.answered.add(result.epoch)
+            self._refuse(link, result.epoch, now, is_gone=result.code is ConsensusCode.GONE)
+            if result.epoch == self._clock.epoch(unix):
+                self._events.append(Refused())
+        self.handle_timers(now, unix)
+
+    def verified(self, document: VerifiedDocument, now: float, unix: float) -> None:
+        """What was given to `Verify` is believed."""
+        epoch, digest, link = self._verified_from()
+        self._digests[epoch] = digest
+        if link is not None:
+            link.answered.add(epoch)
+        before, held = self._trusted.exact(epoch), self._trusted.keep(document, unix)
+        if held is not before:
+            log.debug("verified the document of epoch %d (%d bytes)", epoch, len(held.certificate))
+            self._events.append(Kept(held))
+            if before is not None:
+                self._say(f"The authorities have signed another document for epoch {epoch}: it is followed.")
+        self._refusers.pop(epoch, None)
+        self.handle_timers(now, unix)
+
+    def restored(self, document: VerifiedDocument, now: float, unix: float) -> None:
+        """A document from disk is believed."""
+        if self._trusted.exact(document.document.epoch) is None:
+            self._trusted.keep(document, unix)
+        self.handle_timers(now, unix)
+
+    def rejected(self, error: Unbelieved, now: float, unix: float) -> None:
+        """What was given to `Verify` is not believed."""
+        epoch, digest, link = self._verified_from()
+        if not isinstance(error, _MAY_BE_RIGHT_LATER):
+            self._refused_blobs.append((digest, error))
+        self._reject(epoch, error, link, now, unix)
+        self.handle_timers(now, unix)
+
+    def next_event(self) -> WorkerEvent | None:
+        """What to do, in order."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self, now: float, unix: float) -> float:
+        """When to call `handle_timers` if nothing happens before: monotonic seconds, always finite."""
+        times = [now + self._clock.start(self._clock.epoch(unix) + 1) - unix + JUST_AFTER_SECONDS]
+        link = self._link
+        if link is not None:
+            times.append(self._time_to_leave(link, unix)[0])
+            if link.asking is None and self._verifying is None:
+                times.extend(self._times_to_ask(link, now, unix))
+        return max(now, min(times))
+
+    def handle_timers(self, now: float, unix: float) -> None:
+        """Do what is due; also to be called when the clock was stepped."""
+        self._tell_current(unix)
+        self._forget_far_epochs(unix)
+        link = self._link
+        if link is None:
+            return
+        if link.begin_epoch(self._clock.epoch(unix)):
+            self._refusers.pop(link.present, None)
+        if self._leave(link, now, unix):
+            return
+        if link.asking is None and self._verifying is None:
+            due = next((epoch for epoch in self._wanted(link, unix) if link.rests.get(epoch, now) <= now), None)
+            if due is not None:
+                link.asking = due
+                self._events.append(Ask(due))
+
+    # -- asking
+
+    def _wanted(self, link: _Link, unix: float) -> tuple[int, ...]:
+        """The epochs to ask this gateway for, the most urgent first."""
+        present = self._clock.epoch(unix)
+        is_held = self._trusted.exact(present) is not None
+        wanted = [present]
+        if self._clock.elapsed(unix) >= NEXT_FROM * self._clock.period:
+            wanted.append(present + 1)
+        if not is_held and present > 0:
+            wanted.append(present - 1)
+        return tuple(
+            epoch
+            for epoch in wanted
+            if self._trusted.exact(epoch) is None or (epoch >= present and epoch not in link.answered)
+        )
+
+    def _times_to_ask(self, link: _Link, now: float, unix: float) -> list[float]:
+        times = [link.rests.get(epoch, now) for epoch in self._wanted(link, unix)]
+        next_from = self._clock.start(self._clock.epoch(unix)) + NEXT_FROM * self._clock.period
+        if next_from >= unix:
+            times.append(now + next_from - unix + JUST_AFTER_SECONDS)
+        return times
+
+    def _take(self, fetched: Fetched, link: _Link, now: float, unix: float) -> None:
+        digest = blake3(fetched.compressed).digest()
+        if digest == self._digests.get(fetched.epoch) and self._trusted.exact(fetched.epoch) is not None:
+            link.answered.add(fetched.epoch)
+            return
+        for refused, error in self._refused_blobs:
+            if refused == digest:
+                self._reject(fetched.epoch, error, link, now, unix)
+                return
+        self._verifying = (fetched.epoch, digest, link)
+        self._events.append(Verify(fetched))
+
+    def _verified_from(self) -> tuple[int, bytes, _Link | None]:
+        assert self._verifying is not None, "nothing is being verified"
+        epoch, digest, link = self._verifying
+        self._verifying = None
+        return epoch, digest, link if link is self._link else None
+
+    def _reject(self, epoch: int, error: Unbelieved, link: _Link | None, now: float, unix: float) -> None:
+        self._say_once(f"Refused the document of epoch {epoch}: {error}")
+        if link is not None:
+            link.answered.add(epoch)
+            is_its_fault = isinstance(error, _THE_GATEWAYS_FAULT)
+            self._refuse(link, epoch, now, counts=is_its_fault or self._trusted.current(unix) is None, long=True)
+
+    def _refuse(
+        self, link: _Link, epoch: int, now: float, *, is_gone: bool = False, counts: bool = True, long: bool = False
+    ) -> None:
+        """The gateway did not give us that epoch's document.
+
+        Args:
+            link, epoch, now: of what.
+            is_gone: it says that it never will.
+            counts: it is the gateway's fault.
+            long: asking again at once makes no sense.
+        """
+        recheck = max(self._clock.period * RECHECK, SHORTEST_RECHECK_SECONDS)
+        refusals = link.refusals[epoch] = link.refusals.get(epoch, 0) + 1
+        rest = recheck if long else min(SHORTEST_REST_SECONDS * 2.0 ** min(refusals - 1, 16), recheck)
+        link.rests[epoch] = math.inf if is_gone else now + rest
+        if counts:
+            link.refused_since.setdefault(epoch, now)
+            self._refusers.setdefault(epoch, set()).add(link.choice.node_id)
+        log.debug("epoch %d: the gateway %s", epoch, "will never have it" if is_gone else f"rests for {rest:.1f} s")
+
+    # -- leaving
+
+    def _leave(self, link: _Link, now: float, unix: float) -> bool:
+        at, reason = self._time_to_leave(link, unix)
+        if now < at:
+            return False
+        self._link = None
+        self._events.append(Leave(reason))
+        return True
+
+    def _time_to_leave(self, link: _Link, unix: float) -> tuple[float, str]:
+        """Until when to bear with this gateway (monotonic seconds, or never), and what is wrong with it."""
+        others = self._pool.others(link.choice)
+        if others and not self._pool.is_listed(link.choice):
+            return link.since + PATIENCE_SECONDS, "the consensus document does not list it, or not with this key"
+        present = self._clock.epoch(unix)
+        since = link.refused_since.get(present)
+        if since is None or self._trusted.exact(present) is not None:
+            return math.inf, ""
+        if not others - self._refusers.get(present, set()):
+            self._explain(link, present)
+            return math.inf, ""
+        longest = max(PATIENCE_SECONDS, self._clock.period * RECHECK)
+        patience = longest if self._trusted.current(unix) is not None else IMPATIENCE_SECONDS
+        return since + patience, f"it has no document of epoch {present} that can be believed"
+
+    # -- telling
+
+    def _tell_current(self, unix: float) -> None:
+        current = self._trusted.current(unix)
+        if current is self._told:
+            return
+        if current is None:
+            self._say(f"There is no consensus document any more; the last one was of epoch {self._newest_told}.")
+        elif self._told is not None and current.document.epoch < self._newest_told:
+            return  # the clock was put back, and what was told is newer
+        self._told = current
+        self._pool.follow(current.document if current is not None else None)
+        if current is not None:
+            self._newest_told = current.document.epoch
+            self._explained.clear()
+            log.info("The document of epoch %d is current.", current.document.epoch)
+            self._tell_notices(current.document)
+        self._events.append(Current(current))
+
+    def _tell_notices(self, document: Document) -> None:
+        """What the authorities want people to know, once for each change."""
+        notices = document.client_notice, document.min_client_version
+        if notices == self._notices:
+            return
+        self._notices = notices
+        if document.client_notice:
+            self._say(f"The network's authorities say: {document.client_notice}")
+        if document.min_client_version:
+            self._say(f"The network's authorities ask for clients of version {document.min_client_version} or newer.")
+
+    def _explain(self, link: _Link, present: int) -> None:
+        gone = link.rests.get(present) == math.inf
+        text = f"No gateway has a document of the present epoch, {present}"
+        text += ", or will ever have one." if gone else " yet."
+        if self._newest_told < 0:
+            text += (
+                f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"
+                " others (KATZENPOST_EPOCH_DURATION), or this machine's clock is wrong, there is none."
+            )
+        self._say_once(text)
+
+    def _say_once(self, text: str) -> None:
+        """Say it at the level that people see, and not again before something has changed."""
+        if text not in self._explained:
+            self._explained.add(text)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        log.log(NOTICE, "%s", text)
+
+    def _forget_far_epochs(self, unix: float) -> None:
+        present = self._clock.epoch(unix)
+        self._digests = {epoch: digest for epoch, digest in self._digests.items() if abs(epoch - present) <= 1}
+        self._refusers = {epoch: who for epoch, who in self._refusers.items() if abs(epoch - present) <= 1}
+        if self._link is not None:
+            link = self._link
+            tables: tuple[dict[int, float] | dict[int, int], ...] = (link.rests, link.refusals, link.refused_since)
+            for table in tables:
+                for epoch in [epoch for epoch in table if abs(epoch - present) > 1]:
+                    del table[epoch]

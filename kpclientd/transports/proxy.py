@@ -1,0 +1,55 @@
+"""Streams through a SOCKS5 proxy, which is reached by TCP or by a Unix socket.
+
+Names go to the proxy as they are. Nothing here ever opens a socket to anything but the proxy.
+"""
+
+import socket
+
+import trio
+
+from kpclientd.addresses import AddressError, ip_literal, split_host_port
+from kpclientd.transports.errors import DialError
+from kpclientd.transports.socks5 import Credentials, Socks5Client
+from kpclientd.transports.tcp import connect_socket, resolve
+from kpclientd.transports.upstream import UpstreamProxy
+
+
+async def connect_through(
+    proxy: UpstreamProxy, host: str, port: int, credentials: Credentials | None, *, is_anonymous_allowed: bool
+) -> trio.abc.Stream:
+    """Open a stream to `host`, a literal or a name, through `proxy`.
+
+    Raises:
+        DialError: if the proxy cannot be reached, or does not open the stream. There is no deadline.
+    """
+    stream = await _connect_proxy(proxy)
+    client = Socks5Client(host, port, credentials, is_anonymous_allowed=is_anonymous_allowed)
+    try:
+        await stream.send_all(client.start())
+        while not client.is_open:
+            data = await stream.receive_some(client.wanted)
+            if not data:
+                raise DialError("the proxy closed the connection")
+            answer = client.receive(bytes(data))
+            if answer:
+                await stream.send_all(answer)
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            raise DialError("the connection to the proxy broke") from None
+        raise
+    return stream
+
+
+async def _connect_proxy(proxy: UpstreamProxy) -> trio.abc.Stream:
+    try:
+        if proxy.network == "unix":
+            return await connect_socket(socket.AF_UNIX, proxy.address)
+        host, port = split_host_port(proxy.address)
+        if ip_literal(host) is None:
+            raise DialError("its address is a name")
+        ((family, address),) = await resolve(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+        return await connect_socket(family, address)
+    except (DialError, AddressError) as error:
+        is_refused = isinstance(error, DialError) and error.is_refused
+        raise DialError(f"the proxy at {proxy.address} cannot be reached: {error}", is_refused=is_refused) from None
