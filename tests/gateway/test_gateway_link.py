@@ -7,8 +7,8 @@ import trio.testing
 from kpclientd.gateway.errors import LinkLost
 from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.protocol import READ_SECONDS
-from tests.gateway.test_link_protocol import GEOMETRY, Bench
-from tests.wire.links import NOW
+from tests.gateway.test_link_protocol import Bench
+from tests.wire.links import GEOMETRY, NOW
 
 
 class MuteStream(trio.abc.Stream):
