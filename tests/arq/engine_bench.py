@@ -13,6 +13,10 @@ ETA = 2.0
 POLICY = Policy(
     round_trip_slop=20.0, collected_after=300.0, reply_kept=100.0, decoy_kept=60.0, try_later=1.0, most_per_owner=8
 )
+SURB = b"s" * 16
+MESSAGE = b"m" * 16
+AGAIN = ETA + POLICY.round_trip_slop
+END = ETA + POLICY.collected_after
 
 
 def open_reply(keys: bytes, payload: bytes) -> bytes:

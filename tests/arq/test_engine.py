@@ -22,18 +22,7 @@ from arq import (
 )
 from arq.operations import OVERHEAD
 from sphinx.randomness import Randomness
-from tests.arq.engine_bench import ALICE, BOB, ETA, POLICY, Bench, message, open_reply
-
-SURB = b"s" * 16
-MESSAGE = b"m" * 16
-AGAIN = ETA + POLICY.round_trip_slop
-END = ETA + POLICY.collected_after
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
+from tests.arq.engine_bench import AGAIN, ALICE, BOB, END, ETA, MESSAGE, POLICY, SURB, Bench, message, open_reply
 
 # -- plain messages
 

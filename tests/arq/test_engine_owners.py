@@ -1,7 +1,5 @@
 """The ARQ engine and the owners of its messages: who leaves, who turns out to be another, and what others may see."""
 
-import pytest
-
 from arq import (
     Collected,
     Kind,
@@ -9,18 +7,7 @@ from arq import (
     State,
     SurbEnd,
 )
-from tests.arq.engine_bench import ALICE, BOB, ETA, POLICY, Bench, message
-
-SURB = b"s" * 16
-MESSAGE = b"m" * 16
-AGAIN = ETA + POLICY.round_trip_slop
-END = ETA + POLICY.collected_after
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
+from tests.arq.engine_bench import AGAIN, ALICE, BOB, SURB, Bench, message
 
 # -- applications that leave, or turn out to be another
 

@@ -17,14 +17,13 @@ from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.gateway.connection import Connection, ConnectionState, Dial, Down, Failed, HangUp, Up
 from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Verify
-from kpclientd.gateway.errors import LinkLost
-from kpclientd.gateway.protocol import DocumentAnswer, LinkProtocol
+from kpclientd.gateway.protocol import DocumentAnswer, LinkLost, LinkProtocol
 from kpclientd.network_time import NetworkTime
 from kpclientd.wire.commands import Command, CommandCodec, Consensus2, GetConsensus2, NoOp
 from kpclientd.wire.consensus import consensus_commands, gone, not_found
 from kpclientd.wire.errors import ConsensusError, WireError
 from kpclientd.wire.session import CommandReceived, NoiseSession
-from pki import Document, DocumentRejected, EpochClock, TrustedDocuments, key_hash
+from pki import Document, DocumentRejected, EpochClock, MixDescriptor, TrustedDocuments, key_hash
 from sphinx.crypto.kem import KemPrivateKey, kem_scheme
 from sphinx.randomness import Randomness, seeded
 from tests.pki.network import GEOMETRY, document, gateway, paper_network
@@ -89,7 +88,7 @@ class Identity:
     link_key: bytes
     address: str
 
-    def descriptor(self, epoch: int):  # type: ignore[no-untyped-def]
+    def descriptor(self, epoch: int) -> MixDescriptor:
         node = gateway(self.name, epoch, seeded(self.identity_key))
         return replace(
             node, identity_key=self.identity_key, link_key=self.link_key, addresses={"tcp4": (self.address,)}

@@ -1,12 +1,10 @@
 """The bytes of a link and its deadlines, over a stream that takes no more of them."""
 
-import pytest
 import trio
 import trio.testing
 
-from kpclientd.gateway.errors import LinkLost
 from kpclientd.gateway.link import GatewayLink
-from kpclientd.gateway.protocol import READ_SECONDS
+from kpclientd.gateway.protocol import READ_SECONDS, LinkLost
 from tests.gateway.test_link_protocol import Bench
 from tests.wire.links import GEOMETRY, NOW
 
@@ -27,7 +25,8 @@ class MuteStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.testing.MockClock) -> None:
+def mute_link() -> tuple[Bench, GatewayLink]:
+    """A link that was established, and the bench of its protocol."""
     bench = Bench()
     bench.now = trio.current_time()
     bench.connect()
@@ -39,6 +38,11 @@ async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.
         on_answer=lambda result: None,
         on_progress=lambda: None,
     )
+    return bench, link
+
+
+async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    bench, link = mute_link()
     refused = []
 
     async def send() -> None:
@@ -55,19 +59,8 @@ async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.
     assert "silent" in str(bench.client.end)
 
 
-@pytest.mark.parametrize("seconds", [1.0])
-async def test_cancellation_ends_the_link(seconds: float, autojump_clock: trio.testing.MockClock) -> None:
-    bench = Bench()
-    bench.now = trio.current_time()
-    bench.connect()
-    link = GatewayLink(
-        MuteStream(),
-        bench.client,
-        wall_clock=lambda: NOW,
-        on_message=lambda surb_id, payload: None,
-        on_answer=lambda result: None,
-        on_progress=lambda: None,
-    )
-    with trio.move_on_after(seconds):
+async def test_cancellation_ends_the_link(autojump_clock: trio.testing.MockClock) -> None:
+    bench, link = mute_link()
+    with trio.move_on_after(1.0):
         await link.run()
     assert bench.client.end is not None

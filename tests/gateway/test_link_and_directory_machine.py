@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kpclientd.gateway.connection import ConnectionState
-from tests.gateway.simulation import Answering, Network, Temper
+from tests.gateway.simulation import Answering, Gateway, Network, Temper
 
 DAY = 86_400.0
 LONGEST_DEADLINE = 60.0
@@ -21,7 +21,7 @@ class NeverWedged(RuleBasedStateMachine):
         self.client = self.network.client
         self.network.advance(5.0)
 
-    def one(self, number: int):  # type: ignore[no-untyped-def]
+    def one(self, number: int) -> Gateway:
         return self.network.gateways[number % len(self.network.gateways)]
 
     @rule(seconds=st.floats(0.0, 90.0))

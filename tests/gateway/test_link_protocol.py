@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from kpclientd.gateway.choice import GatewayChoice
-from kpclientd.gateway.errors import LinkLost
 from kpclientd.gateway.protocol import (
     ANSWER_SECONDS,
     HANDSHAKE_SECONDS,
@@ -15,6 +14,7 @@ from kpclientd.gateway.protocol import (
     WRITE_SECONDS,
     Delivered,
     DocumentAnswer,
+    LinkLost,
     LinkProtocol,
 )
 from kpclientd.wire.commands import (

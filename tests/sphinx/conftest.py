@@ -2,7 +2,9 @@
 
 import pytest
 
-from sphinx.native import engine_names
+from sphinx.native import engine, engine_names
+from sphinx.native.library import Library
+from tests.sphinx.compiled import COMPILED
 
 
 @pytest.fixture(params=["python", "portable", "aes-ni"])
@@ -11,3 +13,10 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     if name not in engine_names():
         pytest.skip(f"the engine {name!r} was not built, or this processor can not run it")
     return name
+
+
+@pytest.fixture(params=COMPILED)
+def library(request: pytest.FixtureRequest) -> Library:
+    compiled = engine(request.param).library
+    assert compiled is not None
+    return compiled

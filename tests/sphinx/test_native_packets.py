@@ -7,11 +7,11 @@ import pytest
 
 from sphinx import Geometry, NodeDelay, NodeId, PathHop, Recipient, RecipientId, Sphinx, SurbId, SurbReply
 from sphinx.errors import KeyLengthError, PacketError, SphinxError, WeakPublicKeyError
-from sphinx.native import engine, engine_names
+from sphinx.native import engine
 from sphinx.native.library import Library, Status
 from sphinx.randomness import Randomness, seeded
+from tests.sphinx.compiled import COMPILED, needs_engine
 
-COMPILED = [name for name in ("portable", "aes-ni") if name in engine_names()]
 HOPS = 5
 GEOMETRY = Geometry.nike("x25519", HOPS, 300)
 PAYLOAD = bytes(GEOMETRY.forward_payload_length)
@@ -22,7 +22,7 @@ P = 2**255 - 19
 LARGE = 20_000_000
 MANY = 50
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="there is no compiled engine here")
+pytestmark = needs_engine
 
 
 def path(keys: list[bytes]) -> list[PathHop]:

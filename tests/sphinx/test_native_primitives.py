@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sphinx.crypto.stream import header_stream
-from sphinx.native import engine, engine_names
 from sphinx.native.library import Library
+from tests.sphinx.compiled import libraries, needs_engine
 
-COMPILED = [name for name in ("portable", "aes-ni") if name in engine_names()]
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
 BASE_POINT = (9).to_bytes(32, "little")
@@ -42,19 +41,7 @@ LOW_ORDER = [
 ]
 STRANGE_POINTS = [2, 3, 9, P - 2, P + 2, P + 9, 2**255 - 1, 2**254, (1 << 64) - 1, (1 << 255) - (1 << 64)]
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="there is no compiled engine here")
-
-
-@pytest.fixture(params=COMPILED)
-def library(request: pytest.FixtureRequest) -> Library:
-    compiled = engine(request.param).library
-    assert compiled is not None
-    return compiled
-
-
-def libraries() -> list[Library]:
-    found = [engine(name).library for name in COMPILED]
-    return [library for library in found if library is not None]
+pytestmark = needs_engine
 
 
 def x25519(scalar: bytes, point: bytes) -> bytes:

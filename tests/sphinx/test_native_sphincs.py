@@ -9,24 +9,10 @@ from hypothesis import strategies as st
 
 from pki.signatures import sphincs_trees
 from pki.signatures.sphincs_trees import DIGEST_LENGTH, NODE, SIGNATURE_LENGTH
-from sphinx.native import engine, engine_names
 from sphinx.native.library import Library
+from tests.sphinx.compiled import libraries, needs_engine
 
-COMPILED = [name for name in ("portable", "aes-ni") if name in engine_names()]
-
-pytestmark = pytest.mark.skipif(not COMPILED, reason="there is no compiled engine here")
-
-
-@pytest.fixture(params=COMPILED)
-def library(request: pytest.FixtureRequest) -> Library:
-    compiled = engine(request.param).library
-    assert compiled is not None
-    return compiled
-
-
-def libraries() -> list[Library]:
-    found = [engine(name).library for name in COMPILED]
-    return [library for library in found if library is not None]
+pytestmark = needs_engine
 
 
 @settings(max_examples=4, deadline=None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import trio
 
 from arq import AppId, Engine, Event, Message, MessageRefused, Operation, SlotWanted, State
-from kpclientd.gateway.errors import LinkLost
+from kpclientd.gateway.protocol import LinkLost
 from kpclientd.gateway.tokens import TokenEstimate
 from kpclientd.localnet import LocalNetwork
 from kpclientd.traffic.composer import Composer
