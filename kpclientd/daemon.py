@@ -27,7 +27,7 @@ from kpclientd.gateway.document_worker import DocumentWorker
 from kpclientd.gateway.protocol import LinkProtocol
 from kpclientd.log_levels import NOTICE
 from kpclientd.network_time import ClockChange, NetworkTime
-from kpclientd.network_watch import NetworkChange, watch_network
+from kpclientd.network_watch import watch_network
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
@@ -47,7 +47,6 @@ from kpclientd.transports.dialler import Dialler
 from kpclientd.version import release
 from kpclientd.wire.commands import DOCUMENT_LIMIT
 from pki import (
-    DocumentRejected,
     EpochClock,
     TrustedDocuments,
     VerifiedDocument,
@@ -55,7 +54,7 @@ from pki import (
     period_from_environment,
     signature_scheme,
 )
-from pki.epoch import PERIOD_VARIABLE
+from pki.epoch import DEFAULT_PERIOD_SOURCE, period_source
 from sphinx import Sphinx
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import Randomness
@@ -77,9 +76,6 @@ SWITCH_SECONDS: Final = 0.0005
 
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
-ASLEEP_TOO_LONG_SECONDS: Final = 110.0
-"""A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
-
 DOCUMENTS: Final = "documents"
 """Whose work it is when a document is verified, beside that of applications."""
 
@@ -96,6 +92,7 @@ class Daemon:
         randomness: the system's, but for tests.
         workers: run what would hold up the event loop.
         descriptors: how many this process may have, or None where that is no concern.
+        source_of_period: where the period of the epochs comes from, for people.
     """
 
     def __init__(
@@ -109,6 +106,7 @@ class Daemon:
         randomness: Randomness | None = None,
         workers: Workers | None = None,
         descriptors: int | None = None,
+        source_of_period: str = DEFAULT_PERIOD_SOURCE,
     ) -> None:
         limits = config.limits
         self.randomness = randomness or Randomness(os.urandom)
@@ -191,9 +189,9 @@ class Daemon:
         )
         self._kem = kem_scheme(config.wire_kem_scheme)
         self._document_limit = config.max_consensus_size or DOCUMENT_LIMIT
-        self._store = DocumentStore(config.data_dir, self._document_limit) if config.data_dir is not None else None
+        store = DocumentStore(config.data_dir, self._document_limit) if config.data_dir is not None else None
         pool = GatewayPool(config.pinned_gateways, config.preferred_transports, dialler.can_dial, self.randomness)
-        self.documents = DocumentWorker(clock, self.trusted, pool, period_source=_period_source())
+        self.documents = DocumentWorker(clock, self.trusted, pool, period_source=source_of_period)
         self.connector = Connector(
             Connection(pool, self._new_protocol, hurried=_hurried_dial_seconds(config)),
             self.documents,
@@ -205,7 +203,7 @@ class Daemon:
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,
-            on_kept=self._on_kept,
+            store=store,
             on_current=self._on_current,
             on_refused=self._on_refused,
             while_connected=(self.sender.run,),
@@ -225,10 +223,8 @@ class Daemon:
             async with trio.open_nursery() as nursery:
                 machines = (self.sessions, self.engine)
                 nursery.start_soon(self._keep_time, machines)
-                nursery.start_soon(watch_network, self._on_network_change)
+                nursery.start_soon(watch_network, self.connector.network_changed)
                 nursery.start_soon(self.connector.run)
-                if self._store is not None:
-                    nursery.start_soon(self._load_documents, self._store)
                 nursery.start_soon(self.admission.run, listeners, connections)
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
@@ -301,26 +297,8 @@ class Daemon:
         else:
             self.announcements.set_document(frame)
 
-    async def _on_kept(self, verified: VerifiedDocument) -> None:
-        if self._store is not None:
-            save = partial(self._store.save, verified.document.epoch, verified.certificate)
-            await self.workers.run(DOCUMENTS, save)
-
-    async def _load_documents(self, store: DocumentStore) -> None:
-        for stored in await self.workers.run(DOCUMENTS, store.load):
-            verify = partial(self.trusted.verify, stored.blob, stored.epoch, self.network_time())
-            try:
-                verified = await self.workers.run(DOCUMENTS, verify)
-            except DocumentRejected as error:
-                log.debug("the document of epoch %d on disk is of no use: %s", stored.epoch, error)
-            else:
-                self.connector.restore(verified)
-
     def _on_refused(self) -> None:
-        """The gateway has no document of the present epoch: perhaps it is not the present one."""
-        follows_gateways = self.config.debug.enable_time_sync
-        has_document = self.trusted.current(self.network_time()) is not None
-        if self.network_time.is_held_back and not (follows_gateways and has_document):
+        if self.network_time.is_in_doubt(has_document=self.trusted.current(self.network_time()) is not None):
             self.connector.lose("the time is to be measured again")
 
     async def _keep_time(self, machines: tuple[Timed, ...]) -> None:
@@ -330,14 +308,8 @@ class Daemon:
 
     def _on_clock_change(self, change: ClockChange) -> None:
         if change.slept:
-            self.connector.route_changed(link_is_cut=change.slept >= ASLEEP_TOO_LONG_SECONDS)
+            self.connector.slept(change.slept)
         self.connector.clock_changed()
-
-    def _on_network_change(self, change: NetworkChange) -> None:
-        link = self.connector.link
-        is_cut = link is not None and link.local_address in change.gone
-        if is_cut or change.is_new:
-            self.connector.route_changed(link_is_cut=is_cut)
 
     def _on_message(self, surb_id: SurbId, payload: bytes) -> None:
         self.engine.receive(surb_id, payload, trio.current_time())
@@ -366,17 +338,19 @@ def run(config: ClientConfig) -> int:
 
 
 async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors: int) -> None:
-    daemon = Daemon(config, clock, elapsed_clock=_elapsed_clock(), descriptors=descriptors)
+    daemon = Daemon(
+        config,
+        clock,
+        elapsed_clock=_elapsed_clock(),
+        descriptors=descriptors,
+        source_of_period=period_source(os.environ),
+    )
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_on, signals, daemon)
                 await daemon.run(listeners)
                 nursery.cancel_scope.cancel()
-
-
-def _period_source() -> str:
-    return f"by {PERIOD_VARIABLE}" if os.environ.get(PERIOD_VARIABLE) else "the default"
 
 
 def _hurried_dial_seconds(config: ClientConfig) -> float:

@@ -78,8 +78,9 @@ class DocumentStore:
         except OSError as error:
             log.warning("the document of epoch %d cannot be kept in %s: %s", epoch, self._folder, error.strerror)
             return
-        same_epoch = [other for number, other in self._files() if number == epoch and other != path]
-        oldest = [other for _, other in self._files() if other not in same_epoch][MOST_KEPT:]
+        files = self._files()
+        same_epoch = [other for number, other in files if number == epoch and other != path]
+        oldest = [other for _, other in files if other not in same_epoch][MOST_KEPT:]
         for other in (*same_epoch, *oldest):
             self._remove(other)
 

@@ -147,6 +147,14 @@ class NetworkTime:
             self._offset = gateway if differs else self._wall_offset
             self.is_held_back = differs
 
+    def is_in_doubt(self, *, has_document: bool) -> bool:
+        """Whether a gateway that has no present document is a reason to measure the time anew.
+
+        It is where the wall clock is not followed; but not as long as a document serves and gateways' clocks are
+        followed anyway, since nothing else would come of it.
+        """
+        return self.is_held_back and not (self._correct and has_document)
+
     def note_link_end(self) -> None:
         """The link has ended: its gateway's clock is no witness any more."""
         self._is_gateway_present = False

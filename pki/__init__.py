@@ -7,7 +7,6 @@ from pki.epoch import EpochClock, parse_duration, period_from_environment
 from pki.errors import (
     CertificateError,
     CertificateExpiredError,
-    ConflictingDocument,
     DocumentRejected,
     EncodingError,
     EpochError,
@@ -35,7 +34,6 @@ __all__ = [
     "Certificate",
     "CertificateError",
     "CertificateExpiredError",
-    "ConflictingDocument",
     "Document",
     "DocumentRejected",
     "EncodingError",

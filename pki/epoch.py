@@ -17,6 +17,8 @@ GENESIS: Final = 1_496_275_200
 DEFAULT_PERIOD: Final = 1200.0
 """Seconds; the reference's 20 minutes."""
 
+DEFAULT_PERIOD_SOURCE: Final = "the default"
+
 MILLISECONDS_PER_SECOND: Final = 1_000
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
@@ -123,6 +125,11 @@ def parse_duration(text: str) -> float:
     if offset == 0 or nanoseconds > _LONGEST_DURATION:
         raise EpochError(fault)
     return (-nanoseconds if negative else nanoseconds) / NANOSECONDS_PER_SECOND
+
+
+def period_source(environ: Mapping[str, str]) -> str:
+    """Where `period_from_environment` has the period from, in words for people."""
+    return f"by {PERIOD_VARIABLE}" if environ.get(PERIOD_VARIABLE) else DEFAULT_PERIOD_SOURCE
 
 
 def period_from_environment(environ: Mapping[str, str]) -> float:

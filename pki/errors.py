@@ -67,10 +67,6 @@ class GeometryMismatch(DocumentRejected):
     """The network uses another Sphinx geometry than ours: no packet of ours could ever be valid there."""
 
 
-class ConflictingDocument(DocumentRejected):
-    """The authorities signed two different documents for one epoch; the first one stays."""
-
-
 class IllFormedDocumentError(DocumentRejected):
     """A document breaks a rule of well-formedness that a genuine consensus always keeps."""
 

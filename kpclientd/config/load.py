@@ -18,12 +18,12 @@ from kpclientd.config.peers import (
 from kpclientd.config.proxy import check_proxy, read_proxy, refuse_misspelt
 from kpclientd.config.table import Table, read_table
 from kpclientd.errors import ConfigError
+from kpclientd.log_levels import LEVELS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
 from kpclientd.transports import TRANSPORTS
 from pki.epoch import NANOSECONDS_PER_SECOND, parse_duration
 from pki.errors import EpochError
 
-LOG_LEVELS: Final = ("ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 LARGEST_CONSENSUS: Final = 500_000_000
 DEFAULT_GRACE_PERIOD: Final = 600.0
 """Seconds for which a lost application's session is kept (the reference's ten minutes)."""
@@ -200,10 +200,8 @@ def _read_logging(table: Table | None) -> Logging:
     disable = table.boolean("Disable")
     file = table.string("File")
     level = table.string("Level") or Logging().level
-    if level.upper() not in LOG_LEVELS:
-        raise table.fault(
-            "", f"config: Logging: Level '{level}' is invalid", f"expected one of {', '.join(LOG_LEVELS)}"
-        )
+    if level.upper() not in LEVELS:
+        raise table.fault("", f"config: Logging: Level '{level}' is invalid", f"expected one of {', '.join(LEVELS)}")
     if file and not disable and not Path(file).is_absolute():
         raise table.fault("File", "log file path must be absolute path", f"not '{file}'")
     return Logging(disable, Path(file) if file else None, level.upper())

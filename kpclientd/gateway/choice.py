@@ -7,7 +7,7 @@ gateway none of whose addresses can be dialled from here is never drawn.
 
 Each gateway has a back-off of its own: after a failure it is not drawn for a while, which doubles with each further
 one; so while one is down the others are tried in turn, and none is dialled without pause. Among those that may be
-dialled one is drawn at random, each as likely as any other.
+dialled, and of these have failed least often, one is drawn at random, each as likely as any other.
 
 The reference waits 2, 17, 32 ... seconds whatever it dials; these waits bring a client of a single gateway back sooner.
 

@@ -11,17 +11,19 @@ and once more when the reason changes, or something worked in between.
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
 
+from kpclientd.document_store import DocumentStore
 from kpclientd.gateway.choice import GatewayChoice
 from kpclientd.gateway.connection import Connection, ConnectionEvent, ConnectionState, Dial, Down, Failed, HangUp, Up
 from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Verify, WorkerEvent
-from kpclientd.gateway.errors import LinkLost
 from kpclientd.gateway.link import GatewayLink
-from kpclientd.gateway.protocol import LinkProtocol
+from kpclientd.gateway.protocol import LinkLost, LinkProtocol
 from kpclientd.log_levels import NOTICE
+from kpclientd.network_watch import NetworkChange
 from kpclientd.transports import DialError
 from kpclientd.wire.consensus import Fetched, FetchResult
 from kpclientd.wire.errors import ConsensusError
@@ -34,6 +36,9 @@ Result = TypeVar("Result")
 
 WhileConnected = Callable[[GatewayLink], Awaitable[None]]
 """A task that runs beside each link and is cancelled when it ends."""
+
+ASLEEP_TOO_LONG_SECONDS: Final = 110.0
+"""A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
 
 LONGEST_SLEEP_SECONDS: Final = 10.0
 """Times of the wall clock are looked at again after this long, should nobody have noticed that it was stepped."""
@@ -109,7 +114,7 @@ class Connector:
         on_message: takes each delivered (SURB id, payload); must not block.
         on_up: called when a link is up, with our clock less the gateway's (seconds).
         on_down: called when a link was lost, or a try failed.
-        on_kept: takes each document that was verified.
+        store: keeps documents on disk, or None.
         on_current: takes the document that has become current, or None.
         on_refused: called when the gateway has no document of the present epoch.
         while_connected: run beside each link.
@@ -128,7 +133,7 @@ class Connector:
         on_message: Callable[[SurbId, bytes], None],
         on_up: Callable[[float], None],
         on_down: Callable[[], None],
-        on_kept: Callable[[VerifiedDocument], Awaitable[None]],
+        store: DocumentStore | None,
         on_current: Callable[[VerifiedDocument | None], Awaitable[None]],
         on_refused: Callable[[], None],
         while_connected: Sequence[WhileConnected],
@@ -144,7 +149,7 @@ class Connector:
         self._on_message = on_message
         self._on_up = on_up
         self._on_down = on_down
-        self._on_kept = on_kept
+        self._store = store
         self._on_current = on_current
         self._on_refused = on_refused
         self._while_connected = while_connected
@@ -164,6 +169,8 @@ class Connector:
         """Keep a link and follow the epochs, for ever."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._tell_documents)
+            if self._store is not None:
+                self._nursery.start_soon(self._load_documents, self._store)
             while True:
                 self._is_changed = False
                 self._handle_timers()
@@ -177,31 +184,33 @@ class Connector:
         """The network's time was stepped."""
         self._wake()
 
-    def restore(self, document: VerifiedDocument) -> None:
-        """A document from disk was verified."""
-        self._worker.restored(document, trio.current_time(), self._network_time())
-        self._carry_out()
-        self._wake()
+    def slept(self, seconds: float) -> None:
+        """The machine slept for so long."""
+        self._route_changed(link_is_cut=seconds >= ASLEEP_TOO_LONG_SECONDS)
+
+    def network_changed(self, change: NetworkChange) -> None:
+        """Addresses of this machine came or went."""
+        is_cut = self.link is not None and self.link.local_address in change.gone
+        if is_cut or change.is_new:
+            self._route_changed(link_is_cut=is_cut)
 
     def lose(self, reason: str) -> None:
         """End the present link through no fault of its gateway's."""
         self._connection.lose(reason, trio.current_time())
         self._wake()
 
-    def route_changed(self, *, link_is_cut: bool) -> None:
-        """Addresses of this machine came or went, or it slept; `link_is_cut` if the present link cannot live on."""
+    def _route_changed(self, *, link_is_cut: bool) -> None:
         self._connection.route_changed(trio.current_time(), link_is_cut=link_is_cut)
-        self._carry_out()
-        self._wake()
+        self._go_on()
 
     def status(self, network_time_offset: float) -> LinkStatus:
         """What can be seen; `network_time_offset` is the network's time less monotonic time (seconds)."""
-        protocol, end = self._connection.protocol, self._last_end
-        is_up = self._connection.is_up and protocol is not None
+        protocol = self._connection.protocol if self._connection.is_up else None
+        end = self._last_end
         return LinkStatus(
             state=self._connection.state,
-            gateway=protocol.choice.name if is_up and protocol is not None else None,
-            since=self._connection.since + network_time_offset if is_up else None,
+            gateway=protocol.choice.name if protocol is not None else None,
+            since=self._connection.since + network_time_offset if protocol is not None else None,
             links=self._links,
             failures=self._failures,
             last_end=LinkEnd(end.at + network_time_offset, end.gateway, end.reason) if end is not None else None,
@@ -231,6 +240,11 @@ class Connector:
     @property
     def _is_minded_by_its_link(self) -> bool:
         return self._connection.state in (ConnectionState.HANDSHAKE, ConnectionState.UP)
+
+    def _go_on(self) -> None:
+        """A machine was told something: do what the two want, and look at their timers again."""
+        self._carry_out()
+        self._wake()
 
     def _carry_out(self) -> None:
         """Do what the two machines want, until neither wants anything."""
@@ -347,8 +361,7 @@ class Connector:
 
     def _on_answer(self, result: FetchResult) -> None:
         self._worker.answered(result, trio.current_time(), self._network_time())
-        self._carry_out()
-        self._wake()
+        self._go_on()
 
     async def _verify(self, fetched: Fetched) -> None:
         now = self._network_time()
@@ -358,11 +371,21 @@ class Connector:
             self._worker.rejected(error, trio.current_time(), self._network_time())
         else:
             self._worker.verified(document, trio.current_time(), self._network_time())
-        self._carry_out()
-        self._wake()
+        self._go_on()
+
+    async def _load_documents(self, store: DocumentStore) -> None:
+        for stored in await self._offload(store.load):
+            verify = partial(self._trusted.verify, stored.blob, stored.epoch, self._network_time())
+            try:
+                document = await self._offload(verify)
+            except DocumentRejected as error:
+                log.debug("the document of epoch %d on disk is of no use: %s", stored.epoch, error)
+            else:
+                self._worker.restored(document, trio.current_time(), self._network_time())
+                self._go_on()
 
     async def _tell_documents(self) -> None:
-        """Tell the parts above, one after the other, without holding the machines up."""
+        """Tell the parts above, and the disk, one after the other, without holding the machines up."""
         while True:
             await self._any_document.wait()
             self._any_document = trio.Event()
@@ -370,5 +393,7 @@ class Connector:
             for document in current:
                 await self._on_current(document)
             kept, self._kept = self._kept, []
-            for verified in kept:
-                await self._on_kept(verified)
+            for kept_document in kept:
+                if self._store is not None:
+                    save = partial(self._store.save, kept_document.document.epoch, kept_document.certificate)
+                    await self._offload(save)

@@ -58,6 +58,7 @@ from pki import (
     TrustedDocuments,
     VerifiedDocument,
 )
+from pki.epoch import DEFAULT_PERIOD_SOURCE
 from sphinx.types import NodeId
 
 log = logging.getLogger("client/pki")
@@ -139,15 +140,28 @@ WorkerEvent = Ask | Verify | Kept | Refused | Current | Leave
 
 
 @dataclass(slots=True)
+class _Refusal:
+    """That a gateway did not give an epoch's document.
+
+    Attributes:
+        count: how often.
+        until: monotonic seconds; it is not asked for it before, and never if it is gone.
+        at_fault_since: monotonic seconds; None if it is not to blame.
+    """
+
+    count: int = 0
+    until: float = 0.0
+    at_fault_since: float | None = None
+
+
+@dataclass(slots=True)
 class _Link:
     """What is known of the gateway that is connected."""
 
     choice: GatewayChoice
     since: float
     answered: set[int] = field(default_factory=set)  # held documents that were asked for again
-    rests: dict[int, float] = field(default_factory=dict)  # epoch -> until when, math.inf if it is gone
-    refusals: dict[int, int] = field(default_factory=dict)
-    refused_since: dict[int, float] = field(default_factory=dict)
+    refusals: dict[int, _Refusal] = field(default_factory=dict)
     asking: int | None = None
     present: int = -1
 
@@ -155,11 +169,14 @@ class _Link:
         """Ask for the present document anew: what was refused of it before its time was perhaps too early."""
         is_new = present != self.present > 0
         if is_new:
-            self.rests.pop(present, None)
             self.refusals.pop(present, None)
-            self.refused_since.pop(present, None)
         self.present = present
         return is_new
+
+    def rests_until(self, epoch: int, now: float) -> float:
+        """Until when it is not asked for that epoch's document: `now` or earlier if it may be."""
+        refusal = self.refusals.get(epoch)
+        return now if refusal is None else refusal.until
 
 
 class DocumentWorker:
@@ -173,7 +190,12 @@ class DocumentWorker:
     """
 
     def __init__(
-        self, clock: EpochClock, trusted: TrustedDocuments, pool: GatewayPool, *, period_source: str = "the default"
+        self,
+        clock: EpochClock,
+        trusted: TrustedDocuments,
+        pool: GatewayPool,
+        *,
+        period_source: str = DEFAULT_PERIOD_SOURCE,
     ) -> None:
         self._clock = clock
         self._trusted = trusted
@@ -271,7 +293,7 @@ class DocumentWorker:
         if self._leave(link, now, unix):
             return
         if link.asking is None and self._verifying is None:
-            due = next((epoch for epoch in self._wanted(link, unix) if link.rests.get(epoch, now) <= now), None)
+            due = next((epoch for epoch in self._wanted(link, unix) if link.rests_until(epoch, now) <= now), None)
             if due is not None:
                 link.asking = due
                 self._events.append(Ask(due))
@@ -294,7 +316,7 @@ class DocumentWorker:
         )
 
     def _times_to_ask(self, link: _Link, now: float, unix: float) -> list[float]:
-        times = [link.rests.get(epoch, now) for epoch in self._wanted(link, unix)]
+        times = [link.rests_until(epoch, now) for epoch in self._wanted(link, unix)]
         next_from = self._clock.start(self._clock.epoch(unix)) + NEXT_FROM * self._clock.period
         if next_from >= unix:
             times.append(now + next_from - unix + JUST_AFTER_SECONDS)
@@ -337,11 +359,13 @@ class DocumentWorker:
             long: asking again at once makes no sense.
         """
         recheck = max(self._clock.period * RECHECK, SHORTEST_RECHECK_SECONDS)
-        refusals = link.refusals[epoch] = link.refusals.get(epoch, 0) + 1
-        rest = recheck if long else min(SHORTEST_REST_SECONDS * 2.0 ** min(refusals - 1, 16), recheck)
-        link.rests[epoch] = math.inf if is_gone else now + rest
+        refusal = link.refusals.setdefault(epoch, _Refusal())
+        rest = recheck if long else min(SHORTEST_REST_SECONDS * 2.0 ** min(refusal.count, 16), recheck)
+        refusal.count += 1
+        refusal.until = math.inf if is_gone else now + rest
         if counts:
-            link.refused_since.setdefault(epoch, now)
+            if refusal.at_fault_since is None:
+                refusal.at_fault_since = now
             self._refusers.setdefault(epoch, set()).add(link.choice.node_id)
         log.debug("epoch %d: the gateway %s", epoch, "will never have it" if is_gone else f"rests for {rest:.1f} s")
 
@@ -350,6 +374,8 @@ class DocumentWorker:
     def _leave(self, link: _Link, now: float, unix: float) -> bool:
         at, reason = self._time_to_leave(link, unix)
         if now < at:
+            if at == math.inf and self._lacks_present_since(link, unix) is not None:
+                self._explain(self._clock.epoch(unix), link)
             return False
         self._link = None
         self._events.append(Leave(reason))
@@ -361,15 +387,18 @@ class DocumentWorker:
         if others and not self._pool.is_listed(link.choice):
             return link.since + PATIENCE_SECONDS, "the consensus document does not list it, or not with this key"
         present = self._clock.epoch(unix)
-        since = link.refused_since.get(present)
-        if since is None or self._trusted.exact(present) is not None:
-            return math.inf, ""
-        if not others - self._refusers.get(present, set()):
-            self._explain(link, present)
+        since = self._lacks_present_since(link, unix)
+        if since is None or not others - self._refusers.get(present, set()):
             return math.inf, ""
         longest = max(PATIENCE_SECONDS, self._clock.period * RECHECK)
         patience = longest if self._trusted.current(unix) is not None else IMPATIENCE_SECONDS
         return since + patience, f"it has no document of epoch {present} that can be believed"
+
+    def _lacks_present_since(self, link: _Link, unix: float) -> float | None:
+        """Since when (monotonic seconds) this gateway does not give us the present document, which nobody else has."""
+        present = self._clock.epoch(unix)
+        refusal = link.refusals.get(present)
+        return refusal.at_fault_since if refusal is not None and self._trusted.exact(present) is None else None
 
     # -- telling
 
@@ -401,10 +430,10 @@ class DocumentWorker:
         if document.min_client_version:
             self._say(f"The network's authorities ask for clients of version {document.min_client_version} or newer.")
 
-    def _explain(self, link: _Link, present: int) -> None:
-        gone = link.rests.get(present) == math.inf
+    def _explain(self, present: int, link: _Link) -> None:
+        is_gone = link.refusals[present].until == math.inf
         text = f"No gateway has a document of the present epoch, {present}"
-        text += ", or will ever have one." if gone else " yet."
+        text += ", or will ever have one." if is_gone else " yet."
         if self._newest_told < 0:
             text += (
                 f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"
@@ -423,11 +452,9 @@ class DocumentWorker:
 
     def _forget_far_epochs(self, unix: float) -> None:
         present = self._clock.epoch(unix)
-        self._digests = {epoch: digest for epoch, digest in self._digests.items() if abs(epoch - present) <= 1}
-        self._refusers = {epoch: who for epoch, who in self._refusers.items() if abs(epoch - present) <= 1}
-        if self._link is not None:
-            link = self._link
-            tables: tuple[dict[int, float] | dict[int, int], ...] = (link.rests, link.refusals, link.refused_since)
-            for table in tables:
-                for epoch in [epoch for epoch in table if abs(epoch - present) > 1]:
-                    del table[epoch]
+        near = range(present - 1, present + 2)
+        self._digests = {epoch: digest for epoch, digest in self._digests.items() if epoch in near}
+        self._refusers = {epoch: who for epoch, who in self._refusers.items() if epoch in near}
+        if (link := self._link) is not None:
+            link.answered.intersection_update(near)
+            link.refusals = {epoch: refusal for epoch, refusal in link.refusals.items() if epoch in near}

@@ -6,7 +6,6 @@ written before what it acknowledges is handed on: until then nothing that runs m
 an application waits for or the return of a decoy. The next message cannot come before, as the gateway waits.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -43,7 +42,7 @@ class GatewayLink:
         stream: trio.abc.Stream,
         protocol: LinkProtocol,
         *,
-        wall_clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float],
         on_message: Callable[[SurbId, bytes], None],
         on_answer: Callable[[FetchResult], None],
         on_progress: Callable[[], None],

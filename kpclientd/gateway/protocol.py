@@ -34,8 +34,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from kpclientd.errors import KpclientdError
 from kpclientd.gateway.choice import GatewayChoice
-from kpclientd.gateway.errors import LinkLost
 from kpclientd.wire.commands import (
     DOCUMENT_LIMIT,
     Command,
@@ -67,6 +67,13 @@ LONGEST_PAUSE_SECONDS: Final = 0.02
 """Before an acknowledgement. It costs an answer ten milliseconds on average; its way back takes seconds."""
 
 QUEUE_ID_BYTES: Final = 16
+
+
+class LinkLost(KpclientdError):
+    """The link ended: the gateway closed it, fell silent, or broke the protocol; or we left it.
+
+    The text is for the operator; it holds no key and no payload.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from typing import Final, Protocol
 import trio
 
 from arq import AppId, Engine, Operation, State
-from kpclientd.gateway.errors import LinkLost
+from kpclientd.gateway.protocol import LinkLost
 from kpclientd.gateway.tokens import TokenEstimate, refill_interval
 from kpclientd.traffic.composer import ComposedPacket, Composer, CompositionError, PacketRequest
 from kpclientd.traffic.queues import FairQueues

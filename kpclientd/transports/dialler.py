@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -29,13 +29,6 @@ PROXY_SECONDS: Final = 30.0
 
 MOST_ADDRESSES: Final = 16
 """Addresses of one gateway that are tried; a document may list any number."""
-
-
-class Dial(Protocol):
-    """Opens a stream to one gateway, at whichever of its addresses answers first."""
-
-    async def __call__(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
-        """Return the stream, or raise DialError; `isolation` names the gateway."""
 
 
 class Dialler:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from pki.errors import KeyLengthError, SigningUnavailableError, WeakKeyError
+from pki.signatures.scheme import require_length
 from sphinx.randomness import Randomness
 
 Q: Final = 12289
@@ -88,8 +89,7 @@ class FalconScheme:
 
     def check_public_key(self, public_key: bytes) -> None:
         """See `SignatureScheme.check_public_key`."""
-        if len(public_key) != self.public_key_length:
-            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        require_length(f"{self.name} key", public_key, self.public_key_length)
         if self._decode_public(public_key) is None:
             raise WeakKeyError(f"the {self.name} key encodes no polynomial: nobody could sign for it")
 
@@ -123,10 +123,7 @@ class FalconScheme:
             KeyLengthError: if it has another length, or holds no private key.
             SigningUnavailableError: if the library that signs is not installed.
         """
-        if len(private_key) != self.private_key_length:
-            raise KeyLengthError(
-                f"a {self.name} private key of {len(private_key)} bytes; expected {self.private_key_length}"
-            )
+        require_length(f"{self.name} private key", private_key, self.private_key_length)
         _library(self)
         length = self.degree * self.private_bits // 8
         f = _unpack_signed(private_key[1 : 1 + length], self.private_bits)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pki.errors import KeyLengthError
-from pki.signatures.scheme import SignatureScheme, SigningKey
+from pki.signatures.scheme import SignatureScheme, SigningKey, require_length
 from sphinx.randomness import Randomness
 
 
@@ -62,8 +61,7 @@ class HybridScheme:
 
     def check_public_key(self, public_key: bytes) -> None:
         """See `SignatureScheme.check_public_key`: either half alone makes the whole weak."""
-        if len(public_key) != self.public_key_length:
-            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        require_length(f"{self.name} key", public_key, self.public_key_length)
         split = self.first.public_key_length
         self.first.check_public_key(public_key[:split])
         self.second.check_public_key(public_key[split:])
@@ -88,10 +86,7 @@ class HybridScheme:
             KeyLengthError: if it has another length, or a half of it is no private key.
             SigningUnavailableError: if the library that signs with keys of either scheme is not installed.
         """
-        if len(private_key) != self.private_key_length:
-            raise KeyLengthError(
-                f"a {self.name} private key of {len(private_key)} bytes; expected {self.private_key_length}"
-            )
+        require_length(f"{self.name} private key", private_key, self.private_key_length)
         split = self.first.private_key_length
         return HybridSigningKey(
             self, self.first.signing_key(private_key[:split]), self.second.signing_key(private_key[split:])

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
 
 from pki.errors import KeyLengthError, WeakKeyError
 from pki.signatures.edwards import fault_of_ed448, fault_of_ed25519
+from pki.signatures.scheme import require_length
 from sphinx.randomness import Randomness
 
 
@@ -70,8 +71,7 @@ class PlainScheme:
 
     def check_public_key(self, public_key: bytes) -> None:
         """See `SignatureScheme.check_public_key`."""
-        if len(public_key) != self.public_key_length:
-            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        require_length(f"{self.name} key", public_key, self.public_key_length)
         if fault := self._fault(public_key):
             raise WeakKeyError(f"the {self.name} key {fault}")
 
@@ -95,10 +95,7 @@ class PlainScheme:
         Raises:
             KeyLengthError: if it has another length, or repeats another public key than its seed's.
         """
-        if len(private_key) != self.private_key_length:
-            raise KeyLengthError(
-                f"a {self.name} private key of {len(private_key)} bytes; expected {self.private_key_length}"
-            )
+        require_length(f"{self.name} private key", private_key, self.private_key_length)
         key = self._from_seed(private_key[: self.seed_length])
         if key.private_key != private_key:
             raise KeyLengthError(f"a {self.name} private key whose public half is not its seed's")

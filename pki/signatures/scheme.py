@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from pki.errors import KeyLengthError
 from sphinx.randomness import Randomness
 
 
@@ -80,3 +81,13 @@ class SignatureScheme(Protocol):
             SigningUnavailableError: if the library that signs with keys of this scheme is not installed.
         """
         ...
+
+
+def require_length(what: str, key: bytes, expected: int) -> None:
+    """Refuse a key of another length than its scheme's; `what` names it, for instance "Ed25519 private key".
+
+    Raises:
+        KeyLengthError: if it has one.
+    """
+    if len(key) != expected:
+        raise KeyLengthError(f"a {what} of {len(key)} bytes; expected {expected}")

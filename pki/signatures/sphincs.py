@@ -6,6 +6,7 @@ from typing import Final
 
 from pki.errors import KeyLengthError, WeakKeyError
 from pki.signatures import sphincs_trees
+from pki.signatures.scheme import require_length
 from pki.signatures.sphincs_trees import NODE, SIGNATURE_LENGTH, message_digest
 from sphinx.crypto.mac import constant_time_equal
 from sphinx.native import engine
@@ -31,11 +32,7 @@ class SphincsSigningKey:
     private_key: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.private_key) != self.scheme.private_key_length:
-            raise KeyLengthError(
-                f"a {self.scheme.name} private key of {len(self.private_key)} bytes; "
-                f"expected {self.scheme.private_key_length}"
-            )
+        require_length(f"{self.scheme.name} private key", self.private_key, self.scheme.private_key_length)
 
     @property
     def public_key(self) -> bytes:
@@ -66,8 +63,7 @@ class SphincsScheme:
 
     def check_public_key(self, public_key: bytes) -> None:
         """See `SignatureScheme.check_public_key`; all bytes but zeros may be seed and root."""
-        if len(public_key) != self.public_key_length:
-            raise KeyLengthError(f"a {self.name} key of {len(public_key)} bytes; expected {self.public_key_length}")
+        require_length(f"{self.name} key", public_key, self.public_key_length)
         if not any(public_key):
             raise WeakKeyError(f"the {self.name} key is all zero: nobody could sign for it")
 
