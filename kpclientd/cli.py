@@ -121,11 +121,13 @@ def _validate(path: Path) -> int:
     from kpclientd.errors import ConfigError, UnknownKeysError
 
     try:
-        load_config(path, strict=True)
+        config = load_config(path, strict=True)
     except UnknownKeysError as error:
         return _fail(str(error))
     except ConfigError as error:
         return _fail(f"failed to load config file: {error}")
+    for warning in config.warnings():
+        sys.stderr.write(f"kpclientd: {warning}\n")
     print(f"configuration file '{path}' is valid")
     return OK
 

@@ -73,7 +73,9 @@ class DocumentStore:
         """Keep a document, and of all of them only the newest epochs. What goes wrong is said, and does no harm."""
         path = self._folder / f"{epoch}.{blake3(blob).hexdigest()}.cbor"
         try:
-            self._folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+            self._folder.parent.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self._folder.parent, self._folder):
+                folder.mkdir(mode=_OWNER_ONLY_FOLDER, exist_ok=True)
             self._write(path, blob)
         except OSError as error:
             log.warning("the document of epoch %d cannot be kept in %s: %s", epoch, self._folder, error.strerror)

@@ -43,6 +43,9 @@ STEP_SECONDS: Final = 0.5
 
 SLEEP_SECONDS: Final = 0.5
 
+SUMMED_SECONDS: Final = 60.0
+"""After a step that was said, further ones are counted for so long, and said in one line."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimeStatus:
@@ -106,6 +109,9 @@ class NetworkTime:
         self._earliest = 0.0
         self._asleep = self._elapsed() - monotonic()
         self._steps = self._sleeps = 0
+        self._step_said_at = -SUMMED_SECONDS
+        self._steps_unsaid = 0
+        self._is_step_unmeasured = False
         self.is_held_back = False
         """Whether the wall clock is not followed although it tells another time."""
         if self() > wall():
@@ -127,6 +133,7 @@ class NetworkTime:
     def note_skew(self, skew: float) -> None:
         """A link is up, and its gateway's clock was seen; `skew` is our wall clock less its (seconds)."""
         self._is_gateway_present = True
+        self._is_step_unmeasured = False
         elapsed, wall = self._elapsed(), self._wall()
         gateway = self._gateway_offset = wall - skew - elapsed
         if abs(skew) > max(SKEW_TOLERATED * self._period, SKEW_RESOLUTION):
@@ -150,10 +157,10 @@ class NetworkTime:
     def is_in_doubt(self, *, has_document: bool) -> bool:
         """Whether a gateway that has no present document is a reason to measure the time anew.
 
-        It is where the wall clock is not followed; but not as long as a document serves and gateways' clocks are
-        followed anyway, since nothing else would come of it.
+        It is where a step of the wall clock is not followed, once for each; but not as long as a document serves and
+        gateways' clocks are followed anyway, since nothing else would come of it.
         """
-        return self.is_held_back and not (self._correct and has_document)
+        return self.is_held_back and self._is_step_unmeasured and not (self._correct and has_document)
 
     def note_link_end(self) -> None:
         """The link has ended: its gateway's clock is no witness any more."""
@@ -168,6 +175,7 @@ class NetworkTime:
         slept, stepped = asleep - self._asleep, offset - self._wall_offset
         self._asleep = asleep
         self._wall_offset = offset
+        self._say_sum_of_steps(elapsed)
         if slept < SLEEP_SECONDS and abs(stepped) < STEP_SECONDS:
             if not self.is_held_back:
                 self._offset = offset
@@ -189,15 +197,35 @@ class NetworkTime:
         told = f"The clock was set {'ahead' if stepped > 0 else 'back'} by {abs(stepped):.1f} s"
         gateway = self._gateway_offset if self._is_gateway_present or self._correct else None
         before_documents = self._elapsed() + self._wall_offset < self._earliest
-        if before_documents:
-            log.log(NOTICE, "%s, before documents that were verified: not followed.", told)
-            self.is_held_back = True
-        elif gateway is not None and abs(gateway - self._offset) < abs(gateway - self._wall_offset):
-            log.log(NOTICE, "%s, away from the gateway's: not followed while this link is up.", told)
-            self.is_held_back = True
-        else:
-            log.log(NOTICE, "%s.", told)
+        was_held_back, self.is_held_back = self.is_held_back, True
+        self._is_step_unmeasured = True
+        if abs(self._wall_offset - self._offset) < STEP_SECONDS:
+            self._say_step(f"{told}: it is right{' again' if was_held_back else ''}.")
             self._follow_wall()
+        elif before_documents:
+            self._say_step(f"{told}, before documents that were verified: not followed.")
+        elif gateway is not None and abs(gateway - self._offset) < abs(gateway - self._wall_offset):
+            self._say_step(f"{told}, away from the gateway's: not followed while this link is up.")
+        else:
+            self._say_step(f"{told}.")
+            self._follow_wall()
+
+    def _say_step(self, text: str) -> None:
+        if self._elapsed() < self._step_said_at + SUMMED_SECONDS:
+            self._steps_unsaid += 1
+            log.debug("%s", text)
+            return
+        self._step_said_at = self._elapsed()
+        log.log(NOTICE, "%s", text)
+
+    def _say_sum_of_steps(self, elapsed: float) -> None:
+        if not self._steps_unsaid or elapsed < self._step_said_at + SUMMED_SECONDS:
+            return
+        what = "not followed now" if self.is_held_back else "followed"
+        times = f"{self._steps_unsaid} times" if self._steps_unsaid > 1 else "once"
+        log.log(NOTICE, "The clock was set %s more within %.0f s; it is %s.", times, elapsed - self._step_said_at, what)
+        self._steps_unsaid = 0
+        self._step_said_at = elapsed
 
     def _follow_wall(self) -> None:
         if self._elapsed() + self._wall_offset >= self._earliest:

@@ -19,12 +19,15 @@ def reset_when_closed(stream: trio.abc.Stream) -> None:
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
 
 
-def reason_of(error: OSError | ValueError) -> str:
-    """Why a connection did not come about, without the error's number.
+def reason_of(error: Exception) -> str:
+    """Why a connection did not come about, or broke, in the system's words, without the error's number.
 
-    trio gathers the attempts at each of a name's addresses in a group: the first one's reason stands for all.
+    trio gathers the attempts at each of a name's addresses in a group: the first one's reason stands for all. Where a
+    stream breaks, it tells the system's error as the cause of its own.
     """
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
         return str(cause.exceptions[0])
+    if isinstance(cause, OSError):
+        return reason_of(cause)
     return getattr(error, "strerror", None) or str(error)

@@ -5,7 +5,7 @@ The tolerances are the reference's: unknown keys are ignored, a missing key and 
 may stand for a float, and a key may differ in case.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import cbor2
@@ -225,10 +225,10 @@ class Record:
         fine = isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
         return value if fine else ""
 
-    def octets_or_none(self, name: str, length: int) -> bytes:
-        """A byte string of `length` bytes; empty if it is absent or anything else."""
+    def octets_or_none(self, name: str, lengths: Collection[int]) -> bytes:
+        """A byte string of one of these lengths (bytes); empty if it is absent or anything else."""
         value = self._values.get(name)
-        return value if isinstance(value, bytes) and len(value) == length else b""
+        return value if isinstance(value, bytes) and len(value) in lengths else b""
 
     def octets(self, name: str, length: int | None = None) -> bytes:
         """A byte string; of exactly `length` bytes, where given (as many zeros if it is absent)."""

@@ -17,7 +17,8 @@ DESCRIPTOR_ITEMS: Final = 1 << 14
 
 LONGEST_SOFTWARE_VERSION: Final = 128
 LONGEST_CONTACT_INFO: Final = 256
-QUIC_KEY_HASH_LENGTH: Final = 32
+QUIC_KEY_HASH_LENGTHS: Final = (32, 64)
+"""One digest, or two in a row."""
 
 REPLICA_IDS: Final = 256
 
@@ -62,7 +63,7 @@ class MixDescriptor:
         kaetzchen_advertized_data: capability -> more of the operator's data.
         software_version: what the node runs, in the operator's words; empty if it does not say.
         contact_info: how its operator is reached; empty if it does not say.
-        quic_key_hash: digest of the key that its QUIC certificate must have (32 bytes); empty if there is none.
+        quic_key_hash: digests of the keys that its QUIC certificate may have (32 or 64 bytes); empty if there is none.
         node_id: the hash of `identity_key`.
     """
 
@@ -120,7 +121,7 @@ class MixDescriptor:
             kaetzchen_advertized_data=_services(record, "KaetzchenAdvertizedData"),
             software_version=record.note("SoftwareVersion", LONGEST_SOFTWARE_VERSION),
             contact_info=record.note("ContactInfo", LONGEST_CONTACT_INFO),
-            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTH),
+            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTHS),
         )
 
     def encode(self) -> bytes:
@@ -159,7 +160,7 @@ class ReplicaDescriptor:
         envelope_keys: replica epoch (weekly) -> NIKE public key.
         software_version: as a mix descriptor's, as are the next two.
         contact_info: how its operator is reached.
-        quic_key_hash: digest of the key that its QUIC certificate must have (32 bytes).
+        quic_key_hash: digests of the keys that its QUIC certificate may have (32 or 64 bytes).
         node_id: the hash of `identity_key`.
     """
 
@@ -196,7 +197,7 @@ class ReplicaDescriptor:
             envelope_keys=record.octet_strings_by_epoch("EnvelopeKeys"),
             software_version=record.note("SoftwareVersion", LONGEST_SOFTWARE_VERSION),
             contact_info=record.note("ContactInfo", LONGEST_CONTACT_INFO),
-            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTH),
+            quic_key_hash=record.octets_or_none("QUICKeyHash", QUIC_KEY_HASH_LENGTHS),
         )
 
     @classmethod

@@ -52,6 +52,7 @@ def test_nobody_else_may_read_them(tmp_path: Path) -> None:
     (path,) = files(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("damage", [b"", b"on", b"onf", b"one more", b"x" * (LONGEST + 1)])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kpclientd.network_time import ClockChange, NetworkTime
+from kpclientd.log_levels import NOTICE
+from kpclientd.network_time import SUMMED_SECONDS, ClockChange, NetworkTime
 
 PERIOD = 1200.0
 BEGINNING = 1_496_275_200.0
@@ -118,6 +119,45 @@ def test_a_step_to_before_the_documents_that_were_verified_is_not_followed() -> 
     assert machine.error == pytest.approx(0.0)
     machine.time.note_link_end()
     assert machine.error == pytest.approx(0.0)
+
+
+def test_a_clock_that_is_set_right_again_is_followed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTICE)
+    machine = Machine()
+    machine.time.note_document(START + machine.seconds)
+    machine.step(-259_200.0)
+    machine.tick(SUMMED_SECONDS)
+    machine.step(259_200.0)
+    assert not machine.time.is_held_back
+    assert [record.getMessage() for record in caplog.records] == [
+        "The clock was set back by 259200.0 s, before documents that were verified: not followed.",
+        "The clock was set ahead by 259200.0 s: it is right again.",
+    ]
+
+
+def test_of_many_steps_the_first_is_said_and_then_their_number(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTICE)
+    machine = Machine()
+    for _ in range(30):
+        machine.step(2.0)
+    machine.tick(SUMMED_SECONDS)
+    machine.tick(SUMMED_SECONDS)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The clock was set ahead by 2.0 s.",
+        "The clock was set 29 times more within 89 s; it is followed.",
+    ]
+
+
+def test_after_a_step_the_time_is_in_doubt_until_it_was_measured_once() -> None:
+    machine = Machine()
+    machine.time.note_document(START + machine.seconds)
+    assert not machine.time.is_in_doubt(has_document=False)
+    machine.step(-86_400.0)
+    assert machine.time.is_in_doubt(has_document=False)
+    machine.time.note_link_end()
+    machine.meet()
+    assert machine.time.is_held_back, "the documents are still newer"
+    assert not machine.time.is_in_doubt(has_document=False)
 
 
 @pytest.mark.parametrize("skew", [-140.0, 10.0, 140.0])

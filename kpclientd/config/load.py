@@ -32,7 +32,9 @@ DEFAULT_GRACE_PERIOD: Final = 600.0
 def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
     """Read and check the daemon's configuration.
 
-    Keys are matched in any case; unknown ones are ignored unless `strict`. Opens no socket and writes nothing.
+    Keys are matched in any case; unknown ones are ignored unless `strict`, and inside the tables of arrays always, as
+    the reference does: its servers' files have keys there that mean nothing to a client. Opens no socket and writes
+    nothing.
 
     Raises:
         ConfigError: names the file, the table, the key, what is wrong with it and what would be right.
@@ -43,7 +45,7 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
     refuse_misspelt(root, root.unknown_keys())
     if strict:
         root.check_known()
-    return replace(config, ignored_keys=root.unknown_keys())
+    return replace(config, ignored_keys=root.unknown_keys(), ignored_in_entries=root.unknown_keys_of_entries())
 
 
 def _read(root: Table) -> ClientConfig:

@@ -134,6 +134,7 @@ class ClientConfig:
     data_dir: Path | None = None
     max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
+    ignored_in_entries: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the log about what the file says and nothing heeds."""
@@ -142,4 +143,6 @@ class ClientConfig:
             warnings.append("MetricsAddress: metrics are not served by this version, the address stays closed")
         if self.ignored_keys:
             warnings.append(f"unrecognised configuration keys are ignored: {', '.join(self.ignored_keys)}")
+        if self.ignored_in_entries:
+            warnings.append(f"keys that mean nothing to a client are ignored: {', '.join(self.ignored_in_entries)}")
         return tuple(f"{self.path}: {warning}" for warning in warnings)

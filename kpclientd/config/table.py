@@ -69,7 +69,7 @@ class Table:
         values: what the parser made of it.
     """
 
-    __slots__ = ("_children", "_known", "_values", "name", "path")
+    __slots__ = ("_children", "_entries", "_known", "_values", "name", "path")
 
     def __init__(self, path: Path, name: str, values: Mapping[str, object]) -> None:
         self.path = path
@@ -77,6 +77,7 @@ class Table:
         self._values = values
         self._known: dict[str, str] = {}
         self._children: dict[str, Table] = {}
+        self._entries: dict[str, tuple[Table, ...]] = {}
 
     def string(self, key: str, default: str = "") -> str:
         """The string under `key`."""
@@ -116,13 +117,20 @@ class Table:
             self._children[key] = Table(self.path, self._dotted(self._known[key]), values)
         return self._children[key]
 
-    def entries(self, key: str) -> "Iterator[Table]":
-        """The tables of the array under `key`; a strict reading leaves their inside alone, as the reference does."""
-        values: list[object] = self._value(key, list, [])
-        for position, value in enumerate(values, start=1):
-            if not isinstance(value, dict):
-                raise self.fault(key, f"element {position} is {type_name(value)}", "expected a table")
-            yield Table(self.path, f"{self._dotted(key)} #{position}", value)
+    def entries(self, key: str) -> "tuple[Table, ...]":
+        """The tables of the array under `key`, the same ones each time.
+
+        A strict reading leaves their inside alone, as the reference does; see `unknown_keys_of_entries`.
+        """
+        if key not in self._entries:
+            values: list[object] = self._value(key, list, [])
+            self._entries[key] = tuple(self._entry(key, number, value) for number, value in enumerate(values, start=1))
+        return self._entries[key]
+
+    def _entry(self, key: str, number: int, value: object) -> "Table":
+        if not isinstance(value, dict):
+            raise self.fault(key, f"element {number} is {type_name(value)}", "expected a table")
+        return Table(self.path, f"{self._dotted(key)} #{number}", value)
 
     def required_string(self, key: str) -> str:
         """The string under `key`, which must be there and not be empty."""
@@ -148,6 +156,20 @@ class Table:
     def unknown_keys(self) -> tuple[str, ...]:
         """Dotted names of all keys, here and in the tables below, that no reader has asked for; sorted, once each."""
         return tuple(sorted({name for table in self._tables() for key in table._unasked() for name in table._all(key)}))
+
+    def unknown_keys_of_entries(self) -> tuple[str, ...]:
+        """The keys in arrays' tables that no reader has asked for, each under its array's name; sorted, once each."""
+        return tuple(
+            sorted(
+                {
+                    f"{table._dotted(key)}.{name}"
+                    for table in self._tables()
+                    for key, entries in table._entries.items()
+                    for entry in entries
+                    for name in entry._unasked()
+                }
+            )
+        )
 
     def check_known(self) -> None:
         """Refuse keys that no reader has asked for.

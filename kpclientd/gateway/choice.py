@@ -32,9 +32,6 @@ LONGEST_WAIT_IF_THERE_SECONDS: Final = 10.0
 """The machine is there and refuses: it is starting, and will be back soon."""
 
 JITTER: Final = 0.2
-SETTLED_SECONDS: Final = 20.0
-"""A link that lived this long was a good one: the next failure is the first again."""
-
 FAILURES_UNTIL_PINS: Final = 2
 
 
@@ -128,9 +125,11 @@ class GatewayPool:
         best = [choice for choice in due if self._record(choice).failures == fewest]
         return self._randomness.choice(best) if best else None
 
-    def is_other_due(self, choice: GatewayChoice, now: float) -> bool:
-        """Whether another one may be dialled at `now`."""
-        return any(self._record(one).not_before <= now for one in self.candidates() if one != choice)
+    def is_rival_due(self, choice: GatewayChoice, now: float) -> bool:
+        """Whether another one, which has failed no more often, may be dialled at `now`."""
+        mine = self._record(choice).failures
+        others = (self._record(one) for one in self.candidates() if one != choice)
+        return any(other.not_before <= now and other.failures <= mine for other in others)
 
     def next_due(self) -> float | None:
         """When the first of them may be dialled: monotonic seconds, perhaps past; None if there is none at all."""
@@ -151,7 +150,7 @@ class GatewayPool:
         record.not_before = now + wait * (1 - JITTER * self._randomness.uniform())
 
     def settled(self, choice: GatewayChoice) -> None:
-        """A link to it has lived long enough to be called good."""
+        """A link to it is a good one: the next failure is the first again."""
         self._records.pop(_name(choice), None)
 
     def forget_failures(self) -> None:

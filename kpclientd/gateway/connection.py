@@ -6,13 +6,17 @@
     DIALLING    it could not be opened; its deadline  WAITING     `Failed`: that gateway's back-off grows
     HANDSHAKE   the gateway is the one drawn          UP          `Up`
     HANDSHAKE   the protocol ended                    WAITING     `Failed`: that gateway's back-off grows
-    UP          the protocol ended                    WAITING     `Down`; its back-off grows, unless the link was good
-    any         the way to the network has changed    WAITING     if there is no link: all may be dialled at once
-    UP          it has changed under the link         WAITING     `Down`
+    UP          the gateway has proved good, by a     UP          `Settled`: its back-off is forgotten
+                document or by a minute
+    UP          the protocol ended                    WAITING     `Down`; its back-off grows
+    UP          the link is cut or given up, by no    WAITING     `Down`; its back-off stays as it was
+                fault of the gateway's
+    any         the way to the network has changed    the same    all may be dialled at once
 
 Every state has a deadline: WAITING the end of the shortest back-off, or five seconds where there is no gateway at all;
-DIALLING its own, a short one while there are other gateways to try; HANDSHAKE and UP those of the `LinkProtocol`,
-which ends itself.
+DIALLING its own; HANDSHAKE and UP those of the `LinkProtocol`, which ends itself. A try is hurried while there is
+another gateway to try that has failed no more often: silent ones do not keep it from us for long, and where all are
+slow, the last of them has the time that it needs.
 
 Source: the Katzenpost wire protocol, "lifecycle" and "choosing the gateway".
 """
@@ -24,14 +28,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from kpclientd.gateway.choice import SETTLED_SECONDS, GatewayChoice, GatewayPool
+from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.gateway.protocol import LinkProtocol
 
 DIAL_SECONDS: Final = 35.0
 """Above every deadline that a transport has of its own."""
 
 HURRIED_DIAL_SECONDS: Final = 4.0
-"""While another gateway may be dialled: time for three of TCP's tries."""
+"""While another gateway may be dialled: time for three of TCP's tries. The handshake then has as long, at most."""
+
+SETTLED_SECONDS: Final = 60.0
+"""A link that lived this long is a good one, whatever came by it."""
 
 BETWEEN_TRIES_SECONDS: Final = 0.25
 """From one gateway that failed to the next."""
@@ -69,6 +76,13 @@ class Up:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """The established connection is a good one."""
+
+    choice: GatewayChoice
+
+
+@dataclass(frozen=True, slots=True)
 class Down:
     """An established connection has ended.
 
@@ -92,7 +106,7 @@ class Failed:
     next_try: float
 
 
-ConnectionEvent = Dial | HangUp | Up | Down | Failed
+ConnectionEvent = Dial | HangUp | Up | Settled | Down | Failed
 
 
 class Connection:
@@ -124,6 +138,7 @@ class Connection:
         self._state = ConnectionState.WAITING
         self._not_before = 0.0
         self._dial_by = math.inf
+        self._is_settled = self._is_blameless = False
         self._events: deque[ConnectionEvent] = deque()
 
     @property
@@ -140,7 +155,7 @@ class Connection:
         """The stream that `Dial` asked for is open."""
         assert self.protocol is not None and self._state is ConnectionState.DIALLING, self._state
         self._enter(ConnectionState.HANDSHAKE, now)
-        self.protocol.connected(now)
+        self.protocol.connected(now, within=self._dial_seconds)
 
     def not_opened(self, reason: str, now: float, *, is_refused: bool) -> None:
         """The stream that `Dial` asked for could not be opened."""
@@ -154,13 +169,23 @@ class Connection:
             return
         if self._state is ConnectionState.HANDSHAKE and protocol.was_up:
             self._enter(ConnectionState.UP, now)
+            self._is_settled = False
             self._events.append(Up(protocol))
+        if self._state is ConnectionState.UP and now >= self.since + SETTLED_SECONDS:
+            self.proved()
         if protocol.end is None:
             return
         if self._state is ConnectionState.HANDSHAKE:
             self._fail(str(protocol.end), now, is_there=protocol.was_closed_by_peer)
         elif self._state is ConnectionState.UP:
             self._end(str(protocol.end), now)
+
+    def proved(self) -> None:
+        """The gateway that is connected has given a document that is believed."""
+        if self.protocol is not None and self._state is ConnectionState.UP and not self._is_settled:
+            self._is_settled = True
+            self._pool.settled(self.protocol.choice)
+            self._events.append(Settled(self.protocol.choice))
 
     def leave(self, reason: str, now: float) -> None:
         """End the link, if there is one; another gateway is drawn first, if there is one."""
@@ -179,6 +204,7 @@ class Connection:
         """The link, or the try, is known to be lost through no fault of the gateway's."""
         if self.protocol is None:
             return
+        self._is_blameless = True
         self.protocol.leave(reason)
         if self._state is ConnectionState.DIALLING:
             self._fail(reason, now, is_there=False)
@@ -224,29 +250,26 @@ class Connection:
             self._events.append(Failed(None, self._pool.why_none(), self._not_before))
             return
         self.protocol = self._new_protocol(choice)
-        self._dial_seconds = self._hurried if self._pool.is_other_due(choice, now) else DIAL_SECONDS
+        self._is_blameless = False
+        self._dial_seconds = self._hurried if self._pool.is_rival_due(choice, now) else DIAL_SECONDS
         self._dial_by = now + self._dial_seconds
         self._enter(ConnectionState.DIALLING, now)
         self._events.append(Dial(self.protocol))
 
     def _fail(self, reason: str, now: float, *, is_there: bool) -> None:
-        choice = self._stop(now)
-        self._pool.failed(choice, now, is_there=is_there)
-        self._not_before = now + BETWEEN_TRIES_SECONDS
+        choice = self._stop(now, is_there=is_there)
         self._events.append(Failed(choice, reason, self._next_try()))
 
     def _end(self, reason: str, now: float) -> None:
-        lived = now - self.since
-        choice = self._stop(now)
-        if lived >= SETTLED_SECONDS:
-            self._pool.settled(choice)
-        self._pool.failed(choice, now)
-        self._not_before = now + BETWEEN_TRIES_SECONDS
+        choice = self._stop(now, is_there=False)
         self._events.append(Down(choice, reason, self._next_try()))
 
-    def _stop(self, now: float) -> GatewayChoice:
+    def _stop(self, now: float, *, is_there: bool) -> GatewayChoice:
         assert self.protocol is not None, self._state
         choice = self.protocol.choice
+        if not self._is_blameless:
+            self._pool.failed(choice, now, is_there=is_there)
+        self._not_before = now + BETWEEN_TRIES_SECONDS
         self.protocol.leave("the try for it was given up")
         self.protocol = None
         self._enter(ConnectionState.WAITING, now)

@@ -4,8 +4,9 @@ The two machines decide everything (see `connection` and `document_worker`); her
 sleeps. What they ask of each other goes through here: a link that comes up wakes the worker, and the worker may want it
 left.
 
-What goes wrong is said once at the level that people see: what, with which gateway, why, and when it is tried again;
-and once more when the reason changes, or something worked in between.
+What goes wrong is said once at the level that people see: what, with which gateway, why, and when it is tried again.
+It is said again once a link has proved good in between. A link that is lost before, for a reason that was said already,
+is not worth a line each time, nor is its successor until it has proved good.
 """
 
 import logging
@@ -18,8 +19,28 @@ import trio
 
 from kpclientd.document_store import DocumentStore
 from kpclientd.gateway.choice import GatewayChoice
-from kpclientd.gateway.connection import Connection, ConnectionEvent, ConnectionState, Dial, Down, Failed, HangUp, Up
-from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Verify, WorkerEvent
+from kpclientd.gateway.connection import (
+    Connection,
+    ConnectionEvent,
+    ConnectionState,
+    Dial,
+    Down,
+    Failed,
+    HangUp,
+    Settled,
+    Up,
+)
+from kpclientd.gateway.document_worker import (
+    Ask,
+    Current,
+    DocumentWorker,
+    Kept,
+    Leave,
+    Refused,
+    Served,
+    Verify,
+    WorkerEvent,
+)
 from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.protocol import LinkLost, LinkProtocol
 from kpclientd.log_levels import NOTICE
@@ -39,6 +60,9 @@ WhileConnected = Callable[[GatewayLink], Awaitable[None]]
 
 ASLEEP_TOO_LONG_SECONDS: Final = 110.0
 """A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
+
+MOST_SAID: Final = 64
+"""Faults that are remembered as said."""
 
 LONGEST_SLEEP_SECONDS: Final = 10.0
 """Times of the wall clock are looked at again after this long, should nobody have noticed that it was stepped."""
@@ -163,7 +187,8 @@ class Connector:
         self._links = self._failures = 0
         self._last_end: LinkEnd | None = None
         self._next_try: float | None = None
-        self._said: tuple[str, str] | None = None
+        self._said: set[tuple[str, str]] = set()
+        self._is_settled = self._was_good = True  # the present link, or the last one
 
     async def run(self) -> None:
         """Keep a link and follow the epochs, for ever."""
@@ -268,12 +293,17 @@ class Connector:
                 self._attempt.cancel()
             case Up(protocol):
                 self._links += 1
-                self._said = None
-                log.log(NOTICE, 'Connected to gateway "%s".', protocol.choice.name)
+                self._was_good, self._is_settled = self._is_settled, False
+                self._say_connected(protocol.choice, is_news=self._was_good)
                 self._on_up(protocol.clock_skew)
                 self._worker.link_up(protocol.choice, trio.current_time(), self._network_time())
+            case Settled(choice):
+                if not self._was_good:
+                    self._say_connected(choice, is_news=True)
+                self._is_settled = True
+                self._said.clear()
             case Down(choice, reason, next_try):
-                self._worker.link_down()
+                self._worker.link_down(trio.current_time())
                 self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try)
             case Failed(tried, reason, next_try):
                 self._failures += 1
@@ -284,10 +314,15 @@ class Connector:
         now = trio.current_time()
         self._last_end = LinkEnd(now, choice.name if choice is not None else "", reason)
         self._next_try = next_try
-        level = logging.DEBUG if (what, reason) == self._said else NOTICE
-        self._said = what, reason
+        level = logging.DEBUG if (what, reason) in self._said else NOTICE
+        if len(self._said) >= MOST_SAID:
+            self._said.clear()
+        self._said.add((what, reason))
         log.log(level, "%s: %s; next try in %.1f s, and so on.", what, reason, max(0.0, next_try - now))
         self._on_down()
+
+    def _say_connected(self, choice: GatewayChoice, *, is_news: bool) -> None:
+        log.log(NOTICE if is_news else logging.DEBUG, 'Connected to gateway "%s".', choice.name)
 
     def _carry_out_for_worker(self, wish: WorkerEvent) -> None:
         assert self._nursery is not None, "nothing happens before run"
@@ -298,6 +333,8 @@ class Connector:
                 self._nursery.start_soon(self._verify, fetched)
             case Leave(reason):
                 self._connection.leave(f"it is left, as {reason}", trio.current_time())
+            case Served():
+                self._connection.proved()
             case Refused():
                 self._on_refused()
             case Kept(document):

@@ -19,8 +19,9 @@ are the present epoch; the next one from 11/16 of the period on, as authorities 
 as long as nothing newer is held. On a new link the first two are asked for once more although they are held, as the
 newest reference does: it shows whether this gateway has them.
 
-What a gateway refuses is asked for again after a rest, and at once when its epoch begins. Rests are in monotonic time,
-so that no step of the wall clock prolongs one. A gateway is left for another one
+What a gateway refuses is asked for again after a rest, a long one where it says "gone", and at once when its epoch
+begins. A gateway that has once left a request unanswered is not asked again for what is held. Rests are in monotonic
+time, so that no step of the wall clock prolongs one. A gateway is left for another one
 
 * when the current document does not list it: nothing could be sent through it any more;
 * when it refuses the present document, or serves one that the authorities did not sign, while another gateway has not
@@ -84,6 +85,9 @@ and with one that the document does not list, from the beginning of its link."""
 IMPATIENCE_SECONDS: Final = 2.0
 """With a gateway that refuses the present document while nothing serves."""
 
+SILENT_SECONDS: Final = 20.0
+"""A link that ends so long after an unanswered request has ended by it, or might have."""
+
 MOST_REMEMBERED: Final = 16
 """Digests of documents that were refused; the same bytes are not verified twice."""
 
@@ -118,6 +122,11 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The gateway has given a document that is believed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The gateway has no document of the present epoch that can be believed."""
 
@@ -136,7 +145,7 @@ class Leave:
     reason: str
 
 
-WorkerEvent = Ask | Verify | Kept | Refused | Current | Leave
+WorkerEvent = Ask | Verify | Served | Kept | Refused | Current | Leave
 
 
 @dataclass(slots=True)
@@ -145,12 +154,14 @@ class _Refusal:
 
     Attributes:
         count: how often.
-        until: monotonic seconds; it is not asked for it before, and never if it is gone.
+        until: monotonic seconds; it is not asked for it before.
+        is_gone: it says that it never will.
         at_fault_since: monotonic seconds; None if it is not to blame.
     """
 
     count: int = 0
     until: float = 0.0
+    is_gone: bool = False
     at_fault_since: float | None = None
 
 
@@ -163,6 +174,7 @@ class _Link:
     answered: set[int] = field(default_factory=set)  # held documents that were asked for again
     refusals: dict[int, _Refusal] = field(default_factory=dict)
     asking: int | None = None
+    asked_at: float = 0.0
     present: int = -1
 
     def begin_epoch(self, present: int) -> bool:
@@ -210,18 +222,23 @@ class DocumentWorker:
         self._newest_told = -1
         self._notices = ("", "")
         self._explained: set[str] = set()
+        self._lacking = (-1, False)
+        self._unanswered: dict[int, set[NodeId]] = {}
         self._events: deque[WorkerEvent] = deque()
 
     # -- what happens
 
     def link_up(self, choice: GatewayChoice, now: float, unix: float) -> None:
         """A link has come up."""
-        self._link = _Link(choice, now)
+        answered = {epoch for epoch, silent in self._unanswered.items() if choice.node_id in silent}
+        self._link = _Link(choice, now, answered)
         self.handle_timers(now, unix)
 
-    def link_down(self) -> None:
+    def link_down(self, now: float) -> None:
         """The link has ended."""
-        self._link = None
+        link, self._link = self._link, None
+        if link is not None and link.asking is not None and now >= link.asked_at + SILENT_SECONDS:
+            self._unanswered.setdefault(link.asking, set()).add(link.choice.node_id)
 
     def answered(self, result: FetchResult, now: float, unix: float) -> None:
         """The gateway has answered what was asked last."""
@@ -244,6 +261,7 @@ class DocumentWorker:
         self._digests[epoch] = digest
         if link is not None:
             link.answered.add(epoch)
+            self._events.append(Served())
         before, held = self._trusted.exact(epoch), self._trusted.keep(document, unix)
         if held is not before:
             log.debug("verified the document of epoch %d (%d bytes)", epoch, len(held.certificate))
@@ -295,7 +313,7 @@ class DocumentWorker:
         if link.asking is None and self._verifying is None:
             due = next((epoch for epoch in self._wanted(link, unix) if link.rests_until(epoch, now) <= now), None)
             if due is not None:
-                link.asking = due
+                link.asking, link.asked_at = due, now
                 self._events.append(Ask(due))
 
     # -- asking
@@ -326,6 +344,7 @@ class DocumentWorker:
         digest = blake3(fetched.compressed).digest()
         if digest == self._digests.get(fetched.epoch) and self._trusted.exact(fetched.epoch) is not None:
             link.answered.add(fetched.epoch)
+            self._events.append(Served())
             return
         for refused, error in self._refused_blobs:
             if refused == digest:
@@ -354,28 +373,29 @@ class DocumentWorker:
 
         Args:
             link, epoch, now: of what.
-            is_gone: it says that it never will.
+            is_gone: it says that it never will; it may be wrong and the only one, so this is believed for a while.
             counts: it is the gateway's fault.
             long: asking again at once makes no sense.
         """
         recheck = max(self._clock.period * RECHECK, SHORTEST_RECHECK_SECONDS)
         refusal = link.refusals.setdefault(epoch, _Refusal())
-        rest = recheck if long else min(SHORTEST_REST_SECONDS * 2.0 ** min(refusal.count, 16), recheck)
+        rest = recheck if long or is_gone else min(SHORTEST_REST_SECONDS * 2.0 ** min(refusal.count, 16), recheck)
         refusal.count += 1
-        refusal.until = math.inf if is_gone else now + rest
+        refusal.until = now + rest
+        refusal.is_gone = is_gone
         if counts:
             if refusal.at_fault_since is None:
                 refusal.at_fault_since = now
             self._refusers.setdefault(epoch, set()).add(link.choice.node_id)
-        log.debug("epoch %d: the gateway %s", epoch, "will never have it" if is_gone else f"rests for {rest:.1f} s")
+        log.debug("epoch %d: the gateway %s; it rests for %.1f s", epoch, "says gone" if is_gone else "has none", rest)
 
     # -- leaving
 
     def _leave(self, link: _Link, now: float, unix: float) -> bool:
         at, reason = self._time_to_leave(link, unix)
         if now < at:
-            if at == math.inf and self._lacks_present_since(link, unix) is not None:
-                self._explain(self._clock.epoch(unix), link)
+            if at == math.inf:
+                self._explain(self._clock.epoch(unix), link, unix)
             return False
         self._link = None
         self._events.append(Leave(reason))
@@ -430,16 +450,28 @@ class DocumentWorker:
         if document.min_client_version:
             self._say(f"The network's authorities ask for clients of version {document.min_client_version} or newer.")
 
-    def _explain(self, present: int, link: _Link) -> None:
-        is_gone = link.refusals[present].until == math.inf
-        text = f"No gateway has a document of the present epoch, {present}"
-        text += ", or will ever have one." if is_gone else " yet."
+    def _explain(self, present: int, link: _Link, unix: float) -> None:
+        """Why nothing better can be done than to stay with this gateway."""
+        if not self._pool.is_listed(link.choice):
+            self._say_once(
+                f'The consensus document does not list gateway "{link.choice.name}", or not with this key, and there'
+                " is no other to go to: nothing can be sent."
+            )
+        if self._lacks_present_since(link, unix) is None:
+            return
+        is_gone = link.refusals[present].is_gone
+        told_of, was_gone = self._lacking
+        if present == told_of and is_gone <= was_gone:
+            return
+        self._lacking = (present, is_gone)
+        text = f"No gateway has a document of the present epoch ({present})"
+        text += ", and they say that there will be none." if is_gone else " yet."
         if self._newest_told < 0:
             text += (
                 f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"
                 " others (KATZENPOST_EPOCH_DURATION), or this machine's clock is wrong, there is none."
             )
-        self._say_once(text)
+        self._say(text)
 
     def _say_once(self, text: str) -> None:
         """Say it at the level that people see, and not again before something has changed."""
@@ -455,6 +487,7 @@ class DocumentWorker:
         near = range(present - 1, present + 2)
         self._digests = {epoch: digest for epoch, digest in self._digests.items() if epoch in near}
         self._refusers = {epoch: who for epoch, who in self._refusers.items() if epoch in near}
+        self._unanswered = {epoch: who for epoch, who in self._unanswered.items() if epoch in near}
         if (link := self._link) is not None:
             link.answered.intersection_update(near)
             link.refusals = {epoch: refusal for epoch, refusal in link.refusals.items() if epoch in near}

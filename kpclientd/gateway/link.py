@@ -1,9 +1,11 @@
 """Carries the bytes of one connection to a gateway; what they mean is the `LinkProtocol`'s.
 
 Theory of operation. One task reads, one minds the deadlines, and anybody may write. Whatever is sealed is written under
-one lock, in the order in which it was sealed; a write that is cut short ends the connection. An acknowledgement is
-written before what it acknowledges is handed on: until then nothing that runs may depend on what that is, a reply that
-an application waits for or the return of a decoy. The next message cannot come before, as the gateway waits.
+one lock, in the order in which it was sealed; a write that is cut short ends the connection. Who finds the lock taken
+leaves what it has to whoever holds it, so that the reader does not wait for a gateway that waits for us to read.
+
+An acknowledgement is written before what it acknowledges is handed on: until then nothing that runs may depend on what
+that is, a reply that an application waits for or the return of a decoy. So events are taken after each write.
 """
 
 from collections.abc import Callable
@@ -13,13 +15,18 @@ import trio
 
 from kpclientd.gateway.protocol import DocumentAnswer, LinkProtocol
 from kpclientd.gateway.tokens import TokenEstimate
-from kpclientd.streams import READ_SIZE
+from kpclientd.streams import READ_SIZE, reason_of
 from kpclientd.wire.commands import SendPacket
 from kpclientd.wire.consensus import FetchResult
 from sphinx.types import NodeId, RecipientId, SurbId
 
 LEAST_UNCERTAINTY_SECONDS: Final = 0.02
 """Jitter of a local network; see `TokenEstimate`."""
+
+LATE_SECONDS: Final = 1.0
+CATCH_UP_SECONDS: Final = 0.1
+"""A deadline that is noticed so late was slept through, by the process or the machine: then what has come meanwhile is
+read first, for so long."""
 
 
 class GatewayLink:
@@ -83,11 +90,11 @@ class GatewayLink:
                 await self._read()
                 nursery.cancel_scope.cancel()
         finally:
-            self._protocol.leave("the daemon stops")
+            self._protocol.leave("it was given up")
             self._take_events()
-            self._on_progress()
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
+        self._on_progress()
 
     async def send_packet(self, packet: bytes) -> None:
         """Write one Sphinx packet (`packet_length` bytes) to the gateway.
@@ -112,12 +119,13 @@ class GatewayLink:
             try:
                 await self._stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                self._protocol.broke(str(error))
+                self._protocol.broke(reason_of(error))
             except trio.Cancelled:
                 self._protocol.leave("a write was cut short")
                 raise
             else:
                 self._protocol.wrote()
+                self._take_events()
 
     async def _read(self) -> None:
         protocol = self._protocol
@@ -130,13 +138,14 @@ class GatewayLink:
                 protocol.receive(bytes(data), trio.current_time(), self._wall_clock())
                 if pause := protocol.pause():
                     await trio.sleep(pause)
-                await self.flush()
+                if protocol.is_backed_up or not self._writing.locked():
+                    await self.flush()
                 if not was_up:
                     self._note_handshake()
                 self._take_events()
                 self._on_progress()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            protocol.broke(str(error))
+            protocol.broke(reason_of(error))
 
     def _note_handshake(self) -> None:
         now = trio.current_time()
@@ -156,7 +165,10 @@ class GatewayLink:
     async def _mind_deadlines(self, nursery: trio.Nursery) -> None:
         """Never waits for a write: one that does not end is what it has to notice."""
         while self._protocol.end is None:
-            await trio.sleep_until(self._protocol.next_timer())
+            timer = self._protocol.next_timer()
+            await trio.sleep_until(timer)
+            if trio.current_time() > timer + LATE_SECONDS:
+                await trio.sleep(CATCH_UP_SECONDS)
             self._protocol.handle_timers(trio.current_time())
             if self._protocol.end is None:
                 if not self._writing.locked():  # else whoever writes will write this too

@@ -9,7 +9,10 @@
 
 Theory of operation. Delivery is push: the gateway sends a message, waits for its acknowledgement, sends the next. So an
 acknowledgement is written before anything is done with what was delivered, and whether or not anybody waits for it:
-`receive` answers into `outgoing`, and events are taken when that is written.
+`receive` answers into `outgoing`, and an event is given out when what was answered before it is written.
+
+Nothing that is to be written may keep the reader waiting, or two ends that wait for each other to read would do so for
+ever. Only where more has come than a gateway sends without an acknowledgement is it `backed_up`, and not read on.
 
 How fast this machine is at that moment still depends on what its applications do, and they are busy when replies come:
 measured, acknowledgements of their replies were 30 µs later than those of decoys. So each waits for a random time, the
@@ -23,7 +26,8 @@ An answer to a document request carries neither epoch nor number. Once it was wa
 from the answer to a next request; such a connection is ended.
 
 Frames leave in the order in which they were sealed, and all that was sealed must leave: so whoever writes drains
-`outgoing` under a lock, and a write that is cut short ends the connection.
+`outgoing` under a lock, and a write that is cut short ends the connection. All sealed frames wait in `outgoing`; at
+most one call's worth of it is being written.
 
 Source: the Katzenpost wire protocol, "connected state", "fetching the consensus", "timeouts".
 """
@@ -48,7 +52,7 @@ from kpclientd.wire.commands import (
 )
 from kpclientd.wire.consensus import ConsensusAssembler, FetchResult, chunk_length
 from kpclientd.wire.credentials import PeerCredentials
-from kpclientd.wire.errors import WireError
+from kpclientd.wire.errors import AuthenticationError, WireError
 from kpclientd.wire.session import CommandReceived, Established, NoiseEvent, NoiseSession
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
@@ -65,6 +69,10 @@ HEARTBEAT_SECONDS: Final = 10.0
 
 LONGEST_PAUSE_SECONDS: Final = 0.02
 """Before an acknowledgement. It costs an answer ten milliseconds on average; its way back takes seconds."""
+
+MOST_UNWRITTEN_BYTES: Final = 65_536
+MOST_UNACKNOWLEDGED: Final = 16
+"""Events that wait for an acknowledgement to be written; a gateway sends one message at a time."""
 
 QUEUE_ID_BYTES: Final = 16
 
@@ -144,7 +152,11 @@ class LinkProtocol:
         self._assembler = ConsensusAssembler(chunk_length(geometry), document_limit)
         self._outgoing = bytearray(self._session.start())
         self._events: deque[LinkEvent] = deque()
+        self._covered = 0  # of the first events: what was answered before them is being written
+        self._free = 0  # of the first events: it is written
+        self._is_writing = False
         self._randomness = randomness
+        self._handshake_seconds = HANDSHAKE_SECONDS
         self._handshake_by = float("inf")
         self._read_by = float("inf")
         self._written_by = float("inf")
@@ -161,9 +173,20 @@ class LinkProtocol:
         """Whether a document was asked for and has not come."""
         return self._assembler.busy
 
-    def connected(self, now: float) -> None:
-        """The stream is open: what is in `outgoing` may be written. Every `now` is in monotonic seconds."""
-        self._handshake_by = now + HANDSHAKE_SECONDS
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether so much waits to be written that nothing more is to be read before."""
+        return len(self._outgoing) > MOST_UNWRITTEN_BYTES or len(self._events) >= MOST_UNACKNOWLEDGED
+
+    def connected(self, now: float, *, within: float = HANDSHAKE_SECONDS) -> None:
+        """The stream is open: what is in `outgoing` may be written.
+
+        Args:
+            now: monotonic seconds, as every `now` here.
+            within: seconds for the handshake; above 8 they are 8.
+        """
+        self._handshake_seconds = min(within, HANDSHAKE_SECONDS)
+        self._handshake_by = now + self._handshake_seconds
 
     def receive(self, data: bytes, now: float, wall: float) -> None:
         """Take bytes from the gateway.
@@ -186,6 +209,9 @@ class LinkProtocol:
             for event in error.events:
                 if isinstance(event, CommandReceived) and isinstance(event.command, Message):
                     self._events.append(Delivered(event.command.surb_id, event.command.payload))
+            if isinstance(error, AuthenticationError):
+                self.leave("the gateway's identity or link key is another than the document, or the configuration, has")
+                return
             where = "broke the protocol" if self.is_up else "and we did not agree in the handshake"
             self.leave(f"the gateway {where}: {error}")
             return
@@ -207,6 +233,7 @@ class LinkProtocol:
         self.end = LinkLost(reason)
         self._session.close()
         self._outgoing.clear()
+        self._is_writing = False
 
     def send(self, command: Command) -> None:
         """Seal a command into `outgoing`.
@@ -237,11 +264,15 @@ class LinkProtocol:
         self._outgoing.clear()
         if drained:
             self._written_by = now + WRITE_SECONDS
+            self._is_writing = True
+            self._covered = len(self._events)
         return drained
 
     def wrote(self) -> None:
         """All that `outgoing` gave is written."""
         self._written_by = float("inf")
+        self._is_writing = False
+        self._free = self._covered
 
     def pause(self) -> float:
         """For how long (seconds) `outgoing` is not to be written now: drawn anew where it holds an acknowledgement."""
@@ -250,8 +281,13 @@ class LinkProtocol:
         return LONGEST_PAUSE_SECONDS * self._randomness.uniform()
 
     def next_event(self) -> LinkEvent | None:
-        """What happened, in order; to be taken when `outgoing` is written."""
-        return self._events.popleft() if self._events else None
+        """What happened, in order, as far as what was answered before it is written."""
+        nothing_to_write = not self._outgoing and not self._is_writing
+        if not self._events or not (self._free or nothing_to_write):
+            return None
+        self._free = max(0, self._free - 1)
+        self._covered = max(0, self._covered - 1)
+        return self._events.popleft()
 
     def next_timer(self) -> float:
         """When `handle_timers` has something to do: monotonic seconds; at no time as soon as it has ended."""
@@ -262,7 +298,7 @@ class LinkProtocol:
     def handle_timers(self, now: float) -> None:
         """Do what is due."""
         if now >= self._handshake_by:
-            self.leave(f"the handshake took longer than {HANDSHAKE_SECONDS:.0f} s")
+            self.leave(f"the handshake took longer than {self._handshake_seconds:.0f} s")
         elif now >= self._read_by:
             self.leave(f"the gateway was silent for {READ_SECONDS:.0f} s")
         elif now >= self._written_by:

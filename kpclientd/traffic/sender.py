@@ -33,7 +33,7 @@ from kpclientd.gateway.tokens import TokenEstimate, refill_interval
 from kpclientd.traffic.composer import ComposedPacket, Composer, CompositionError, PacketRequest
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.schedule import Process, SendSchedule, Tick
-from pki import Document, TrustedDocuments
+from pki import Document, TrustedDocuments, UnknownNodeError
 from sphinx.randomness import Randomness
 from sphinx.types import NodeId, RecipientId, SurbId
 
@@ -267,7 +267,9 @@ class Sender:
             request = self._composer.decoy(document.document)
             prepared = self._compose(link, tick, operation, document.document, request, surb_id)
         except CompositionError as error:
-            self._say_without_cover(str(error))
+            # A gateway that the document does not list is left; whose matter that is says so.
+            is_gateway_unlisted = isinstance(error.__cause__, UnknownNodeError)
+            self._say_without_cover(str(error), level=logging.INFO if is_gateway_unlisted else logging.WARNING)
             return None
         self._no_cover_reason = None
         return prepared

@@ -174,7 +174,7 @@ class HandshakeDriver:
         additional_data, peer_time = decode_credentials(payload)
         peer = PeerCredentials(additional_data, self._handshake.peer_static_key)
         if not self._check_peer(peer):
-            raise AuthenticationError("peer authentication failed")
+            raise AuthenticationError("peer authentication failed: its keys are not those that were expected")
         self.peer = peer
         if self._initiator:
             self.clock_skew = now - peer_time

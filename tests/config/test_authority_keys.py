@@ -66,6 +66,8 @@ def test_the_public_network_s_file_passes_strictly(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, public_network()), strict=True)
     assert config.wire_kem_scheme == KEM
     assert len(config.pinned_gateways) == 3
+    (warning,) = config.warnings()
+    assert "ignored: VotingAuthority.Peers.BindAddresses" in warning
     scheme = signature_scheme(PUBLIC_NETWORK)
     for known in config.authorities:
         assert known.pki_signature_scheme == PUBLIC_NETWORK

@@ -9,6 +9,7 @@ from kpclientd.gateway.choice import LONGEST_WAIT_SECONDS
 from kpclientd.localnet import Direction, DocumentFault
 from kpclientd.localnet.counters import Counted
 from kpclientd.localnet.gateway import Gateway
+from kpclientd.log_levels import NOTICE
 from tests.support.world import World, world
 
 ONCE_MORE = b"once more"
@@ -92,6 +93,76 @@ async def test_beside_a_silent_gateway_a_good_one_is_found_within_fifteen_second
             await until_connected_to(here, here.network.gateways[1], 15)
 
 
+@pytest.mark.parametrize("fault", ["silent_handshake", "close_at_once", "impostor", "refuse_connections"])
+async def test_beside_two_bad_gateways_a_good_one_is_found_within_fifteen_seconds(
+    fault: str, autojump_clock: trio.abc.Clock
+) -> None:
+    for number in range(5):
+        async with world(seed=b"two of three %d" % number, connected=False, gateways=3) as here:
+            for gateway in here.network.gateways[:2]:
+                setattr(gateway.faults, fault, True)
+            await until_connected_to(here, here.network.gateways[2], 15)
+
+
+async def test_gateways_that_fail_in_turn_are_each_said_once(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(NOTICE)
+    async with world(connected=False, gateways=3) as here:
+        for gateway in here.network.gateways:
+            gateway.faults.refuse_connections = True
+        await trio.sleep(600.0)
+        said = [line for line in caplog.text.splitlines() if "No connection to gateway" in line]
+        assert len(said) == len({line.split('"')[1] for line in said}) == 3, said
+        here.network.faults.clear()
+        for gateway in here.network.gateways:
+            gateway.faults.clear()
+        await here.until(lambda: here.daemon.status().link.gateway, LONGEST_WAIT_SECONDS)
+    assert caplog.text.count("Connected to gateway") == 1
+
+
+async def test_a_gateway_that_answers_no_document_request_is_said_once(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(NOTICE)
+    async with world(connected=False) as here:
+        here.network.faults.document = DocumentFault.SILENCE
+        await trio.sleep(600.0)
+        assert caplog.text.count("did not answer a document request") == 1
+        assert caplog.text.count("Connected to gateway") == 1
+        here.network.faults.clear()
+        await here.until(lambda: here.daemon.status().document_epoch, 60)
+    assert caplog.text.count("Connected to gateway") == 2, "it works now, and that is said"
+
+
+async def test_a_held_document_is_not_asked_for_again_of_a_gateway_that_did_not_answer(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with world() as here:
+        here.network.faults.document = DocumentFault.SILENCE
+        here.network.faults.reset_connections()
+        await trio.sleep(300.0)
+        assert here.daemon.status().link.links == 3, "the link that was reset, the silent one, and one that lasts"
+        await echo(here)
+
+
+async def test_a_lone_gateway_that_says_gone_is_asked_again(autojump_clock: trio.abc.Clock) -> None:
+    async with world(connected=False) as here:
+        here.network.faults.document = DocumentFault.GONE
+        await trio.sleep(60.0)
+        assert here.daemon.status().link.links == 1
+        here.network.faults.clear()
+        await here.until(lambda: here.daemon.status().document_epoch, 76)
+
+
+async def test_a_stop_is_no_failure(autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTICE)
+    async with world() as here:
+        here.daemon.stop()
+        await trio.sleep(1.0)
+    assert "next try" not in caplog.text
+
+
 async def test_a_stopped_gateway_is_found_again_soon(
     autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,8 +180,9 @@ async def test_a_stopped_gateway_is_found_again_soon(
 
 
 async def test_six_epochs_without_a_consensus_and_nothing_old_is_shown_as_current(
-    autojump_clock: trio.abc.Clock,
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(NOTICE)
     async with world(epoch_period=60.0) as here:
         first = here.network.epoch
         here.network.faults.skip_consensus(first + 1, 6)
@@ -121,6 +193,9 @@ async def test_six_epochs_without_a_consensus_and_nothing_old_is_shown_as_curren
         await here.until(lambda: here.network.epoch == first + 7, 600)
         await here.until(lambda: here.daemon.status().document_epoch == here.network.epoch, 60)
         await echo(here)
+        for epoch in range(first + 1, first + 7):
+            assert 1 <= caplog.text.count(f"the present epoch ({epoch})") <= 2, "it is not there yet; it is gone"
+    assert caplog.text.count("There is no consensus document any more") == 1
 
 
 async def test_a_network_that_restarts_with_new_keys_is_followed(autojump_clock: trio.abc.Clock) -> None:

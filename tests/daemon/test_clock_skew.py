@@ -22,6 +22,15 @@ async def test_with_time_sync_a_wrong_clock_does_no_harm(ahead: float, autojump_
         await here.until(lambda: not app.unanswered(ids), 120)
 
 
+async def test_with_time_sync_an_epoch_without_a_consensus_costs_no_link(autojump_clock: trio.abc.Clock) -> None:
+    async with world(clock_ahead=-5.0, epoch_period=120.0, debug={"EnableTimeSync": True}) as here:
+        first = here.network.epoch
+        here.network.faults.skip_consensus(first + 1, 1)
+        await here.until(lambda: here.network.epoch == first + 2, 400)
+        await here.until(lambda: here.daemon.status().document_epoch == first + 2, 20)
+        assert here.daemon.status().link.links == 1
+
+
 async def test_a_wrong_clock_is_said_aloud(autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         async with world(epoch_period=1200.0, clock_ahead=7 * MINUTES):

@@ -15,8 +15,8 @@ from typing import Final
 
 from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
-from kpclientd.gateway.connection import Connection, ConnectionState, Dial, Down, Failed, HangUp, Up
-from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Verify
+from kpclientd.gateway.connection import Connection, ConnectionState, Dial, Down, Failed, HangUp, Settled, Up
+from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Served, Verify
 from kpclientd.gateway.protocol import DocumentAnswer, LinkLost, LinkProtocol
 from kpclientd.network_time import NetworkTime
 from kpclientd.wire.commands import Command, CommandCodec, Consensus2, GetConsensus2, NoOp
@@ -373,6 +373,8 @@ class Client:
                 self._dial(protocol)
             case HangUp():
                 self.wire = None
+            case Settled(_):
+                pass
             case Up(protocol):
                 self.ups += 1
                 self.time.note_skew(protocol.clock_skew)
@@ -381,7 +383,7 @@ class Client:
                 assert next_try < float("inf")
                 self.downs.append(reason)
                 self.time.note_link_end()
-                self.worker.link_down()
+                self.worker.link_down(self.now)
             case Failed(_, reason, next_try):
                 assert next_try < float("inf")
                 self.failures.append(reason)
@@ -430,8 +432,11 @@ class Client:
                 else:
                     self.worker.verified(verified, self.now, self.time())
             case Refused():
-                if self.time.is_held_back:
+                has_document = self.trusted.current(self.time()) is not None
+                if self.time.is_in_doubt(has_document=has_document):
                     self.connection.lose("the time is to be measured again", self.now)
+            case Served():
+                self.connection.proved()
             case Leave(reason):
                 self.connection.leave(reason, self.now)
             case Current(None):

@@ -1,25 +1,41 @@
 """The connection's life cycle: every state has a deadline, and every end a next try."""
 
+import itertools
+
 import pytest
 
 from kpclientd.config.model import PinnedGateway
-from kpclientd.gateway.choice import LONGEST_WAIT_IF_THERE_SECONDS, LONGEST_WAIT_SECONDS, GatewayPool
+from kpclientd.gateway.choice import (
+    FIRST_WAIT_SECONDS,
+    LONGEST_WAIT_IF_THERE_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    GatewayPool,
+)
 from kpclientd.gateway.connection import (
+    BETWEEN_TRIES_SECONDS,
     DIAL_SECONDS,
     HURRIED_DIAL_SECONDS,
     LOOK_AGAIN_SECONDS,
+    SETTLED_SECONDS,
     Connection,
     ConnectionEvent,
     ConnectionState,
     Dial,
+    Down,
     Failed,
     HangUp,
+    Settled,
 )
 from kpclientd.gateway.protocol import HANDSHAKE_SECONDS, LinkProtocol
+from kpclientd.wire.commands import CommandCodec
+from kpclientd.wire.session import NoiseSession
+from pki import key_hash
 from sphinx.randomness import seeded
-from tests.wire.links import FAST_KEM, GEOMETRY
+from tests.wire.links import FAST_KEM, GEOMETRY, NOW
 
 RANDOM = seeded(b"connection")
+KEY = FAST_KEM.generate(RANDOM)
+NODE_ID = key_hash(bytes(32))
 
 
 class Bench:
@@ -27,7 +43,8 @@ class Bench:
 
     def __init__(self, gateways: int = 1) -> None:
         pins = [
-            PinnedGateway(f"gateway{n}", bytes([n]) * 32, bytes(32), (f"tcp://192.0.2.{n}:1",)) for n in range(gateways)
+            PinnedGateway(f"gateway{n}", bytes([n]) * 32, KEY.public_key, (f"tcp://192.0.2.{n}:1",))
+            for n in range(gateways)
         ]
         self.now = 50.0
         self.pool = GatewayPool(pins, ("tcp",), lambda url: True, RANDOM)
@@ -76,6 +93,19 @@ def test_a_handshake_has_its_deadline() -> None:
     events = bench.next_timer()
     assert bench.now - began == pytest.approx(HANDSHAKE_SECONDS)
     assert [type(event) for event in events] == [HangUp, Failed]
+
+
+def test_among_several_only_the_last_one_has_time_for_its_handshake() -> None:
+    bench = Bench(3)
+    seconds = []
+    for _ in range(3):
+        while not any(isinstance(event, Dial) for event in bench.next_timer()):
+            pass
+        bench.connection.opened(bench.now)
+        began = bench.now
+        assert [type(event) for event in bench.next_timer()] == [HangUp, Failed]
+        seconds.append(bench.now - began)
+    assert seconds == pytest.approx([HURRIED_DIAL_SECONDS, HURRIED_DIAL_SECONDS, HANDSHAKE_SECONDS])
 
 
 def test_one_gateway_after_the_other_is_tried_before_any_a_second_time() -> None:
@@ -130,6 +160,68 @@ def test_a_way_that_is_cut_ends_the_try_and_leads_to_another(is_open: bool) -> N
     bench.connection.route_changed(bench.now, link_is_cut=True)
     assert [type(event) for event in bench.take()] == [HangUp, Failed]
     assert bench.connection.next_timer() <= bench.now + 1.0
+
+
+class Established(Bench):
+    """A connection that is up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bring_up()
+
+    def bring_up(self) -> None:
+        while self.connection.state is not ConnectionState.DIALLING:
+            self.next_timer()
+        protocol = self.connection.protocol
+        assert protocol is not None
+        self.connection.opened(self.now)
+        gateway = NoiseSession.responder(FAST_KEM, KEY, NODE_ID, CommandCodec(GEOMETRY), lambda _: True, RANDOM)
+        while not protocol.was_up:
+            gateway.receive(protocol.outgoing(self.now), NOW)
+            protocol.wrote()
+            protocol.receive(gateway.outgoing(), self.now, NOW)
+        self.connection.progressed(self.now)
+        assert self.connection.is_up
+        self.take()
+
+    def end(self) -> float:
+        """The link breaks; in how many seconds the next try is."""
+        assert self.connection.protocol is not None
+        self.connection.protocol.broke("reset")
+        self.connection.progressed(self.now)
+        return self.connection.next_timer() - self.now
+
+
+def test_links_that_never_prove_good_are_tried_ever_more_seldom_and_a_good_one_at_once() -> None:
+    bench = Established()
+    waits = []
+    for _ in range(4):
+        waits.append(bench.end())
+        bench.bring_up()
+    assert all(wait < later for wait, later in itertools.pairwise(waits))
+    bench.connection.proved()
+    bench.connection.proved()
+    assert [type(event) for event in bench.take()] == [Settled]
+    assert bench.end() <= FIRST_WAIT_SECONDS
+
+
+@pytest.mark.parametrize("seconds", [SETTLED_SECONDS - 1.0, SETTLED_SECONDS])
+def test_a_link_that_lives_for_a_minute_is_a_good_one(seconds: float) -> None:
+    bench = Established()
+    for _ in range(4):
+        bench.end()
+        bench.bring_up()
+    bench.now += seconds
+    assert (bench.end() <= FIRST_WAIT_SECONDS) is (seconds >= SETTLED_SECONDS)
+
+
+def test_a_link_that_is_lost_by_no_fault_of_the_gateways_costs_it_nothing() -> None:
+    bench = Established()
+    for _ in range(4):
+        bench.connection.lose("the time is to be measured again", bench.now)
+        assert [type(event) for event in bench.take()] == [HangUp, Down]
+        assert bench.connection.next_timer() == bench.now + BETWEEN_TRIES_SECONDS
+        bench.bring_up()
 
 
 def test_what_comes_of_a_try_that_was_given_up_changes_nothing() -> None:

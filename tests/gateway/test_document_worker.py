@@ -170,7 +170,7 @@ def test_what_is_gone_is_not_asked_for_again_but_of_another_gateway() -> None:
     bench.answer(E - 1)
     bench.wait(PATIENCE_SECONDS)
     assert bench.asked() == []
-    bench.worker.link_down()
+    bench.worker.link_down(bench.now)
     bench.connect()
     assert bench.asked() == [0]
 
@@ -189,7 +189,7 @@ def test_what_is_not_there_yet_is_asked_for_ever_more_seldom() -> None:
 
 def test_on_a_new_link_what_is_held_is_asked_for_once_more() -> None:
     bench = held(EARLY, E)
-    bench.worker.link_down()
+    bench.worker.link_down(bench.now)
     bench.take()
     bench.connect_listed()
     assert bench.asked() == [0]
@@ -231,7 +231,7 @@ def test_a_document_is_current_once_and_at_the_boundary() -> None:
 
 def test_when_no_document_serves_any_more_that_is_told() -> None:
     bench = held(EARLY, E)
-    bench.worker.link_down()
+    bench.worker.link_down(bench.now)
     bench.take()
     bench.wait(2 * PERIOD)
     assert [event.document for event in bench.take() if isinstance(event, Current)] == [None]
@@ -287,7 +287,7 @@ def test_when_all_have_refused_the_last_one_is_kept(caplog: pytest.LogCaptureFix
         bench.take()
         bench.wait(IMPATIENCE_SECONDS + 1)
         left += any(isinstance(event, Leave) for event in bench.take())
-        bench.worker.link_down()
+        bench.worker.link_down(bench.now)
     assert left == 2
     assert "KATZENPOST_EPOCH_DURATION" in caplog.text and "1200 s" in caplog.text
 
@@ -327,14 +327,14 @@ def test_what_is_verified_after_the_link_has_ended_is_kept() -> None:
     bench.connect()
     bench.worker.answered(Fetched(E, compress_document(BLOBS[E])), bench.now, bench.unix)
     bench.take()
-    bench.worker.link_down()
+    bench.worker.link_down(bench.now)
     bench.worker.verified(bench.trusted.verify(BLOBS[E], E, bench.unix), bench.now, bench.unix)
     assert bench.trusted.exact(E) is not None
 
 
 def test_two_documents_of_one_epoch_are_told_one_after_the_other() -> None:
     bench = held(EARLY, E)
-    bench.worker.link_down()
+    bench.worker.link_down(bench.now)
     bench.connect_listed()
     bench.take()
     other = published(E, mu=0.05)

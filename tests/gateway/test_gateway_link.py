@@ -1,10 +1,14 @@
 """The bytes of a link and its deadlines, over a stream that takes no more of them."""
 
+from collections.abc import Callable
+
+import pytest
 import trio
 import trio.testing
 
-from kpclientd.gateway.link import GatewayLink
-from kpclientd.gateway.protocol import READ_SECONDS, LinkLost
+from kpclientd.gateway.link import CATCH_UP_SECONDS, GatewayLink
+from kpclientd.gateway.protocol import HEARTBEAT_SECONDS, READ_SECONDS, WRITE_SECONDS, LinkLost
+from kpclientd.wire.commands import NoOp
 from tests.gateway.test_link_protocol import Bench
 from tests.wire.links import GEOMETRY, NOW
 
@@ -25,20 +29,23 @@ class MuteStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-def mute_link() -> tuple[Bench, GatewayLink]:
+def mute_link(stream: Callable[[Bench], trio.abc.Stream] = lambda _: MuteStream()) -> tuple[Bench, GatewayLink]:
     """A link that was established, and the bench of its protocol."""
     bench = Bench()
     bench.now = trio.current_time()
     bench.connect()
-    link = GatewayLink(
-        MuteStream(),
+    return bench, link_over(stream(bench), bench)
+
+
+def link_over(stream: trio.abc.Stream, bench: Bench) -> GatewayLink:
+    return GatewayLink(
+        stream,
         bench.client,
         wall_clock=lambda: NOW,
         on_message=lambda surb_id, payload: None,
         on_answer=lambda result: None,
         on_progress=lambda: None,
     )
-    return bench, link
 
 
 async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.testing.MockClock) -> None:
@@ -56,6 +63,46 @@ async def test_a_write_that_does_not_end_hides_no_deadline(autojump_clock: trio.
             nursery.start_soon(send)
             await link.run()
             nursery.cancel_scope.cancel()
+    assert "silent" in str(bench.client.end)
+
+
+class DeafStream(MuteStream):
+    """It takes nothing, and goes on giving."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.sleep(READ_SECONDS / 2)
+        return self.bench.gateway.seal(NoOp())
+
+
+async def test_a_write_that_does_not_end_keeps_nobody_from_reading(autojump_clock: trio.testing.MockClock) -> None:
+    bench, link = mute_link(DeafStream)
+    began = trio.current_time()
+    await link.run()
+    assert "took no data" in str(bench.client.end)
+    assert trio.current_time() - began == pytest.approx(HEARTBEAT_SECONDS + WRITE_SECONDS)
+
+
+async def test_a_process_that_was_stopped_reads_first_what_came_meanwhile(mock_clock: trio.testing.MockClock) -> None:
+    bench, _ = mute_link()
+    ours, gateways = trio.testing.memory_stream_pair()
+    link = link_over(ours, bench)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        for _ in range(5):
+            await trio.testing.wait_all_tasks_blocked()
+            assert gateways.receive_stream is not None and gateways.send_stream is not None
+            await gateways.send_all(bench.gateway.seal(NoOp()))
+            mock_clock.jump(10 * READ_SECONDS)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(CATCH_UP_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        assert bench.client.end is None
+        mock_clock.jump(10 * READ_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(CATCH_UP_SECONDS)
     assert "silent" in str(bench.client.end)
 
 

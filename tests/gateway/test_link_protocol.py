@@ -10,6 +10,8 @@ from kpclientd.gateway.protocol import (
     HANDSHAKE_SECONDS,
     HEARTBEAT_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    MOST_UNACKNOWLEDGED,
+    MOST_UNWRITTEN_BYTES,
     READ_SECONDS,
     WRITE_SECONDS,
     Delivered,
@@ -52,12 +54,17 @@ class Bench:
 
     def to_gateway(self) -> bytes:
         """Carry what the client has to say; what the gateway answers in the handshake."""
-        data = self.client.outgoing(self.now)
-        self.client.wrote()
+        data = self.to_gateway_unread()
         for event in self.gateway.receive(data, NOW) if data else ():
             if isinstance(event, CommandReceived):
                 self.seen.append(event.command)
         return self.gateway.outgoing()
+
+    def to_gateway_unread(self) -> bytes:
+        """What the client writes now."""
+        data = self.client.outgoing(self.now)
+        self.client.wrote()
+        return data
 
     def to_client(self, data: bytes) -> None:
         self.client.receive(data, self.now, NOW)
@@ -94,7 +101,7 @@ def test_a_gateway_that_is_not_the_one_chosen_is_left_before_it_learns_a_key() -
     bench = Bench(node_id=bytes(32))
     bench.client.connected(bench.now)
     bench.to_client(bench.to_gateway())
-    assert "authentication failed" in bench.end
+    assert "identity or link key is another" in bench.end
     assert bench.client.outgoing(bench.now) == b""
     assert not bench.client.was_up
 
@@ -207,9 +214,29 @@ def test_an_acknowledgement_is_written_before_its_message_is_handed_on() -> None
     bench.push(message())
     sealed = bench.client.outgoing(bench.now)
     assert sealed and not bench.client.outgoing(bench.now)
-    assert bench.client.next_event() == Delivered(message().surb_id, message().payload)
-    (event,) = bench.gateway.receive(sealed, NOW)
-    assert event == CommandReceived(MessageDelivered(1))
+    assert bench.client.next_event() is None
+    bench.push(message(2))
+    bench.client.wrote()
+    assert bench.client.next_event() == Delivered(message(1).surb_id, message(1).payload)
+    assert bench.client.next_event() is None, "its acknowledgement is not written yet"
+    sealed += bench.to_gateway_unread()
+    assert bench.client.next_event() == Delivered(message(2).surb_id, message(2).payload)
+    assert bench.gateway.receive(sealed, NOW) == [CommandReceived(MessageDelivered(n)) for n in (1, 2)]
+
+
+def test_more_than_a_gateway_sends_without_acknowledgements_is_not_read() -> None:
+    bench = Bench().connect()
+    for sequence in range(MOST_UNACKNOWLEDGED):
+        assert not bench.client.is_backed_up
+        bench.push(message(sequence))
+    assert bench.client.is_backed_up
+    bench.to_gateway()
+    while bench.client.next_event():
+        pass
+    assert not bench.client.is_backed_up
+    while not bench.client.is_backed_up:
+        bench.client.send(NoOp())
+    assert len(bench.client.outgoing(bench.now)) <= MOST_UNWRITTEN_BYTES + 2 * GEOMETRY.packet_length
 
 
 def test_an_acknowledgement_waits_for_a_random_time_and_nothing_else_does() -> None:

@@ -177,11 +177,12 @@ def test_a_notice_out_of_bounds_is_left_out_and_refuses_nothing(field: str, valu
     assert Document.parse(encode(cbor2.loads(PAPER.encode()) | {field: value})) == PAPER
 
 
-def test_what_nodes_say_about_themselves_is_kept() -> None:
+@pytest.mark.parametrize("hash_length", [32, 64])
+def test_what_nodes_say_about_themselves_is_kept(hash_length: int) -> None:
     node, replica = PAPER.topology[0][0], PAPER.storage_replicas[0]
-    said: dict[str, Any] = {"software_version": "v" * 128, "contact_info": "c" * 256, "quic_key_hash": bytes(range(32))}
+    said = {"software_version": "v" * 128, "contact_info": "c" * 256, "quic_key_hash": bytes(range(hash_length))}
     for descriptor in (node, replica):
-        telling = dataclasses.replace(descriptor, **said)
+        telling: Any = dataclasses.replace(descriptor, **said)  # type: ignore[arg-type]
         assert type(descriptor).parse(telling.encode()) == telling
         assert cbor2.loads(telling.encode())["QUICKeyHash"] == said["quic_key_hash"]
         assert not {"SoftwareVersion", "ContactInfo", "QUICKeyHash"} & cbor2.loads(descriptor.encode()).keys()
@@ -195,6 +196,7 @@ def test_what_nodes_say_about_themselves_is_kept() -> None:
         ("ContactInfo", "c" * 257),
         ("ContactInfo", "\0"),
         ("QUICKeyHash", bytes(31)),
+        ("QUICKeyHash", bytes(48)),
         ("QUICKeyHash", "q" * 32),
     ],
 )
