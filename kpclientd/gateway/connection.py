@@ -7,7 +7,7 @@
     HANDSHAKE   the gateway is the one drawn          UP          `Up`
     HANDSHAKE   the protocol ended                    WAITING     `Failed`: that gateway's back-off grows
     UP          the gateway has proved good, by a     UP          `Settled`: its back-off is forgotten
-                document or by a minute
+                document or by its age
     UP          the protocol ended                    WAITING     `Down`; its back-off grows
     UP          the link is cut or given up, by no    WAITING     `Down`; its back-off stays as it was
                 fault of the gateway's
@@ -37,8 +37,8 @@ DIAL_SECONDS: Final = 35.0
 HURRIED_DIAL_SECONDS: Final = 4.0
 """While another gateway may be dialled: time for three of TCP's tries. The handshake then has as long, at most."""
 
-SETTLED_SECONDS: Final = 60.0
-"""A link that lived this long is a good one, whatever came by it."""
+SETTLED_SECONDS: Final = 35.0
+"""A link that lived this long is a good one, whatever came by it: longer than an unanswered request lets it live."""
 
 BETWEEN_TRIES_SECONDS: Final = 0.25
 """From one gateway that failed to the next."""

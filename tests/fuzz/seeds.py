@@ -30,7 +30,7 @@ from sphinx.commands import encode_commands
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import seeded
 from tests.config.samples import client_toml, literal_toml
-from tests.fuzz import sphinx_targets, wire_targets
+from tests.fuzz import gateway_targets, sphinx_targets, wire_targets
 from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
@@ -117,6 +117,33 @@ def wire_seeds() -> Iterator[Seed]:
         yield "wire-kem", f"{name}-key", key.public_key
         yield "wire-kem", f"{name}-ciphertext", scheme.encapsulate(key.public_key, seeded(b"peer"))[0]
     yield "wire-kem", "low-order", bytes(32)
+
+
+def gateway_seeds() -> Iterator[Seed]:
+    codec = wire_targets.CODECS[0]
+    payload = bytes(wire_targets.GEOMETRY.payload_tag_length + wire_targets.GEOMETRY.forward_payload_length)
+    message = codec.encode(Message(1, SurbId(bytes(16)), payload))
+
+    def step(kind: int, data: bytes = b"", size: int = 0) -> bytes:
+        return bytes([kind]) + (len(data) or size).to_bytes(2) + data
+
+    heartbeat = step(gateway_targets.SEALED, codec.encode(NoOp()))
+    said = step(gateway_targets.SEALED, message)
+    some_time, much_time = step(gateway_targets.TIME, size=20), step(gateway_targets.TIME, size=200)
+    document = b"".join(
+        step(gateway_targets.SEALED, codec.encode(chunk))
+        for chunk in consensus_commands(b"document" * 50, wire_targets.GEOMETRY)
+    )
+    write, ask = step(gateway_targets.WRITE), step(gateway_targets.ASK, size=5)
+    yield (
+        "gateway-link",
+        "conversation",
+        heartbeat + ask + said + some_time + document + write + said + write + heartbeat,
+    )
+    yield "gateway-link", "flood", step(gateway_targets.REPEATED, message) + much_time + heartbeat
+    yield "gateway-link", "spurious-document", document
+    yield "gateway-link", "raw", heartbeat + step(gateway_targets.RAW, bytes(40)) + heartbeat
+    yield "gateway-link", "silence", ask + write + some_time + heartbeat + some_time + some_time + heartbeat + much_time
 
 
 def document_seeds() -> Iterator[Seed]:
@@ -283,6 +310,7 @@ def main() -> None:
         sphinx_seeds(),
         multiplication_seeds(),
         wire_seeds(),
+        gateway_seeds(),
         document_seeds(),
         thin_seeds(),
         transport_seeds(),

@@ -4,7 +4,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.fuzz import document_targets, loopix_targets, sphinx_targets, thin_targets, transport_targets, wire_targets
+from tests.fuzz import (
+    document_targets,
+    gateway_targets,
+    loopix_targets,
+    sphinx_targets,
+    thin_targets,
+    transport_targets,
+    wire_targets,
+)
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -26,6 +34,7 @@ TARGETS: Mapping[str, Target] = {
     "wire-session": wire_targets.session,
     "wire-consensus": wire_targets.consensus,
     "wire-kem": wire_targets.kem,
+    "gateway-link": gateway_targets.link,
     "pki-certificate": document_targets.certificate,
     "pki-signature": document_targets.signature,
     "pki-signed-document": document_targets.signed_document,

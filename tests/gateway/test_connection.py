@@ -206,7 +206,7 @@ def test_links_that_never_prove_good_are_tried_ever_more_seldom_and_a_good_one_a
 
 
 @pytest.mark.parametrize("seconds", [SETTLED_SECONDS - 1.0, SETTLED_SECONDS])
-def test_a_link_that_lives_for_a_minute_is_a_good_one(seconds: float) -> None:
+def test_a_link_that_lives_long_is_a_good_one(seconds: float) -> None:
     bench = Established()
     for _ in range(4):
         bench.end()
