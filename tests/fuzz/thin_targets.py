@@ -1,7 +1,6 @@
 """What applications send, and what the owner writes into the configuration."""
 
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 from kpclientd.config.load import load_config
@@ -37,17 +36,13 @@ def request(data: bytes) -> None:
         pass
 
 
-@lru_cache
-def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="kpclientd-fuzz-"))
-
-
 def config(data: bytes) -> None:
     """Any file as client.toml: a configuration, or an error that names the file."""
-    path = folder() / "client.toml"
-    path.write_bytes(data)
-    for strict in (False, True):
-        try:
-            load_config(path, strict=strict)
-        except ConfigError as error:
-            assert str(path) in str(error)
+    with tempfile.TemporaryDirectory(prefix="kpclientd-fuzz-") as folder:
+        path = Path(folder) / "client.toml"
+        path.write_bytes(data)
+        for strict in (False, True):
+            try:
+                load_config(path, strict=strict)
+            except ConfigError as error:
+                assert str(path) in str(error)
