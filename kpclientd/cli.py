@@ -1,6 +1,7 @@
 """The command line. Whatever a command does not need is not imported, so that it starts fast."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -119,10 +120,13 @@ def _print_version() -> int:
 def _validate(path: Path) -> int:
     from kpclientd.config.load import load_config
     from kpclientd.errors import ConfigError, UnknownKeysError
+    from pki.epoch import period_from_environment
+    from pki.errors import EpochError
 
     try:
         config = load_config(path, strict=True)
-    except UnknownKeysError as error:
+        period_from_environment(os.environ)
+    except (UnknownKeysError, EpochError) as error:
         return _fail(str(error))
     except ConfigError as error:
         return _fail(f"failed to load config file: {error}")

@@ -52,6 +52,23 @@ def test_unknown_keys_are_refused_by_validation_and_only_warned_of_at_start(
     assert "unrecognised configuration keys are ignored: Colour" in out
 
 
+def test_a_period_that_the_start_refuses_is_refused_by_validation(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KATZENPOST_EPOCH_DURATION", "soon")
+    assert main(["--config", str(config), "--validate-only"]) == 1
+    assert "KATZENPOST_EPOCH_DURATION: 'soon' is not a duration" in capsys.readouterr().err
+
+
+def test_what_means_nothing_is_told_by_validation(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, client_toml(MetricsAddress='MetricsAddress = "127.0.0.1:1"'))
+    assert main(["--config", str(path), "--validate-only"]) == 0
+    assert (
+        capsys.readouterr().err
+        == f"kpclientd: {path}: MetricsAddress: metrics are not served by this version, the address stays closed\n"
+    )
+
+
 @pytest.mark.parametrize("flags", [[], ["--validate-only"]])
 def test_a_bad_file_is_told_on_standard_error(tmp_path: Path, capsys: Capture, flags: list[str]) -> None:
     path = written(tmp_path, client_toml(Listen=None))

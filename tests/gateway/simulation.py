@@ -16,6 +16,7 @@ from typing import Final
 from kpclientd.config.model import PinnedGateway
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.gateway.connection import Connection, ConnectionState, Dial, Down, Failed, HangUp, Settled, Up
+from kpclientd.gateway.connector import ASLEEP_TOO_LONG_SECONDS
 from kpclientd.gateway.document_worker import Ask, Current, DocumentWorker, Kept, Leave, Refused, Served, Verify
 from kpclientd.gateway.protocol import DocumentAnswer, LinkLost, LinkProtocol
 from kpclientd.network_time import NetworkTime
@@ -35,6 +36,9 @@ LOOK_SECONDS: Final = 1.0
 GATEWAY_HANDSHAKE_SECONDS: Final = 3.0
 GATEWAY_READ_SECONDS: Final = 120.0
 MOST_STEPS_AT_ONCE: Final = 10_000
+ROUNDING_SECONDS: Final = 1e-9
+"""Two clocks that differ by what the machine slept are only so equal."""
+
 KEM: Final = kem_scheme("x25519")
 PAPER: Final = paper_network()
 
@@ -130,7 +134,9 @@ class Gateway:
 class Network:
     """The network, time, and the client on it."""
 
-    def __init__(self, gateways: int = 2, pinned: int = 1, period: float = 60.0, seed: bytes = b"net") -> None:
+    def __init__(
+        self, gateways: int = 2, pinned: int = 1, period: float = 60.0, seed: bytes = b"net", time_sync: bool = False
+    ) -> None:
         self.now = 0.0
         self.randomness = seeded(seed)
         self.clock = EpochClock(period)
@@ -140,7 +146,7 @@ class Network:
         self._published: dict[int, tuple[Identity, ...]] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
-        self.client = Client(self, [one.identity.pin for one in self.gateways[:pinned]])
+        self.client = Client(self, [one.identity.pin for one in self.gateways[:pinned]], time_sync)
 
     @property
     def unix(self) -> float:
@@ -155,7 +161,10 @@ class Network:
         stood_still = 0
         while True:
             self.client.carry_out()
-            due = min(self.client.next_timer(), self._heap[0][0] if self._heap else math.inf)
+            due = min(
+                self.client.next_timer() + self.client.slept + ROUNDING_SECONDS,
+                self._heap[0][0] if self._heap else math.inf,
+            )
             if due > end:
                 break
             stood_still = 0 if due > self.now else stood_still + 1
@@ -166,6 +175,16 @@ class Network:
                 self.client.carry_out()
             self.client.handle_timers()
         self.now = end
+
+    def sleep(self, seconds: float) -> None:
+        """The client's machine sleeps; the network goes on, and what it sends waits."""
+        end = self.now + seconds
+        self.client.fall_asleep()
+        while self._heap and self._heap[0][0] <= end:
+            self.now = max(self.now, self._heap[0][0])
+            heapq.heappop(self._heap)[2]()
+        self.now = end
+        self.client.wake_up(seconds)
 
     def gateway_at(self, address: str) -> Gateway | None:
         return next((one for one in self.gateways if one.identity.address == address), None)
@@ -300,7 +319,7 @@ class Wire:
 class Client:
     """What the trio driver does, by hand."""
 
-    def __init__(self, network: Network, pins: Sequence[PinnedGateway]) -> None:
+    def __init__(self, network: Network, pins: Sequence[PinnedGateway], time_sync: bool) -> None:
         self.network = network
         self.wall_error = 0.0
         self.slept = 0.0
@@ -310,7 +329,7 @@ class Client:
             elapsed=lambda: network.now,
             period=network.clock.period,
             beginning=network.clock.start(0),
-            correct=False,
+            correct=time_sync,
         )
         self.trusted = TrustedDocuments(network.clock, PAPER.verifiers, GEOMETRY)
         self.pool = GatewayPool(pins, ("tcp", "tcp4"), lambda url: True, network.randomness)
@@ -322,13 +341,25 @@ class Client:
         self.downs: list[str] = []
         self.failures: list[str] = []
         self._next_look = 0.0
+        self._asleep: list[tuple[Wire, LinkProtocol, bytes]] | None = None
 
     def _new_protocol(self, choice: GatewayChoice) -> LinkProtocol:
         return LinkProtocol(choice, kem=KEM, geometry=GEOMETRY, randomness=self.network.randomness)
 
     @property
     def now(self) -> float:
-        return self.network.now
+        return self.network.now - self.slept
+
+    def fall_asleep(self) -> None:
+        self._asleep = []
+
+    def wake_up(self, slept: float) -> None:
+        """What came meanwhile is read first; within a second the sleep is noticed."""
+        self.slept += slept
+        waiting, self._asleep = self._asleep or [], None
+        for wire, protocol, data in waiting:
+            self._receive(wire, protocol, data)
+            self.carry_out()
 
     @property
     def is_up(self) -> bool:
@@ -340,7 +371,10 @@ class Client:
     def handle_timers(self) -> None:
         if self.now >= self._next_look:
             self._next_look = self.now + LOOK_SECONDS
-            if self.time.look():
+            if change := self.time.look():
+                if change.slept:
+                    is_cut = change.slept >= ASLEEP_TOO_LONG_SECONDS
+                    self.connection.route_changed(self.now, link_is_cut=is_cut)
                 self.worker.handle_timers(self.now, self.time())
         self.connection.handle_timers(self.now)
         self.worker.handle_timers(self.now, self.time())
@@ -391,7 +425,7 @@ class Client:
 
     def _dial(self, protocol: LinkProtocol) -> None:
         one = self.network.gateway_at(protocol.choice.addresses[0])
-        when = self.now + LATENCY_SECONDS
+        when = self.network.now + LATENCY_SECONDS
 
         def settle(is_open: bool, *, is_refused: bool = False) -> None:
             if self.connection.protocol is protocol and self.connection.state is ConnectionState.DIALLING:
@@ -402,13 +436,16 @@ class Client:
                     self.connection.not_opened("nobody there", self.now, is_refused=is_refused)
 
         if not self.network.is_reachable or one is None or one.temper is Temper.BLACKHOLE:
-            self.network.at(self.now + 10.0, lambda: settle(False))
+            self.network.at(self.network.now + 10.0, lambda: settle(False))
         elif one.temper is Temper.REFUSES:
             self.network.at(when, lambda: settle(False, is_refused=True))
         else:
             self.network.at(when, lambda: settle(True))
 
     def _receive(self, wire: Wire, protocol: LinkProtocol, data: bytes) -> None:
+        if self._asleep is not None:
+            self._asleep.append((wire, protocol, data))
+            return
         if self.wire is not wire or self.connection.protocol is not protocol:
             return
         protocol.receive(data, self.now, self.network.unix + self.wall_error)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kpclientd.gateway.connection import ConnectionState
+from kpclientd.network_time import LONGEST_CORRECTION, STEP_SECONDS
 from tests.gateway.simulation import Answering, Gateway, Network, Temper
 
 DAY = 86_400.0
@@ -15,9 +16,15 @@ GATEWAYS = st.integers(0, 2)
 class NeverWedged(RuleBasedStateMachine):
     """Rules that spoil something, rules that let time pass, and one that makes all good again."""
 
-    @initialize(gateways=st.integers(1, 3), pinned=st.integers(1, 3), seed=st.binary(min_size=1, max_size=4))
-    def begin(self, gateways: int, pinned: int, seed: bytes) -> None:
-        self.network = Network(gateways, min(pinned, gateways), seed=seed)
+    @initialize(
+        gateways=st.integers(1, 3),
+        pinned=st.integers(1, 3),
+        seed=st.binary(min_size=1, max_size=4),
+        time_sync=st.booleans(),
+    )
+    def begin(self, gateways: int, pinned: int, seed: bytes, time_sync: bool) -> None:
+        self.time_sync = time_sync
+        self.network = Network(gateways, min(pinned, gateways), seed=seed, time_sync=time_sync)
         self.client = self.network.client
         self.network.advance(5.0)
 
@@ -71,6 +78,14 @@ class NeverWedged(RuleBasedStateMachine):
     def the_wall_clock_is_stepped(self, seconds: float) -> None:
         self.client.wall_error += seconds
 
+    @rule(seconds=st.floats(0.5, 400.0))
+    def the_machine_sleeps(self, seconds: float) -> None:
+        self.network.sleep(seconds)
+
+    @rule(number=GATEWAYS, seconds=st.one_of(st.floats(-10.0, 10.0), st.floats(-DAY, DAY)))
+    def a_gateways_clock_is_wrong(self, number: int, seconds: float) -> None:
+        self.one(number).clock_error = seconds
+
     @rule(seconds=st.floats(1.0, 400.0))
     def the_way_to_the_network_is_cut_for_a_while(self, seconds: float) -> None:
         self.network.is_reachable = False
@@ -82,7 +97,7 @@ class NeverWedged(RuleBasedStateMachine):
         """Within thirty seconds there is a link, and soon a document and no reason to leave."""
         network, client = self.network, self.client
         for one in network.gateways:
-            one.temper, one.answering, one.is_listed = Temper.GOOD, Answering.GOOD, True
+            one.temper, one.answering, one.is_listed, one.clock_error = Temper.GOOD, Answering.GOOD, True, 0.0
         network.missing_epochs.clear()
         client.wall_error = 0.0
         ups = client.ups
@@ -93,8 +108,10 @@ class NeverWedged(RuleBasedStateMachine):
         ups = client.ups
         network.advance(2 * network.clock.period)
         assert client.ups == ups and client.is_up, client.downs[-1]
+        error = abs(client.time() - network.unix)
+        assert error <= (LONGEST_CORRECTION * network.clock.period if self.time_sync else STEP_SECONDS)
         current = client.trusted.current(client.time())
-        assert current is not None and current.document.epoch == network.clock.epoch(network.unix)
+        assert current is not None and current.document.epoch == network.clock.epoch(client.time())
         assert client.current[-1] == current.document.epoch
 
     @invariant()
