@@ -273,6 +273,7 @@ class Daemon:
             geometry=self.config.geometry,
             randomness=self.randomness,
             document_limit=self._document_limit,
+            far_end="the gateway, or the proxy before it," if self.config.upstream_proxy.is_used else "the gateway",
         )
 
     def _on_up(self, clock_skew: float) -> None:

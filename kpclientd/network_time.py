@@ -204,11 +204,16 @@ class NetworkTime:
             self._follow_wall()
         elif before_documents:
             self._say_step(f"{told}, before documents that were verified: not followed.")
-        elif gateway is not None and abs(gateway - self._offset) < abs(gateway - self._wall_offset):
+        elif gateway is not None and self._contradicts(gateway):
             self._say_step(f"{told}, away from the gateway's: not followed while this link is up.")
         else:
             self._say_step(f"{told}.")
             self._follow_wall()
+
+    def _contradicts(self, gateway: float) -> bool:
+        """Whether a gateway's clock, which tells whole seconds, speaks against the wall clock and for the time kept."""
+        difference = abs(gateway - self._wall_offset)
+        return difference > SKEW_RESOLUTION and difference > abs(gateway - self._offset)
 
     def _say_step(self, text: str) -> None:
         if self._elapsed() < self._step_said_at + SUMMED_SECONDS:

@@ -86,6 +86,15 @@ def test_a_step_away_from_the_gateways_clock_is_not_followed_while_the_link_is_u
     assert machine.time.status().skew == pytest.approx(3600.0)
 
 
+@pytest.mark.parametrize("gateway_error", [-1.0, 0.0, 1.0])
+def test_steps_below_what_a_gateway_can_tell_are_followed_back_and_forth(gateway_error: float) -> None:
+    machine = Machine()
+    machine.meet(gateway_error)
+    for step in (-0.9, 0.9, 0.9, -0.9):
+        machine.step(step)
+        assert machine.error == pytest.approx(machine.wall_error) and not machine.time.is_held_back
+
+
 def test_when_that_link_ends_the_wall_clock_is_followed_again() -> None:
     machine = Machine()
     machine.meet()

@@ -4,6 +4,7 @@ from kpclientd.addresses import (
     AddressError,
     parse_url,
     require_ip_literal,
+    scheme_of,
 )
 from kpclientd.config.model import Authority, PinnedGateway
 from kpclientd.config.table import Table
@@ -70,11 +71,13 @@ def check_gateways(
             raise entry.fault("WireKEMScheme", fault, "make the two equal")
     addresses = [address for gateway in gateways for address in gateway.addresses]
     if addresses and not any(_is_dialled(address, proxy, hostnames_allowed) for address in addresses):
+        has_onion = any(scheme_of(address) == "onion" for address in addresses) and not proxy.is_tor
+        tor = ', or reach onion addresses by [UpstreamProxy] Type = "tor+socks5"' if has_onion else ""
         way = f"through the {proxy.type} proxy of [UpstreamProxy]" if proxy.is_used else "without a proxy"
         raise pinned.fault(
             "Gateways",
             f"no gateway has an address that this version can dial {way}",
-            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in dialled_schemes(proxy))}",
+            f"add one that begins with {' or '.join(f'{scheme}://' for scheme in dialled_schemes(proxy))}{tor}",
         )
 
 
@@ -198,6 +201,8 @@ def require_ip_url(text: str) -> None:
         raise AddressError(f'address "{text}" has scheme "{url.scheme}", expected {" or ".join(PEER_SCHEMES)}')
     if TRANSPORTS[url.scheme].resolved_elsewhere:
         return
+    if url.host.lower().endswith(".onion"):
+        raise AddressError(f'address "{text}" has an onion name: write onion:// before it')
     require_ip_literal(text, url.host)
     if url.port is None:
         raise AddressError(f'address "{text}" has no port')

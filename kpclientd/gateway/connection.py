@@ -37,6 +37,9 @@ DIAL_SECONDS: Final = 35.0
 HURRIED_DIAL_SECONDS: Final = 4.0
 """While another gateway may be dialled: time for three of TCP's tries. The handshake then has as long, at most."""
 
+OVERTIME_SECONDS: Final = 1.0
+"""Who opens streams keeps to the time himself, and knows better how far he came."""
+
 SETTLED_SECONDS: Final = 35.0
 """A link that lived this long is a good one, whatever came by it: longer than an unanswered request lets it live."""
 
@@ -58,9 +61,10 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open a stream to the gateway of `protocol`; tell the result by `opened` or `not_opened`."""
+    """Open a stream to the gateway of `protocol`, within so many seconds; tell it by `opened` or `not_opened`."""
 
     protocol: LinkProtocol
+    within: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,13 @@ class Down:
         choice: the gateway.
         reason: why.
         next_try: monotonic seconds.
+        is_way_bad: whether too little came by the stream, or too late: another way there may do better.
     """
 
     choice: GatewayChoice
     reason: str
     next_try: float
+    is_way_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ class Failed:
     choice: GatewayChoice | None
     reason: str
     next_try: float
+    is_way_bad: bool = False
 
 
 ConnectionEvent = Dial | HangUp | Up | Settled | Down | Failed
@@ -252,21 +259,22 @@ class Connection:
         self.protocol = self._new_protocol(choice)
         self._is_blameless = False
         self._dial_seconds = self._hurried if self._pool.is_rival_due(choice, now) else DIAL_SECONDS
-        self._dial_by = now + self._dial_seconds
+        self._dial_by = now + self._dial_seconds + OVERTIME_SECONDS
         self._enter(ConnectionState.DIALLING, now)
-        self._events.append(Dial(self.protocol))
+        self._events.append(Dial(self.protocol, self._dial_seconds))
 
     def _fail(self, reason: str, now: float, *, is_there: bool) -> None:
-        choice = self._stop(now, is_there=is_there)
-        self._events.append(Failed(choice, reason, self._next_try()))
+        choice, is_way_bad = self._stop(now, is_there=is_there)
+        self._events.append(Failed(choice, reason, self._next_try(), is_way_bad))
 
     def _end(self, reason: str, now: float) -> None:
-        choice = self._stop(now, is_there=False)
-        self._events.append(Down(choice, reason, self._next_try()))
+        choice, is_way_bad = self._stop(now, is_there=False)
+        self._events.append(Down(choice, reason, self._next_try(), is_way_bad))
 
-    def _stop(self, now: float, *, is_there: bool) -> GatewayChoice:
+    def _stop(self, now: float, *, is_there: bool) -> tuple[GatewayChoice, bool]:
         assert self.protocol is not None, self._state
-        choice = self.protocol.choice
+        choice, protocol = self.protocol.choice, self.protocol
+        is_way_bad = protocol.was_too_slow or (protocol.was_closed_by_peer and not protocol.was_up)
         if not self._is_blameless:
             self._pool.failed(choice, now, is_there=is_there)
         self._not_before = now + BETWEEN_TRIES_SECONDS
@@ -274,7 +282,7 @@ class Connection:
         self.protocol = None
         self._enter(ConnectionState.WAITING, now)
         self._events.append(HangUp())
-        return choice
+        return choice, is_way_bad
 
     def _enter(self, state: ConnectionState, now: float) -> None:
         self._state = state

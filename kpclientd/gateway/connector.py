@@ -74,11 +74,14 @@ class Dialling(Protocol):
     def can_dial(self, url: str) -> bool:
         """Whether an address can be dialled from here at all."""
 
-    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
-        """Open a stream to the first that answers, or raise DialError.
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes, within: float) -> trio.abc.Stream:
+        """Open a stream to the first that answers within so many seconds, or raise DialError.
 
         What has another `isolation` shares no circuit of an anonymising proxy.
         """
+
+    def renew(self, isolation: bytes) -> None:
+        """Go another way from now on, where there are several."""
 
 
 class Offload(Protocol):
@@ -285,10 +288,10 @@ class Connector:
     def _carry_out_for_connection(self, event: ConnectionEvent) -> None:
         assert self._nursery is not None, "nothing happens before run"
         match event:
-            case Dial(protocol):
+            case Dial(protocol, within):
                 self._next_try = None
                 self._attempt = trio.CancelScope()
-                self._nursery.start_soon(self._try, protocol, self._attempt)
+                self._nursery.start_soon(self._try, protocol, within, self._attempt)
             case HangUp():
                 self._attempt.cancel()
             case Up(protocol):
@@ -302,16 +305,20 @@ class Connector:
                     self._say_connected(choice, is_news=True)
                 self._is_settled = True
                 self._said.clear()
-            case Down(choice, reason, next_try):
+            case Down(choice, reason, next_try, is_way_bad):
                 self._worker.link_down(trio.current_time())
-                self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try)
-            case Failed(tried, reason, next_try):
+                self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try, is_way_bad)
+            case Failed(tried, reason, next_try, is_way_bad):
                 self._failures += 1
                 what = "There is no gateway" if tried is None else f'No connection to gateway "{tried.name}"'
-                self._note_end(what, tried, reason, next_try)
+                self._note_end(what, tried, reason, next_try, is_way_bad)
 
-    def _note_end(self, what: str, choice: GatewayChoice | None, reason: str, next_try: float) -> None:
+    def _note_end(
+        self, what: str, choice: GatewayChoice | None, reason: str, next_try: float, is_way_bad: bool
+    ) -> None:
         now = trio.current_time()
+        if choice is not None and is_way_bad:
+            self._dialling.renew(choice.node_id)
         self._last_end = LinkEnd(now, choice.name if choice is not None else "", reason)
         self._next_try = next_try
         level = logging.DEBUG if (what, reason) in self._said else NOTICE
@@ -346,10 +353,11 @@ class Connector:
 
     # -- the link
 
-    async def _try(self, protocol: LinkProtocol, scope: trio.CancelScope) -> None:
+    async def _try(self, protocol: LinkProtocol, within: float, scope: trio.CancelScope) -> None:
+        choice = protocol.choice
         with scope:
             try:
-                stream = await self._dialling.dial(protocol.choice.addresses, isolation=protocol.choice.node_id)
+                stream = await self._dialling.dial(choice.addresses, isolation=choice.node_id, within=within)
             except DialError as error:
                 self._connection.not_opened(str(error), trio.current_time(), is_refused=error.is_refused)
                 self._carry_out()

@@ -119,6 +119,7 @@ class LinkProtocol:
         geometry: the network's packets.
         randomness: for the keys and the queue id.
         document_limit: the longest document to take (bytes), compressed and decompressed.
+        far_end: who closes the connection, for people: there may be a proxy on the way.
 
     Attributes:
         choice: the gateway.
@@ -128,6 +129,7 @@ class LinkProtocol:
         clock_skew: our clock less the gateway's (seconds), which tells whole ones; 0 before the handshake is over.
         was_up: whether the handshake was ever over.
         was_closed_by_peer: whether it ended because the gateway closed the stream.
+        was_too_slow: whether it ended by a deadline.
     """
 
     def __init__(
@@ -138,13 +140,15 @@ class LinkProtocol:
         geometry: Geometry,
         randomness: Randomness,
         document_limit: int = DOCUMENT_LIMIT,
+        far_end: str = "the gateway",
     ) -> None:
         self.choice = choice
         self.queue_id = RecipientId(randomness.bytes(QUEUE_ID_BYTES).hex().encode())
         self.end: LinkLost | None = None
         self.clock_skew = 0.0
         self.was_up = False
-        self.was_closed_by_peer = False
+        self.was_closed_by_peer = self.was_too_slow = False
+        self._far_end = far_end
         self._state = _State.HANDSHAKE
         self._session = NoiseSession.initiator(
             kem, kem.generate(randomness), self.queue_id, CommandCodec(geometry), self._is_the_chosen, randomness
@@ -199,8 +203,7 @@ class LinkProtocol:
         if self._state is _State.ENDED:
             return
         if not data:
-            self.was_closed_by_peer = True
-            self.leave("the gateway closed the connection" + ("" if self.is_up else " in the handshake"))
+            self._was_closed("")
             return
         try:
             events = self._session.receive(data, wall)
@@ -222,8 +225,14 @@ class LinkProtocol:
 
     def broke(self, reason: str) -> None:
         """The stream failed, as it does where the peer resets it."""
+        self._was_closed(reason)
+
+    def _was_closed(self, how: str) -> None:
         self.was_closed_by_peer = self.end is None
-        self.leave(f"the connection broke: {reason}")
+        if not self.is_up:  # an end or a reset: which of them is chance, while a gateway starts
+            self.leave(f"{self._far_end} closed the connection in the handshake")
+        else:
+            self.leave(f"the connection broke: {how}" if how else f"{self._far_end} closed the connection")
 
     def leave(self, reason: str) -> None:
         """End it; the first reason counts."""
@@ -297,6 +306,8 @@ class LinkProtocol:
 
     def handle_timers(self, now: float) -> None:
         """Do what is due."""
+        deadline = min(self._handshake_by, self._read_by, self._written_by, self._answered_by)
+        self.was_too_slow = self._state is not _State.ENDED and now >= deadline
         if now >= self._handshake_by:
             self.leave(f"the handshake took longer than {self._handshake_seconds:.0f} s")
         elif now >= self._read_by:

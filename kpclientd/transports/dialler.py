@@ -3,9 +3,11 @@
 A proxy that is configured is never gone around: what it cannot carry is not dialled, and no name is looked up here.
 """
 
+import logging
+import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -20,6 +22,8 @@ from kpclientd.transports.socks5 import Credentials
 from kpclientd.transports.targets import Target, target_of
 from kpclientd.transports.upstream import NO_PROXY, SOCKS5, TOR, UpstreamProxy
 from sphinx.randomness import Randomness
+
+log = logging.getLogger("client/dial")
 
 DIRECT_SECONDS: Final = 10.0
 """For all addresses of a gateway together."""
@@ -62,29 +66,40 @@ class Dialler:
             return str(error)
         return None
 
-    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
+    def renew(self, isolation: bytes) -> None:
+        """The way to this gateway has proved bad: through Tor, the next streams take another circuit."""
+        self._isolation.renew(isolation, trio.current_time())
+
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes, within: float = math.inf) -> trio.abc.Stream:
         """Open a stream to one gateway: its addresses are tried side by side, and the first that answers is taken.
 
         Args:
             addresses: its URLs in order of preference, each next one tried 250 ms later or once one has failed.
             isolation: names the gateway, by any bytes; through Tor, no two gateways share a circuit.
+            within: seconds for all of it; at most 10, or 30 where there is a proxy.
 
         Raises:
-            DialError: if no address can be reached within 10 s, or 30 s where there is a proxy. The text has each once.
+            DialError: if no address can be reached in time. The text has each once, with its reason.
         """
         attempts: dict[str, Attempt] = {}
+        waits_for: dict[str, str] = {}
         excluded: list[str] = []
         for url in tuple(dict.fromkeys(addresses))[:MOST_ADDRESSES]:
             try:
-                attempts[shortened(url)] = partial(self._connect, self._target(url), isolation)
+                name = shortened(url)
+                on_wait = partial(waits_for.__setitem__, name)
+                attempts[name] = partial(self._connect, self._target(url), isolation, on_wait)
             except AddressError as error:
                 excluded.append(str(error))
-        seconds = PROXY_SECONDS if self._proxy.is_used else DIRECT_SECONDS
+        seconds = min(within, PROXY_SECONDS if self._proxy.is_used else DIRECT_SECONDS)
         race = Race(attempts)
+        log.debug("dialling %s", ", ".join(attempts))
         try:
             with trio.move_on_after(seconds):
-                return await race.run()
-            raise race.error(f"no answer within {seconds:.0f} s")
+                stream = await race.run()
+                log.debug("reached %s", race.winner)
+                return stream
+            raise race.error(f"no answer within {seconds:.0f} s", waits_for)
         except DialError as error:
             text = "; ".join(filter(None, (str(error), *excluded))) or "there is no address"
             raise DialError(text, is_refused=error.is_refused) from None
@@ -92,7 +107,7 @@ class Dialler:
     def _target(self, url: str) -> Target:
         return target_of(url, self._proxy, hostnames_allowed=self._hostnames_allowed)
 
-    async def _connect(self, target: Target, gateway: bytes) -> trio.abc.Stream:
+    async def _connect(self, target: Target, gateway: bytes, on_wait: Callable[[str], None]) -> trio.abc.Stream:
         if self._proxy.is_used:
             return await connect_through(
                 self._proxy,
@@ -100,6 +115,7 @@ class Dialler:
                 target.port,
                 self._credentials(gateway),
                 is_anonymous_allowed=not self._proxy.is_tor,
+                on_wait=on_wait,
             )
         assert target.transport.connect is not None
         return await target.transport.connect(target.host, target.port, target.transport.family)

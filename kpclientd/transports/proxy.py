@@ -4,6 +4,7 @@ Names go to the proxy as they are. Nothing here ever opens a socket to anything 
 """
 
 import socket
+from collections.abc import Callable
 
 import trio
 
@@ -15,14 +16,29 @@ from kpclientd.transports.upstream import UpstreamProxy
 
 
 async def connect_through(
-    proxy: UpstreamProxy, host: str, port: int, credentials: Credentials | None, *, is_anonymous_allowed: bool
+    proxy: UpstreamProxy,
+    host: str,
+    port: int,
+    credentials: Credentials | None,
+    *,
+    is_anonymous_allowed: bool,
+    on_wait: Callable[[str], None],
 ) -> trio.abc.Stream:
     """Open a stream to `host`, a literal or a name, through `proxy`.
+
+    Args:
+        proxy: the way.
+        host, port: where to.
+        credentials: shown where the proxy asks for them; None for none.
+        is_anonymous_allowed: whether the proxy may go without them.
+        on_wait: told what is waited for from now on, in words for people.
 
     Raises:
         DialError: if the proxy cannot be reached, or does not open the stream. There is no deadline.
     """
+    on_wait(f"the proxy at {proxy.address} takes no connection")
     stream = await _connect_proxy(proxy)
+    on_wait(f"the proxy at {proxy.address} does not answer")
     client = Socks5Client(host, port, credentials, is_anonymous_allowed=is_anonymous_allowed)
     try:
         await stream.send_all(client.start())
@@ -33,6 +49,9 @@ async def connect_through(
             answer = client.receive(bytes(data))
             if answer:
                 await stream.send_all(answer)
+            if client.has_asked:
+                whose = "Tor" if proxy.is_tor else "the proxy"
+                on_wait(f"{whose} at {proxy.address} was asked, and has not opened the stream")
     except BaseException as error:
         await trio.aclose_forcefully(stream)
         if isinstance(error, trio.BrokenResourceError):

@@ -8,6 +8,7 @@ A way that does not answer costs the next one a quarter of a second, and one tha
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import trio
@@ -38,6 +39,8 @@ class Race:
         self._failures: dict[str, DialError] = {}
         self._streams: list[trio.abc.Stream] = []
         self._failed = trio.Event()
+        self.winner = ""
+        """The name of the attempt that succeeded."""
 
     async def run(self) -> trio.abc.Stream:
         """Return the first stream.
@@ -57,15 +60,17 @@ class Race:
         await _close(self._streams[1:])
         return self._streams[0]
 
-    def error(self, of_unanswered: str = _CANCELLED) -> DialError:
+    def error(self, of_unanswered: str = _CANCELLED, waits_for: Mapping[str, str] = MappingProxyType({})) -> DialError:
         """What came of the attempts: each by its name, with its reason; a reason that several share is told once.
 
         Args:
             of_unanswered: the reason for those that were begun and have neither succeeded nor failed.
+            waits_for: of these, what each has waited for, where that is known.
         """
         names: dict[str, list[str]] = {}
         for name in self._attempts:
-            names.setdefault(self._reason(name, of_unanswered), []).append(name)
+            unanswered = f"{of_unanswered}: {waits_for[name]}" if name in waits_for else of_unanswered
+            names.setdefault(self._reason(name, unanswered), []).append(name)
         failures = [self._failures.get(name) for name in self._attempts]
         is_refused = bool(failures) and all(failure is not None and failure.is_refused for failure in failures)
         return DialError(
@@ -93,6 +98,7 @@ class Race:
             self._failed.set()
         else:
             self._streams.append(stream)
+            self.winner = self.winner or name
             race.cancel()
 
 

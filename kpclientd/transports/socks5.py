@@ -28,6 +28,7 @@ IPV4: Final = 1
 NAME: Final = 3
 IPV6: Final = 4
 GRANTED: Final = 0
+GENERAL_FAILURE: Final = 1
 REFUSED: Final = 5
 
 LONGEST_FIELD: Final = 255
@@ -40,7 +41,7 @@ _REST_LENGTHS: Final[Mapping[int, int]] = {IPV4: 3 + _PORT_LENGTH, IPV6: 15 + _P
 """Of an answer, what follows its head, whose last byte is the address's first; that of a name is its length."""
 
 REPLIES: Final[Mapping[int, str]] = {
-    1: "general failure",
+    GENERAL_FAILURE: "general failure, as Tor says where nobody listens",
     2: "not allowed by its rules",
     3: "network unreachable",
     4: "host unreachable",
@@ -113,6 +114,11 @@ class Socks5Client:
         """Whether the proxy has granted the request, so that all further bytes are the stream's."""
         return self._state is _State.OPEN
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether the proxy has the request for the stream."""
+        return self._state in (_State.REPLY_HEAD, _State.REPLY_REST, _State.OPEN)
+
     def start(self) -> bytes:
         """What to send first."""
         return bytes([VERSION, len(self._methods)]) + self._methods
@@ -174,7 +180,7 @@ class Socks5Client:
             raise SocksError("the proxy's answer is malformed")
         if reply != GRANTED:
             text = REPLIES.get(reply, f"failure {reply}")
-            raise SocksError(f"the proxy says: {text}", is_refused=reply == REFUSED)
+            raise SocksError(f"the proxy says: {text}", is_refused=reply in (REFUSED, GENERAL_FAILURE))
         rest = first + _PORT_LENGTH if kind == NAME else _REST_LENGTHS.get(kind)
         if rest is None:
             raise SocksError("the proxy's answer has an address of an unknown kind")

@@ -80,6 +80,8 @@ def _host(url: str, host: str, transport: Transport, proxy: UpstreamProxy, hostn
     if name.endswith(_ONION):
         if not proxy.is_tor:
             raise AddressError(f'address "{shortened(url)}" {_NEEDS_TOR}')
+        if not transport.resolved_elsewhere and not hostnames_allowed:
+            raise AddressError(f'address "{shortened(url)}" has an onion name: write onion:// before it')
     elif transport.resolved_elsewhere:
         raise AddressError(f'address "{shortened(url)}" has no onion name')
     if not (transport.resolved_elsewhere or hostnames_allowed):

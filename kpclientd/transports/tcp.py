@@ -20,6 +20,9 @@ KEEPALIVE_SECONDS: Final = 15
 MOST_ADDRESSES: Final = 8
 """Addresses of one name that are tried; a resolver's answer may have hundreds."""
 
+_NOBODY_LISTENS: Final = (ConnectionRefusedError, FileNotFoundError)
+"""A Unix socket goes with who listened at it."""
+
 SocketAddress = Any
 """As the socket module has it: of two or four members for IP, a path for Unix."""
 
@@ -72,7 +75,7 @@ async def connect_socket(family: int, address: SocketAddress) -> trio.abc.Stream
         raw.close()
         # trio's own text begins with the address, which is told already.
         reason = os.strerror(error.errno) if error.errno else reason_of(error)
-        raise DialError(reason, is_refused=isinstance(error, ConnectionRefusedError)) from None
+        raise DialError(reason, is_refused=isinstance(error, _NOBODY_LISTENS)) from None
     except BaseException:
         raw.close()
         raise

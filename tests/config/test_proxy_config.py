@@ -122,7 +122,7 @@ def test_other_unknown_keys_are_still_only_told(tmp_path: Path) -> None:
         ("socks5", "quic://127.0.0.1:1", "through the socks5 proxy of .UpstreamProxy.; add .* tcp6://"),
         ("tor+socks5", "quic://127.0.0.1:1", "or onion://"),
         ("socks5", "onion://name.onion:1", "no gateway has an address that this version can dial"),
-        ("none", "onion://name.onion:1", "without a proxy; add .* or quic://"),
+        ("none", "onion://name.onion:1", 'without a proxy; add .* or quic://, or reach onion addresses by .* "tor'),
     ],
 )
 def test_a_file_whose_gateways_the_proxy_cannot_reach_is_refused(
@@ -132,6 +132,14 @@ def test_a_file_whose_gateways_the_proxy_cannot_reach_is_refused(
     gateways = "[PinnedGateways]\n" + gateway(Addresses=f'["{address}"]')
     with pytest.raises(ConfigError, match=text):
         load_config(written(tmp_path, client_toml(UpstreamProxy=proxy, PinnedGateways=gateways)))
+
+
+def test_an_onion_name_in_another_scheme_is_refused_with_the_right_remedy(tmp_path: Path) -> None:
+    proxy = '[UpstreamProxy]\nType = "tor+socks5"\nNetwork = "tcp"\nAddress = "127.0.0.1:9050"'
+    gateways = "[PinnedGateways]\n" + gateway(Addresses='["tcp://name.onion:1"]')
+    text = client_toml(UpstreamProxy=proxy, PinnedGateways=gateways, AllowHostnameAddresses=None)
+    with pytest.raises(ConfigError, match="has an onion name: write onion:// before it"):
+        load_config(written(tmp_path, text))
 
 
 def test_an_onion_gateway_is_good_enough_with_tor(tmp_path: Path) -> None:

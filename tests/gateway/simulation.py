@@ -403,7 +403,7 @@ class Client:
 
     def _for_connection(self, event: object) -> None:
         match event:
-            case Dial(protocol):
+            case Dial(protocol, _):
                 self._dial(protocol)
             case HangUp():
                 self.wire = None

@@ -16,6 +16,7 @@ from kpclientd.gateway.connection import (
     DIAL_SECONDS,
     HURRIED_DIAL_SECONDS,
     LOOK_AGAIN_SECONDS,
+    OVERTIME_SECONDS,
     SETTLED_SECONDS,
     Connection,
     ConnectionEvent,
@@ -26,7 +27,7 @@ from kpclientd.gateway.connection import (
     HangUp,
     Settled,
 )
-from kpclientd.gateway.protocol import HANDSHAKE_SECONDS, LinkProtocol
+from kpclientd.gateway.protocol import HANDSHAKE_SECONDS, READ_SECONDS, LinkProtocol
 from kpclientd.wire.commands import CommandCodec
 from kpclientd.wire.session import NoiseSession
 from pki import key_hash
@@ -80,7 +81,7 @@ def test_a_stream_that_does_not_open_is_given_up_sooner_where_there_are_others(g
     bench.next_timer()
     began = bench.now
     events = bench.next_timer()
-    assert bench.now - began == pytest.approx(seconds)
+    assert bench.now - began == pytest.approx(seconds + OVERTIME_SECONDS)
     assert [type(event) for event in events] == [HangUp, Failed]
     assert bench.connection.state is ConnectionState.WAITING
 
@@ -213,6 +214,21 @@ def test_a_link_that_lives_long_is_a_good_one(seconds: float) -> None:
         bench.bring_up()
     bench.now += seconds
     assert (bench.end() <= FIRST_WAIT_SECONDS) is (seconds >= SETTLED_SECONDS)
+
+
+def test_a_way_by_which_too_little_comes_is_told_from_a_gateway_that_says_no() -> None:
+    bench = Bench()
+    bench.next_timer()
+    bench.connection.not_opened("refused", bench.now, is_refused=True)
+    ends = bench.take()
+    bench.next_timer()
+    bench.connection.opened(bench.now)
+    ends += bench.next_timer()
+    assert [event.is_way_bad for event in ends if isinstance(event, Failed)] == [False, True]
+    established = Established()
+    established.now += READ_SECONDS
+    established.connection.handle_timers(established.now)
+    assert [event.is_way_bad for event in established.take() if isinstance(event, Down)] == [True]
 
 
 def test_a_link_that_is_lost_by_no_fault_of_the_gateways_costs_it_nothing() -> None:

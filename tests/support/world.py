@@ -70,7 +70,10 @@ class MemoryDialler:
     def can_dial(self, url: str) -> bool:
         return True
 
-    async def dial(self, addresses: Sequence[str], *, isolation: bytes) -> trio.abc.Stream:
+    def renew(self, isolation: bytes) -> None:
+        pass
+
+    async def dial(self, addresses: Sequence[str], *, isolation: bytes, within: float) -> trio.abc.Stream:
         return await self._network.memory_dial(addresses, isolation=isolation)
 
 

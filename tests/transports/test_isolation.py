@@ -2,7 +2,7 @@
 
 import hashlib
 
-from kpclientd.transports.isolation import StreamIsolation
+from kpclientd.transports.isolation import MOST_CIRCUITS, SHORTEST_CIRCUIT_SECONDS, StreamIsolation
 from sphinx.randomness import seeded
 
 
@@ -20,6 +20,26 @@ def test_each_gateway_has_its_own_and_keeps_it() -> None:
     users = [isolation.credentials(gateway).user for gateway in (b"a", b"b", b"a", b"")]
     assert users[0] == users[2]
     assert len(set(users)) == 3
+
+
+def test_a_gateways_circuit_is_renewed_at_most_once_a_minute_and_no_others() -> None:
+    isolation = StreamIsolation(1, 2, seeded(b"any"))
+    users = []
+    for now in (0.0, 1.0, SHORTEST_CIRCUIT_SECONDS - 1.0, SHORTEST_CIRCUIT_SECONDS):
+        isolation.renew(b"a", now)
+        users.append((isolation.credentials(b"a").user, isolation.credentials(b"b").user))
+    assert users[0] == users[1] == users[2] != users[3]
+    assert {user for _, user in users} == {StreamIsolation(1, 2, seeded(b"any")).credentials(b"b").user}
+
+
+def test_circuits_of_any_number_of_gateways_are_renewed() -> None:
+    isolation = StreamIsolation(1, 2, seeded(b"any"))
+    for number in range(MOST_CIRCUITS + 10):
+        gateway = number.to_bytes(4)
+        before = isolation.credentials(gateway).user
+        isolation.renew(gateway, 0.0)
+        assert isolation.credentials(gateway).user != before
+    assert len(isolation._circuits) == MOST_CIRCUITS
 
 
 def test_each_daemon_has_its_own() -> None:

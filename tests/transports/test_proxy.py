@@ -1,5 +1,6 @@
 """Streams through a proxy: what it sees, and that nothing is ever seen by anybody else."""
 
+import math
 import socket
 from pathlib import Path
 
@@ -95,6 +96,25 @@ async def test_tor_gets_onion_names_and_a_user_for_each_gateway(watch: Watch, tm
     assert watch.connected == [server.address] * 3
 
 
+async def test_a_gateway_whose_way_has_proved_bad_gets_another_circuit() -> None:
+    server = SocksServer()
+    async with listening(server):
+        made = dialler(tor(server))
+        for _ in range(2):
+            await exchanged(await made.dial(["tcp://192.0.2.1:1"], isolation=b"gateway"), b"hello")
+            made.renew(b"gateway")
+    one, other = server.seen
+    assert one.user != other.user
+
+
+async def test_a_proxy_whose_socket_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DialError, match="No such file or directory") as caught:
+        await dialler(UpstreamProxy("tor+socks5", "unix", str(tmp_path / "gone"))).dial(
+            ["tcp://192.0.2.1:1"], isolation=b"gateway"
+        )
+    assert caught.value.is_refused
+
+
 async def test_a_tor_that_would_not_keep_gateways_apart_is_not_used() -> None:
     server = SocksServer(method=0)
     async with listening(server):
@@ -153,14 +173,29 @@ async def test_a_proxy_that_hangs_up_is_told() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_silent_proxy_is_given_up_after_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("within", "server", "text"),
+    [
+        (math.inf, SocksServer(silent_after=3), "no answer within 30 s: the proxy at {} does not answer"),
+        (15.0, SocksServer(silent_after=3), "no answer within 15 s: the proxy at {} does not answer"),
+        (
+            math.inf,
+            SocksServer(reply=lambda _: b""),
+            "no answer within 30 s: the proxy at {} was asked, and has not opened the stream",
+        ),
+    ],
+)
+async def test_a_silent_proxy_is_given_up_after_half_a_minute_or_what_time_there_is(
+    within: float, server: SocksServer, text: str
+) -> None:
     clock = trio.testing.MockClock(autojump_threshold=0.01)
 
     async def main() -> None:
-        async with listening(SocksServer(silent_after=3)) as server:
-            with pytest.raises(DialError, match=r"tcp://192\.0\.2\.1:1: no answer within 30 s"):
-                await dialler(plain(server)).dial(["tcp://192.0.2.1:1"], isolation=b"gateway")
-            assert trio.current_time() == pytest.approx(30.0, abs=1.0)
+        async with listening(server):
+            with pytest.raises(DialError) as caught:
+                await dialler(plain(server)).dial(["tcp://192.0.2.1:1"], isolation=b"gateway", within=within)
+            assert trio.current_time() == pytest.approx(min(within, 30.0), abs=1.0)
+            assert str(caught.value) == f"tcp://192.0.2.1:1: {text.format(plain(server).address)}"
 
     await trio.to_thread.run_sync(lambda: trio.run(main, clock=clock))
 
