@@ -8,7 +8,7 @@ import pytest
 from kpclientd.config.load import load_config
 from kpclientd.errors import ConfigError
 from kpclientd.transports import UpstreamProxy
-from tests.config.samples import client_toml, gateway, written
+from tests.config.samples import client_toml, gateway, literal_toml, written
 
 
 def refusal(folder: Path, **settings: str) -> str:
@@ -137,7 +137,7 @@ def test_a_file_whose_gateways_the_proxy_cannot_reach_is_refused(
 def test_an_onion_name_in_another_scheme_is_refused_with_the_right_remedy(tmp_path: Path) -> None:
     proxy = '[UpstreamProxy]\nType = "tor+socks5"\nNetwork = "tcp"\nAddress = "127.0.0.1:9050"'
     gateways = "[PinnedGateways]\n" + gateway(Addresses='["tcp://name.onion:1"]')
-    text = client_toml(UpstreamProxy=proxy, PinnedGateways=gateways, AllowHostnameAddresses=None)
+    text = literal_toml(UpstreamProxy=proxy, PinnedGateways=gateways)
     with pytest.raises(ConfigError, match="has an onion name: write onion:// before it"):
         load_config(written(tmp_path, text))
 
