@@ -8,8 +8,8 @@ reference makes it, except that the gateway takes part in the tag:
     T         the first 16 bytes of SHA-512/256("session N gateway HEX"), N drawn once a daemon
 
 Tor keeps to a circuit for ten minutes, also to one that is too slow for a handshake or has died without a word. So a
-gateway's user can be changed, by " circuit K" at the tag's end; but not more than once a minute, as each new circuit
-shows us to other relays, and a gateway that fails on purpose must not have us try many.
+gateway's user can be changed, by " circuit K" at the tag's end; but not more than once in twenty seconds, as each new
+circuit shows us to other relays, and a gateway that fails on purpose must not have us try many.
 
 Source: the Katzenpost client's proxy package.
 """
@@ -25,7 +25,7 @@ from sphinx.randomness import Randomness
 PREFIX: Final = "katzenpost/client:"
 PASSWORD: Final = b"\0"
 
-SHORTEST_CIRCUIT_SECONDS: Final = 60.0
+SHORTEST_CIRCUIT_SECONDS: Final = 20.0
 MOST_CIRCUITS: Final = 1024
 """Gateways whose circuit was renewed, and is remembered."""
 
@@ -50,7 +50,7 @@ class StreamIsolation:
         self._circuits: dict[bytes, tuple[int, float]] = {}
 
     def renew(self, gateway: bytes, now: float) -> None:
-        """Streams to `gateway` take another circuit from now on, if that was not done within the last minute.
+        """Streams to `gateway` take another circuit from now on, if that was not done just now.
 
         Args:
             gateway: its name, any bytes.
