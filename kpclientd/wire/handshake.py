@@ -10,6 +10,7 @@ mixed like a Diffie-Hellman result and travels in clear; `skem` travels under th
 mixed into the transcript too.
 """
 
+import functools
 from enum import Enum
 from typing import Final
 
@@ -45,6 +46,7 @@ def protocol_name(kem: Kem) -> bytes:
     return f"Noise_pqXX_{kem.name}_ChaChaPoly_BLAKE2b".encode("ascii")
 
 
+@functools.lru_cache(maxsize=16)
 def message_lengths(kem: Kem, payload_lengths: tuple[int, ...]) -> tuple[int, ...]:
     """Compute the length of each message (bytes), without the prologue in front of the first.
 

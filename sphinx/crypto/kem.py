@@ -10,6 +10,7 @@ from sphinx.crypto.mlkem import Kyber768, MlKem768
 from sphinx.crypto.nike import group
 from sphinx.crypto.nike_kem import NikeKem
 from sphinx.crypto.xwing import XWing
+from sphinx.native.curve import fastest_x25519
 from sphinx.schemes import KEMS, supported
 
 __all__ = ["KEM_NAMES", "Kem", "KemPrivateKey", "kem_scheme"]
@@ -18,7 +19,8 @@ KEM_NAMES: Final = tuple(scheme.name for scheme in KEMS.values() if not (scheme.
 """The canonical names, as they appear in protocol names, of all that need no optional dependency."""
 
 _BY_THEMSELVES: Final[Mapping[str, Callable[[], Kem]]] = {
-    "XWING": XWing,
+    "XWING": lambda: XWing(fastest_x25519()),
+    "x25519": lambda: NikeKem(fastest_x25519()),
     "MLKEM768": MlKem768,
     "Kyber768": Kyber768,
 }
