@@ -3,10 +3,6 @@
 The two machines decide everything (see `connection` and `document_worker`); here are the tasks, the streams and the
 sleeps. What they ask of each other goes through here: a link that comes up wakes the worker, and the worker may want it
 left.
-
-What goes wrong is said once at the level that people see: what, with which gateway, why, and when it is tried again.
-It is said again once a link has proved good in between. A link that is lost before, for a reason that was said already,
-is not worth a line each time, nor is its successor until it has proved good.
 """
 
 import logging
@@ -42,8 +38,8 @@ from kpclientd.gateway.document_worker import (
     WorkerEvent,
 )
 from kpclientd.gateway.link import GatewayLink
+from kpclientd.gateway.notices import LinkNotices
 from kpclientd.gateway.protocol import LinkLost, LinkProtocol
-from kpclientd.log_levels import NOTICE
 from kpclientd.network_watch import NetworkChange
 from kpclientd.transports import DialError
 from kpclientd.wire.consensus import Fetched, FetchResult
@@ -60,9 +56,6 @@ WhileConnected = Callable[[GatewayLink], Awaitable[None]]
 
 ASLEEP_TOO_LONG_SECONDS: Final = 110.0
 """A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
-
-MOST_SAID: Final = 64
-"""Faults that are remembered as said."""
 
 LONGEST_SLEEP_SECONDS: Final = 10.0
 """Times of the wall clock are looked at again after this long, should nobody have noticed that it was stepped."""
@@ -190,8 +183,7 @@ class Connector:
         self._links = self._failures = 0
         self._last_end: LinkEnd | None = None
         self._next_try: float | None = None
-        self._said: set[tuple[str, str]] = set()
-        self._is_settled = self._was_good = True  # the present link, or the last one
+        self._notices = LinkNotices()
 
     async def run(self) -> None:
         """Keep a link and follow the epochs, for ever."""
@@ -296,15 +288,11 @@ class Connector:
                 self._attempt.cancel()
             case Up(protocol):
                 self._links += 1
-                self._was_good, self._is_settled = self._is_settled, False
-                self._say_connected(protocol.choice, is_news=self._was_good)
+                self._notices.connected(protocol.choice)
                 self._on_up(protocol.clock_skew)
                 self._worker.link_up(protocol.choice, trio.current_time(), self._network_time())
             case Settled(choice):
-                if not self._was_good:
-                    self._say_connected(choice, is_news=True)
-                self._is_settled = True
-                self._said.clear()
+                self._notices.settled(choice)
             case Down(choice, reason, next_try, is_way_bad):
                 self._worker.link_down(trio.current_time())
                 self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try, is_way_bad)
@@ -321,15 +309,8 @@ class Connector:
             self._dialling.renew(choice.node_id)
         self._last_end = LinkEnd(now, choice.name if choice is not None else "", reason)
         self._next_try = next_try
-        level = logging.DEBUG if (what, reason) in self._said else NOTICE
-        if len(self._said) >= MOST_SAID:
-            self._said.clear()
-        self._said.add((what, reason))
-        log.log(level, "%s: %s; next try in %.1f s, and so on.", what, reason, max(0.0, next_try - now))
+        self._notices.ended(what, reason, next_try - now)
         self._on_down()
-
-    def _say_connected(self, choice: GatewayChoice, *, is_news: bool) -> None:
-        log.log(NOTICE if is_news else logging.DEBUG, 'Connected to gateway "%s".', choice.name)
 
     def _carry_out_for_worker(self, wish: WorkerEvent) -> None:
         assert self._nursery is not None, "nothing happens before run"

@@ -43,14 +43,13 @@ from typing import Final
 from blake3 import blake3
 
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
-from kpclientd.log_levels import NOTICE
+from kpclientd.gateway.notices import DocumentNotices
 from kpclientd.wire.commands import ConsensusCode
 from kpclientd.wire.consensus import Fetched, FetchResult
 from kpclientd.wire.errors import ConsensusError
 from pki import (
     CertificateError,
     CertificateExpiredError,
-    Document,
     DocumentRejected,
     EncodingError,
     EpochClock,
@@ -212,7 +211,7 @@ class DocumentWorker:
         self._clock = clock
         self._trusted = trusted
         self._pool = pool
-        self._period_source = period_source
+        self._notices = DocumentNotices(clock.period, period_source)
         self._link: _Link | None = None
         self._verifying: tuple[int, bytes, _Link | None] | None = None
         self._refused_blobs: deque[tuple[bytes, Unbelieved]] = deque(maxlen=MOST_REMEMBERED)
@@ -220,9 +219,6 @@ class DocumentWorker:
         self._refusers: dict[int, set[NodeId]] = {}
         self._told: VerifiedDocument | None = None
         self._newest_told = -1
-        self._notices = ("", "")
-        self._explained: set[str] = set()
-        self._lacking = (-1, False)
         self._unanswered: dict[int, set[NodeId]] = {}
         self._events: deque[WorkerEvent] = deque()
 
@@ -267,7 +263,7 @@ class DocumentWorker:
             log.debug("verified the document of epoch %d (%d bytes)", epoch, len(held.certificate))
             self._events.append(Kept(held))
             if before is not None:
-                self._say(f"The authorities have signed another document for epoch {epoch}: it is followed.")
+                self._notices.signed_anew(epoch)
         self._refusers.pop(epoch, None)
         self.handle_timers(now, unix)
 
@@ -360,7 +356,7 @@ class DocumentWorker:
         return epoch, digest, link if link is self._link else None
 
     def _reject(self, epoch: int, error: Unbelieved, link: _Link | None, now: float, unix: float) -> None:
-        self._say_once(f"Refused the document of epoch {epoch}: {error}")
+        self._notices.refused(epoch, error)
         if link is not None:
             link.answered.add(epoch)
             is_its_fault = isinstance(error, _THE_GATEWAYS_FAULT)
@@ -395,7 +391,7 @@ class DocumentWorker:
         at, reason = self._time_to_leave(link, unix)
         if now < at:
             if at == math.inf:
-                self._explain(self._clock.epoch(unix), link, unix)
+                self._tell_why_it_is_kept(link, unix)
             return False
         self._link = None
         self._events.append(Leave(reason))
@@ -420,6 +416,13 @@ class DocumentWorker:
         refusal = link.refusals.get(present)
         return refusal.at_fault_since if refusal is not None and self._trusted.exact(present) is None else None
 
+    def _tell_why_it_is_kept(self, link: _Link, unix: float) -> None:
+        if not self._pool.is_listed(link.choice):
+            self._notices.unlisted(link.choice)
+        if self._lacks_present_since(link, unix) is not None:
+            present = self._clock.epoch(unix)
+            self._notices.nobody_has(present, is_gone=link.refusals[present].is_gone)
+
     # -- telling
 
     def _tell_current(self, unix: float) -> None:
@@ -427,60 +430,15 @@ class DocumentWorker:
         if current is self._told:
             return
         if current is None:
-            self._say(f"There is no consensus document any more; the last one was of epoch {self._newest_told}.")
+            self._notices.none_any_more()
         elif self._told is not None and current.document.epoch < self._newest_told:
             return  # the clock was put back, and what was told is newer
         self._told = current
         self._pool.follow(current.document if current is not None else None)
         if current is not None:
             self._newest_told = current.document.epoch
-            self._explained.clear()
-            log.info("The document of epoch %d is current.", current.document.epoch)
-            self._tell_notices(current.document)
+            self._notices.current(current.document)
         self._events.append(Current(current))
-
-    def _tell_notices(self, document: Document) -> None:
-        """What the authorities want people to know, once for each change."""
-        notices = document.client_notice, document.min_client_version
-        if notices == self._notices:
-            return
-        self._notices = notices
-        if document.client_notice:
-            self._say(f"The network's authorities say: {document.client_notice}")
-        if document.min_client_version:
-            self._say(f"The network's authorities ask for clients of version {document.min_client_version} or newer.")
-
-    def _explain(self, present: int, link: _Link, unix: float) -> None:
-        """Why nothing better can be done than to stay with this gateway."""
-        if not self._pool.is_listed(link.choice):
-            self._say_once(
-                f'The consensus document does not list gateway "{link.choice.name}", or not with this key, and there'
-                " is no other to go to: nothing can be sent."
-            )
-        if self._lacks_present_since(link, unix) is None:
-            return
-        is_gone = link.refusals[present].is_gone
-        told_of, was_gone = self._lacking
-        if present == told_of and is_gone <= was_gone:
-            return
-        self._lacking = (present, is_gone)
-        text = f"No gateway has a document of the present epoch ({present})"
-        text += ", and they say that there will be none." if is_gone else " yet."
-        if self._newest_told < 0:
-            text += (
-                f" Epochs are taken to last {self._clock.period:g} s ({self._period_source}); if the network has"
-                " others (KATZENPOST_EPOCH_DURATION), or this machine's clock is wrong, there is none."
-            )
-        self._say(text)
-
-    def _say_once(self, text: str) -> None:
-        """Say it at the level that people see, and not again before something has changed."""
-        if text not in self._explained:
-            self._explained.add(text)
-            self._say(text)
-
-    def _say(self, text: str) -> None:
-        log.log(NOTICE, "%s", text)
 
     def _forget_far_epochs(self, unix: float) -> None:
         present = self._clock.epoch(unix)
