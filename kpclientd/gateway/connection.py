@@ -6,8 +6,8 @@
     DIALLING    it could not be opened; its deadline  WAITING     `Failed`: that gateway's back-off grows
     HANDSHAKE   the gateway is the one drawn          UP          `Up`
     HANDSHAKE   the protocol ended                    WAITING     `Failed`: that gateway's back-off grows
-    UP          the gateway has proved good, by a     UP          `Settled`: its back-off is forgotten
-                document or by its age
+    UP          the link has proved good, by its age  UP          `Settled`: its gateway's back-off is forgotten
+                and a document, or by its age alone
     UP          the protocol ended                    WAITING     `Down`; its back-off grows
     UP          the link is cut or given up, by no    WAITING     `Down`; its back-off stays as it was
                 fault of the gateway's
@@ -39,6 +39,9 @@ HURRIED_DIAL_SECONDS: Final = 4.0
 
 OVERTIME_SECONDS: Final = 1.0
 """Who opens streams keeps to the time himself, and knows better how far he came."""
+
+PROVED_SECONDS: Final = 5.0
+"""A link by which a document came must have lived so long to be a good one."""
 
 SETTLED_SECONDS: Final = 35.0
 """A link that lived this long is a good one, whatever came by it: longer than an unanswered request lets it live."""
@@ -145,7 +148,7 @@ class Connection:
         self._state = ConnectionState.WAITING
         self._not_before = 0.0
         self._dial_by = math.inf
-        self._is_settled = self._is_blameless = False
+        self._is_settled = self._is_proved = self._is_blameless = False
         self._events: deque[ConnectionEvent] = deque()
 
     @property
@@ -176,10 +179,9 @@ class Connection:
             return
         if self._state is ConnectionState.HANDSHAKE and protocol.was_up:
             self._enter(ConnectionState.UP, now)
-            self._is_settled = False
+            self._is_settled = self._is_proved = False
             self._events.append(Up(protocol))
-        if self._state is ConnectionState.UP and now >= self.since + SETTLED_SECONDS:
-            self.proved()
+        self._settle(now)
         if protocol.end is None:
             return
         if self._state is ConnectionState.HANDSHAKE:
@@ -187,12 +189,10 @@ class Connection:
         elif self._state is ConnectionState.UP:
             self._end(str(protocol.end), now)
 
-    def proved(self) -> None:
+    def proved(self, now: float) -> None:
         """The gateway that is connected has given a document that is believed."""
-        if self.protocol is not None and self._state is ConnectionState.UP and not self._is_settled:
-            self._is_settled = True
-            self._pool.settled(self.protocol.choice)
-            self._events.append(Settled(self.protocol.choice))
+        self._is_proved = True
+        self._settle(now)
 
     def leave(self, reason: str, now: float) -> None:
         """End the link, if there is one; another gateway is drawn first, if there is one."""
@@ -262,6 +262,14 @@ class Connection:
         self._dial_by = now + self._dial_seconds + OVERTIME_SECONDS
         self._enter(ConnectionState.DIALLING, now)
         self._events.append(Dial(self.protocol, self._dial_seconds))
+
+    def _settle(self, now: float) -> None:
+        good_after = PROVED_SECONDS if self._is_proved else SETTLED_SECONDS
+        if self._state is ConnectionState.UP and not self._is_settled and now >= self.since + good_after:
+            assert self.protocol is not None, self._state
+            self._is_settled = True
+            self._pool.settled(self.protocol.choice)
+            self._events.append(Settled(self.protocol.choice))
 
     def _fail(self, reason: str, now: float, *, is_there: bool) -> None:
         choice, is_way_bad = self._stop(now, is_there=is_there)

@@ -322,7 +322,7 @@ class Connector:
             case Leave(reason):
                 self._connection.leave(f"it is left, as {reason}", trio.current_time())
             case Served():
-                self._connection.proved()
+                self._connection.proved(trio.current_time())
             case Refused():
                 self._on_refused()
             case Kept(document):

@@ -132,7 +132,21 @@ async def test_a_gateway_that_answers_no_document_request_is_said_once(
         assert caplog.text.count("Connected to gateway") == 1
         here.network.faults.clear()
         await here.until(lambda: here.daemon.status().document_epoch, 60)
+        await trio.sleep(20.0)
     assert caplog.text.count("Connected to gateway") == 2, "it works now, and that is said"
+
+
+async def test_a_gateway_that_drops_every_link_at_once_is_said_once_and_tried_ever_more_seldom(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(NOTICE)
+    async with world() as here:
+        end = trio.current_time() + 300.0
+        while trio.current_time() < end:
+            here.network.faults.reset_connections()
+            await trio.sleep(0.5)
+        assert here.daemon.status().link.links < 35
+    assert caplog.text.count("Lost the connection") == 1
 
 
 async def test_a_held_document_is_not_asked_for_again_of_a_gateway_that_did_not_answer(

@@ -473,7 +473,7 @@ class Client:
                 if self.time.is_in_doubt(has_document=has_document):
                     self.connection.lose("the time is to be measured again", self.now)
             case Served():
-                self.connection.proved()
+                self.connection.proved(self.now)
             case Leave(reason):
                 self.connection.leave(reason, self.now)
             case Current(None):

@@ -17,6 +17,7 @@ from kpclientd.gateway.connection import (
     HURRIED_DIAL_SECONDS,
     LOOK_AGAIN_SECONDS,
     OVERTIME_SECONDS,
+    PROVED_SECONDS,
     SETTLED_SECONDS,
     Connection,
     ConnectionEvent,
@@ -200,8 +201,12 @@ def test_links_that_never_prove_good_are_tried_ever_more_seldom_and_a_good_one_a
         waits.append(bench.end())
         bench.bring_up()
     assert all(wait < later for wait, later in itertools.pairwise(waits))
-    bench.connection.proved()
-    bench.connection.proved()
+    bench.connection.proved(bench.now)
+    assert bench.take() == [], "it may be lost again at once"
+    bench.now += PROVED_SECONDS
+    for _ in range(2):
+        bench.connection.progressed(bench.now)
+        bench.connection.proved(bench.now)
     assert [type(event) for event in bench.take()] == [Settled]
     assert bench.end() <= FIRST_WAIT_SECONDS
 
