@@ -307,7 +307,7 @@ class LinkProtocol:
     def handle_timers(self, now: float) -> None:
         """Do what is due."""
         deadline = min(self._handshake_by, self._read_by, self._written_by, self._answered_by)
-        self.was_too_slow = self._state is not _State.ENDED and now >= deadline
+        self.was_too_slow = self.was_too_slow or (self._state is not _State.ENDED and now >= deadline)
         if now >= self._handshake_by:
             self.leave(f"the handshake took longer than {self._handshake_seconds:.0f} s")
         elif now >= self._read_by:
