@@ -77,7 +77,8 @@ SWITCH_SECONDS: Final = 0.0005
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
 DOCUMENTS: Final = "documents"
-"""Whose work it is when a document is verified, beside that of applications."""
+PACKETS: Final = "packets"
+"""Whose work it is when a document is verified, or a packet composed, beside that of applications."""
 
 
 class Daemon:
@@ -88,7 +89,8 @@ class Daemon:
         clock: the network's epochs.
         dialler: opens streams to gateways; by default as the configuration says.
         wall_clock: in Unix seconds.
-        elapsed_clock: monotonic seconds that go on while the machine sleeps; by default trio's clock, which does not.
+        elapsed_clock: monotonic seconds that go on while the machine sleeps, asked from any thread; by default the
+            system's, or trio's where `workers` are given, as virtual clocks need it.
         randomness: the system's, but for tests.
         workers: run what would hold up the event loop.
         descriptors: how many this process may have, or None where that is no concern.
@@ -115,7 +117,7 @@ class Daemon:
         self.network_time = NetworkTime(
             wall_clock,
             trio.current_time,
-            elapsed=elapsed_clock,
+            elapsed=elapsed_clock or (_elapsed_clock() if workers is None else trio.current_time),
             period=clock.period,
             beginning=clock.start(0),
             correct=config.debug.enable_time_sync,
@@ -183,6 +185,8 @@ class Daemon:
             network_time=self.network_time,
             cover=not config.debug.disable_decoy_traffic,
             on_progress=self.notifier.pump,
+            # A thread of their own: what applications ask for must not hold up packets.
+            offload=None if sphinx.is_compiled else partial((workers or Workers(threads=1)).run, PACKETS),
         )
         dialler = dialler or Dialler(
             config.upstream_proxy, hostnames_allowed=config.allow_hostname_addresses, randomness=self.randomness
@@ -342,7 +346,6 @@ async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors
     daemon = Daemon(
         config,
         clock,
-        elapsed_clock=_elapsed_clock(),
         descriptors=descriptors,
         source_of_period=period_source(os.environ),
     )
@@ -359,10 +362,10 @@ def _hurried_dial_seconds(config: ClientConfig) -> float:
     return HURRIED_DIAL_SECONDS_BY_PROXY if config.upstream_proxy.is_used else HURRIED_DIAL_SECONDS
 
 
-def _elapsed_clock() -> Callable[[], float] | None:
-    """A monotonic clock that goes on while the machine sleeps, where the system has one."""
+def _elapsed_clock() -> Callable[[], float]:
+    """A monotonic clock that any thread may ask, and that goes on while the machine sleeps, where there is one."""
     number = getattr(time, "CLOCK_BOOTTIME", None)
-    return None if number is None else partial(time.clock_gettime, number)
+    return time.monotonic if number is None else partial(time.clock_gettime, number)
 
 
 async def _stop_on(signals: AsyncIterator[int], daemon: Daemon) -> None:

@@ -64,6 +64,11 @@ class Sphinx:
         """Make a node's mix key: what `unwrap` takes, and the public key to publish (public_key_length bytes)."""
         return self._agreement.new_key_pair(randomness)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the engine in C makes these packets, each in a fraction of a millisecond."""
+        return self._compiled is not None
+
     def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
         """Wrap a payload for the hops of a path.
 

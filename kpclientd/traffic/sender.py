@@ -8,6 +8,10 @@ line of prepared packets; at its time it is *emitted*: announced to the engine, 
 a message and a decoy go through the same steps, and a packet is long ready when its tick comes, so neither the work
 nor its kind shows in the times. One task does both, emissions first; ticks come earliest first, and so do packets.
 
+Packets that the compiled engine does not make take longer than the event loop may be held up. They are composed in a
+thread, one at a time and in the order of their ticks, while the one task goes on emitting. What is being composed is in
+neither queue nor line; should the link end, it is the first to be put back.
+
 Whether a message may take a slot is decided when it is composed: every tick before it stands in line by then, so the
 tokens that will be left for it are known, and no second packet need stand by. Only a change of rates can spoil that;
 then the messages in line go back to their queues, and decoys take their ticks, at once and not when the ticks come.
@@ -23,6 +27,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import trio
@@ -46,6 +51,13 @@ LEAD_FACTOR: Final = 3.0
 """Where it is not, the lead is so many times the longest composition seen, up to the next limit."""
 
 LONGEST_LEAD_SECONDS: Final = 1.0
+
+
+class Offload(Protocol):
+    """Runs work that would hold up the event loop somewhere else."""
+
+    async def __call__(self, work: Callable[[], ComposedPacket], /) -> ComposedPacket:
+        """Run `work` and return its result, or raise its error."""
 
 
 class Link(Protocol):
@@ -123,6 +135,7 @@ class Sender:
         network_time: the present, in Unix seconds.
         cover: whether decoys are sent at all.
         on_progress: called when the engine may have something to tell.
+        offload: composes packets elsewhere; None where that is quick enough to be done here.
     """
 
     def __init__(
@@ -136,6 +149,7 @@ class Sender:
         network_time: Callable[[], float],
         cover: bool,
         on_progress: Callable[[], None],
+        offload: Offload | None = None,
     ) -> None:
         self._engine = engine
         self._queues = queues
@@ -144,6 +158,9 @@ class Sender:
         self._network_time = network_time
         self._cover = cover
         self._on_progress = on_progress
+        self._offload = offload
+        self._is_composing = False
+        self._rates_number = 0
         self._schedule = SendSchedule(randomness, cover=cover)
         self._prepared: deque[_Prepared] = deque()
         self._counts = _Counts()
@@ -185,30 +202,35 @@ class Sender:
         link.tokens.set_interval(self._refill, now)
         self._schedule.start(now)
         try:
-            while True:
-                await self._step(link)
+            async with trio.open_nursery() as nursery:
+                while True:
+                    await self._step(link, nursery)
         finally:
             self._put_all_back()
 
-    async def _step(self, link: Link) -> None:
+    async def _step(self, link: Link, nursery: trio.Nursery) -> None:
         """Do the next thing: take over new rates, emit what is due, compose what is soon due, or sleep until then."""
         if self._rates_changed:
-            self._take_over_rates(link)
+            await self._take_over_rates(link)
         now = trio.current_time()
         emit_at = self._prepared[0].tick.at if self._prepared else math.inf
-        compose_at = self._schedule.next_at() - self._lead
+        compose_at = math.inf if self._is_composing else self._schedule.next_at() - self._lead
         if emit_at <= now:
             await self._emit(link, self._prepared.popleft())
+        elif compose_at <= now and self._offload is not None:
+            self._is_composing = True
+            nursery.start_soon(self._prepare_elsewhere, link, self._schedule.take(now))
         elif compose_at <= now:
-            self._prepare(link, self._schedule.take(now))
+            await self._prepare(link, self._schedule.take(now))
             if self._schedule.next_at() - self._lead <= now:
                 await trio.lowlevel.checkpoint()
         else:
             with trio.CancelScope(deadline=min(emit_at, compose_at)) as self._sleep:
                 await trio.sleep_forever()
 
-    def _take_over_rates(self, link: Link) -> None:
+    async def _take_over_rates(self, link: Link) -> None:
         self._rates_changed = False
+        self._rates_number += 1
         now = trio.current_time()
         link.tokens.set_interval(self._refill, now)
         self._schedule.start(now)
@@ -217,25 +239,43 @@ class Sender:
         kept = {prepared.tick: prepared for prepared in self._prepared if prepared.operation.is_cover}
         self._prepared.clear()
         for prepared in reversed(replaced):
-            self._put_back(prepared)
+            self._put_back(prepared.operation)
         for tick in ticks:
-            cover = kept.get(tick) or (self._compose_decoy(link, tick) if self._cover else None)
+            cover = kept.get(tick) or (await self._compose_decoy(link, tick) if self._cover else None)
             if cover is not None:
-                self._prepared.append(cover)
+                self._stand_in_line(cover)
 
-    def _prepare(self, link: Link, tick: Tick) -> None:
-        began = trio.current_time()
-        prepared = self._compose_message(link, tick) if tick.process is Process.P else None
+    async def _prepare_elsewhere(self, link: Link, tick: Tick) -> None:
+        try:
+            await self._prepare(link, tick)
+        finally:
+            self._is_composing = False
+            self._sleep.cancel()
+
+    async def _prepare(self, link: Link, tick: Tick) -> None:
+        began, rates = trio.current_time(), self._rates_number
+        prepared = await self._compose_message(link, tick) if tick.process is Process.P else None
+        if prepared is not None and rates != self._rates_number:
+            self._put_back(prepared.operation)
+            prepared = None
         if prepared is None and self._cover:
-            prepared = self._compose_decoy(link, tick)
+            prepared = await self._compose_decoy(link, tick)
         if prepared is None:
             self._counts.slots_without_packet += self._cover
             return
-        self._prepared.append(prepared)
+        self._stand_in_line(prepared)
         took = trio.current_time() - began
         self._lead = max(self._lead, min(LEAD_FACTOR * took, LONGEST_LEAD_SECONDS))
 
-    def _compose_message(self, link: Link, tick: Tick) -> _Prepared | None:
+    def _stand_in_line(self, prepared: _Prepared) -> None:
+        """Behind all packets of earlier ticks; as a rule these are all that are there."""
+        later = []
+        while self._prepared and self._prepared[-1].tick.at > prepared.tick.at:
+            later.append(self._prepared.pop())
+        self._prepared.append(prepared)
+        self._prepared.extend(reversed(later))
+
+    async def _compose_message(self, link: Link, tick: Tick) -> _Prepared | None:
         # All ticks before this one stand in line, each with a packet that may cost a token.
         if not link.tokens.has(tick.at, 1.0 + len(self._prepared)):
             self._counts.held_for_token += bool(len(self._queues))
@@ -250,13 +290,16 @@ class Sender:
             surb_id = self._engine.surb_id_for(operation) if message.with_surb else None
             request = PacketRequest(message.destination, message.recipient, message.payload)
             try:
-                return self._compose(link, tick, operation, document.document, request, surb_id)
+                return await self._compose(link, tick, operation, document.document, request, surb_id)
+            except trio.Cancelled:
+                self._put_back(operation)
+                raise
             except CompositionError as error:
                 self._engine.refused(operation, str(error), trio.current_time())
                 self._on_progress()
         return None
 
-    def _compose_decoy(self, link: Link, tick: Tick) -> _Prepared | None:
+    async def _compose_decoy(self, link: Link, tick: Tick) -> _Prepared | None:
         document = self._trusted.current(self._network_time())
         if document is None:
             self._say_without_cover("there is no current document", level=logging.INFO)  # whose matter it is says so
@@ -265,7 +308,7 @@ class Sender:
         surb_id = self._engine.surb_id_for(operation)
         try:
             request = self._composer.decoy(document.document)
-            prepared = self._compose(link, tick, operation, document.document, request, surb_id)
+            prepared = await self._compose(link, tick, operation, document.document, request, surb_id)
         except CompositionError as error:
             # A gateway that the document does not list is left; whose matter that is says so.
             is_gateway_unlisted = isinstance(error.__cause__, UnknownNodeError)
@@ -274,7 +317,7 @@ class Sender:
         self._no_cover_reason = None
         return prepared
 
-    def _compose(
+    async def _compose(
         self,
         link: Link,
         tick: Tick,
@@ -283,7 +326,8 @@ class Sender:
         request: PacketRequest,
         surb_id: SurbId | None,
     ) -> _Prepared:
-        composed = self._composer.compose(document, link.gateway, link.queue_id, request, surb_id)
+        compose = partial(self._composer.compose, document, link.gateway, link.queue_id, request, surb_id)
+        composed = compose() if self._offload is None else await self._offload(compose)
         return _Prepared(tick, operation, surb_id, composed)
 
     def _say_without_cover(self, reason: str, level: int = logging.WARNING) -> None:
@@ -309,7 +353,7 @@ class Sender:
                     self._engine.recalled(operation, trio.current_time())
                 # What is prepared came after this one, and goes back before it.
                 self._put_all_back()
-                self._put_back(prepared)
+                self._put_back(operation)
         if written:
             self._count(prepared.tick.process, operation.is_cover or not departed)
             if departed:
@@ -326,10 +370,9 @@ class Sender:
 
     def _put_all_back(self) -> None:
         while self._prepared:
-            self._put_back(self._prepared.pop())
+            self._put_back(self._prepared.pop().operation)
 
-    def _put_back(self, prepared: _Prepared) -> None:
-        operation = prepared.operation
+    def _put_back(self, operation: Operation) -> None:
         if operation.owner is not None and operation.wants_slot:
             self._counts.put_back += 1
             self._queues.put_back(operation.owner, operation, resend=operation.state is State.DUE)

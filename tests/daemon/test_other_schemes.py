@@ -20,9 +20,7 @@ GEOMETRIES = {
 async def test_messages_go_there_and_back_in_packets_of_any_scheme(
     geometry: Geometry, autojump_clock: trio.abc.Clock
 ) -> None:
-    # A packet of X448 alone costs ten milliseconds; no network uses it.
-    is_watched = geometry.nike_name != "x448"
-    async with world(geometry=geometry, lambda_p=0.01, lambda_l=0.001, is_watched=is_watched) as here:
+    async with world(geometry=geometry, lambda_p=0.01, lambda_l=0.001) as here:
         app = await here.app()
         ids = [number.to_bytes(16, "big") for number in range(5)]
         payload = bytes(range(256)) * (geometry.user_forward_payload_length // 256)

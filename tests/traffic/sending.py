@@ -12,7 +12,7 @@ from kpclientd.gateway.tokens import TokenEstimate
 from kpclientd.localnet import LocalNetwork
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
-from kpclientd.traffic.sender import Sender, TrafficStatus
+from kpclientd.traffic.sender import Offload, Sender, TrafficStatus
 from pki import TrustedDocuments
 from sphinx.randomness import seeded
 from sphinx.types import RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId
@@ -86,7 +86,9 @@ class RecordingEngine(Engine):
 class Bench:
     """One sender, with everything that it needs and nothing that would answer."""
 
-    def __init__(self, *, cover: bool = True, document: bool = True, seed: bytes = b"sender") -> None:
+    def __init__(
+        self, *, cover: bool = True, document: bool = True, seed: bytes = b"sender", offload: Offload | None = None
+    ) -> None:
         self.network = LocalNetwork(seed=seed, port=None, unix=unix, epoch_period=1200.0)
         network = self.network
         self.trusted = TrustedDocuments(network.clock, network.verifiers, network.geometry)
@@ -107,6 +109,7 @@ class Bench:
             network_time=unix,
             cover=cover,
             on_progress=self.pump,
+            offload=offload,
         )
 
     @property
