@@ -1,5 +1,6 @@
 """Watches that nothing of the daemon holds up the event loop: each step of its tasks is measured in processor time."""
 
+import resource
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,6 +15,11 @@ MOST_LONG_STEPS = 2
 """What a busy machine alone does to a few steps among many thousands."""
 
 Result = TypeVar("Result")
+
+
+def _switches() -> int:
+    """How often this thread lost the processor against its will."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 class InlineWorkers(Workers):
@@ -34,7 +40,8 @@ class InlineWorkers(Workers):
 class LoopWatch(trio.abc.Instrument):
     """Measures the steps of all tasks below `root`, less what ran inline for want of threads.
 
-    Collections of garbage are left out, too: what is collected is the test's and the network's, in the same process.
+    Collections of garbage are left out, too: what is collected is the test's and the network's, in the same process. So
+    are steps in which the system gave the processor to somebody else: what it counts then is not the step's alone.
     """
 
     def __init__(self, root: Callable[[trio.lowlevel.Task], bool], workers: InlineWorkers) -> None:
@@ -46,6 +53,7 @@ class LoopWatch(trio.abc.Instrument):
         self._workers = workers
         self._is_watched: dict[int, bool] = {}
         self._began = self._inline = 0.0
+        self._switches = 0
 
     def check(self) -> None:
         """Fail if the loop was held up."""
@@ -62,11 +70,12 @@ class LoopWatch(trio.abc.Instrument):
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._inline = self._workers.seconds + self._collection
+        self._switches = _switches()
         self._began = time.thread_time()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         took = time.thread_time() - self._began - (self._workers.seconds + self._collection - self._inline)
-        if took > LONG_STEP_SECONDS and self._watches(task):
+        if took > LONG_STEP_SECONDS and _switches() == self._switches and self._watches(task):
             self.long_steps += 1
             if took > self.longest:
                 self.longest, self.task = took, task.name
