@@ -47,7 +47,7 @@ def process(*arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def wait_until_ready(child: subprocess.Popen[bytes], output: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not output.read_text().startswith("ready"):
+    while not any(line.startswith("ready") for line in output.read_text().splitlines()):
         assert child.poll() is None, output.read_text()
         assert time.monotonic() < deadline, output.read_text()
         os.sched_yield()
