@@ -120,12 +120,12 @@ def _print_version() -> int:
 def _validate(path: Path) -> int:
     from kpclientd.config.load import load_config
     from kpclientd.errors import ConfigError, UnknownKeysError
-    from pki.epoch import period_from_environment
+    from pki.epoch import epoch_period
     from pki.errors import EpochError
 
     try:
         config = load_config(path, strict=True)
-        period_from_environment(os.environ)
+        epoch_period(os.environ, config.epoch_duration)
     except (UnknownKeysError, EpochError) as error:
         return _fail(str(error))
     except ConfigError as error:

@@ -48,13 +48,14 @@ from kpclientd.version import release
 from kpclientd.wire.commands import DOCUMENT_LIMIT
 from pki import (
     EpochClock,
+    EpochPeriod,
     TrustedDocuments,
     VerifiedDocument,
     Verifier,
-    period_from_environment,
+    epoch_period,
     signature_scheme,
 )
-from pki.epoch import DEFAULT_PERIOD_SOURCE, period_source
+from pki.epoch import DEFAULT_PERIOD_SOURCE
 from sphinx import Sphinx
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import Randomness
@@ -335,19 +336,21 @@ def run(config: ClientConfig) -> int:
     Raises:
         KpclientdError: if it cannot start.
     """
-    clock = EpochClock(period_from_environment(os.environ))
+    period = epoch_period(os.environ, config.epoch_duration)
+    if period.advice:
+        log.warning("%s", period.advice)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what was imported stays; looking through it again and again takes milliseconds
-    trio.run(_run_until_signal, config, clock, raise_descriptor_limit())
+    trio.run(_run_until_signal, config, period, raise_descriptor_limit())
     return 0
 
 
-async def _run_until_signal(config: ClientConfig, clock: EpochClock, descriptors: int) -> None:
+async def _run_until_signal(config: ClientConfig, period: EpochPeriod, descriptors: int) -> None:
     daemon = Daemon(
         config,
-        clock,
+        EpochClock(period.seconds),
         descriptors=descriptors,
-        source_of_period=period_source(os.environ),
+        source_of_period=period.source,
     )
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:

@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from kpclientd.config.dial import load_dial
 from kpclientd.config.load import load_config
 from kpclientd.daemon import Daemon
 from kpclientd.errors import KpclientdError
@@ -91,7 +92,7 @@ async def _demonstrate(directory: Path, options: Options, once: bool, statistics
                 f"{EPOCH_SECONDS:.0f} s",
                 flush=True,
             )
-            await ping(config.listen, options, daemon.randomness, statistics, _show)
+            await ping(load_dial(directory / THIN_FILE), options, daemon.randomness, statistics, _show)
             if not once:
                 print(f"thin clients can connect: {directory / THIN_FILE} (Ctrl-C ends all)", flush=True)
                 await _show_status(daemon)

@@ -3,7 +3,7 @@
 from pki.certificate import Certificate, Verifier, issue, key_hash, threshold
 from pki.descriptor import MixDescriptor, ReplicaDescriptor
 from pki.document import Document, ServiceEndpoint
-from pki.epoch import EpochClock, parse_duration, period_from_environment
+from pki.epoch import EpochClock, EpochPeriod, epoch_period, parse_duration
 from pki.errors import (
     CertificateError,
     CertificateExpiredError,
@@ -40,6 +40,7 @@ __all__ = [
     "EpochClock",
     "EpochError",
     "EpochMismatch",
+    "EpochPeriod",
     "GeometryMismatch",
     "IllFormedDocumentError",
     "KeyLengthError",
@@ -65,11 +66,11 @@ __all__ = [
     "decode_pem",
     "delay_cap_ms",
     "encode_pem",
+    "epoch_period",
     "forward_route",
     "issue",
     "key_hash",
     "parse_duration",
-    "period_from_environment",
     "reply_route",
     "signature_scheme",
     "threshold",

@@ -1,6 +1,7 @@
 """Epochs: the mixnet's common time. All arithmetic is in whole microseconds, so that a boundary belongs to one epoch.
 
-The period is in no file and in no document: every party of a network must be told the same one.
+The period is in no document: every party of a network must be told the same one, by the key `EpochDuration` of its
+configuration, as the newest reference has it, or by the environment, as all others have.
 """
 
 import re
@@ -23,6 +24,11 @@ MILLISECONDS_PER_SECOND: Final = 1_000
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 PERIOD_VARIABLE: Final = "KATZENPOST_EPOCH_DURATION"
+PERIOD_KEY: Final = "EpochDuration"
+
+SHORTEST_CONFIGURED: Final = 120
+LONGEST_CONFIGURED: Final = 168 * 3600
+"""Seconds, of a period in a configuration; the environment may have any, as test networks do."""
 
 REPLICA_PERIOD: Final = 604_800
 """Seconds; storage replicas change their envelope keys weekly, whatever the epoch period is."""
@@ -127,21 +133,82 @@ def parse_duration(text: str) -> float:
     return (-nanoseconds if negative else nanoseconds) / NANOSECONDS_PER_SECOND
 
 
-def period_source(environ: Mapping[str, str]) -> str:
-    """Where `period_from_environment` has the period from, in words for people."""
-    return f"by {PERIOD_VARIABLE}" if environ.get(PERIOD_VARIABLE) else DEFAULT_PERIOD_SOURCE
+def format_duration(seconds: float) -> str:
+    """A duration in whole nanoseconds as Go writes it from a second on: `1m30s`, `2m0.5s`, `-3m0s`, `0s`."""
+    nanoseconds = round(abs(seconds) * NANOSECONDS_PER_SECOND)
+    whole, fraction = divmod(nanoseconds, NANOSECONDS_PER_SECOND)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    text += str(rest) + (f".{fraction:09d}".rstrip("0") if fraction else "") + "s"
+    return f"-{text}" if seconds < 0 and nanoseconds else text
 
 
-def period_from_environment(environ: Mapping[str, str]) -> float:
-    """The epoch period in seconds: `KATZENPOST_EPOCH_DURATION`, or 20 minutes where it is unset or empty.
+@dataclass(frozen=True, slots=True)
+class EpochPeriod:
+    """The period of a network's epochs, and where it comes from.
+
+    Attributes:
+        seconds: the period.
+        source: in words for people.
+        advice: what the owner should change, or empty.
+    """
+
+    seconds: float
+    source: str
+    advice: str = ""
+
+
+def check_configured_period(seconds: float) -> None:
+    """Refuse a period that a configuration may not have.
 
     Raises:
-        EpochError: if the variable is set to something that is not a positive duration.
+        EpochError: if it is not a whole number of seconds from two minutes to a week; in the reference's words.
+    """
+    if not (seconds == int(seconds) and SHORTEST_CONFIGURED <= seconds <= LONGEST_CONFIGURED):
+        shortest, longest = format_duration(SHORTEST_CONFIGURED), format_duration(LONGEST_CONFIGURED)
+        raise EpochError(
+            f"epochtime: epoch duration {format_duration(seconds)} must be whole seconds from {shortest} to {longest}"
+        )
+
+
+def epoch_period(environ: Mapping[str, str], configured: float | None = None) -> EpochPeriod:
+    """The network's period: what is configured, or `KATZENPOST_EPOCH_DURATION`, or 20 minutes.
+
+    Args:
+        environ: the environment; an empty variable is none.
+        configured: the configuration's `EpochDuration` (seconds), or None.
+
+    Raises:
+        EpochError: if the variable is not a positive duration, or contradicts the configuration.
     """
     text = environ.get(PERIOD_VARIABLE, "")
     if not text:
-        return DEFAULT_PERIOD
+        if configured is None:
+            return EpochPeriod(DEFAULT_PERIOD, DEFAULT_PERIOD_SOURCE)
+        return EpochPeriod(configured, f"by {PERIOD_KEY}")
     try:
-        return EpochClock(parse_duration(text)).period
+        period = EpochClock(parse_duration(text)).period
     except EpochError as error:
-        raise EpochError(f"{PERIOD_VARIABLE}: {error}") from None
+        if configured is None:
+            raise EpochError(f"{PERIOD_VARIABLE}: {error}") from None
+        period = None
+    if configured is None:
+        assert period is not None
+        return EpochPeriod(period, f"by {PERIOD_VARIABLE}", _advice(period))
+    if period != configured:
+        given = f'{PERIOD_VARIABLE}="{text[:_LONGEST_TEXT]}"'
+        raise EpochError(
+            f"epochtime: {PERIOD_KEY} {format_duration(configured)} contradicts {given}; keep one of the two"
+        )
+    return EpochPeriod(configured, f"by {PERIOD_KEY}")
+
+
+def _advice(period: float) -> str:
+    try:
+        check_configured_period(period)
+    except EpochError:
+        return ""  # a test network's, which no configuration may have
+    key = f'{PERIOD_KEY} = "{format_duration(period)}"'
+    return f"{PERIOD_VARIABLE} is deprecated, set {key} in the config file instead"

@@ -1,9 +1,9 @@
-"""The `[Listen]` table: where applications find the daemon. Exactly one place."""
+"""The `[Listen]` table: where applications find the daemon."""
 
 from typing import Final
 
-from kpclientd.addresses import AddressError, require_ip_address, split_host_port
-from kpclientd.config.model import ABSTRACT_PREFIX, ListenTcp, ListenUnix
+from kpclientd.addresses import AddressError, parse_url, require_ip_address, split_host_port
+from kpclientd.config.model import ABSTRACT_PREFIX, Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.config.table import Table
 from kpclientd.transports import TCP_NETWORKS
 
@@ -11,25 +11,61 @@ MAX_SOCKET_PATH: Final = 107
 """Bytes of a Unix socket's path or abstract name: Linux has 108 with the NUL at its end or its front (unix(7))."""
 
 
-def read_listen(root: Table) -> ListenTcp | ListenUnix:
-    """Read the table; the two first texts are the reference's.
+OWNER_ONLY: Final = 0o600
+ALL_MAY: Final = 0o777
+
+
+def read_listen(root: Table) -> tuple[Listen, ...]:
+    """Read the table: listeners of all kinds, side by side; the first text is the reference's, which takes only one.
 
     Raises:
-        ConfigError: there is no listener, more than one, or one that cannot be bound.
+        ConfigError: there is no listener, or one that cannot be bound.
     """
     table = root.table("Listen")
     unix, tcp, websocket = (table.table(kind) if table else None for kind in ("Unix", "Tcp", "Ws"))
-    given = [listener for listener in (unix, tcp, websocket) if listener is not None]
-    if not given:
+    listeners: list[Listen] = []
+    if unix is not None:
+        listeners += _read_unix_listeners(unix)
+    if tcp is not None:
+        listeners.append(read_tcp_address(tcp))
+    if websocket is not None:
+        listeners.append(_read_websocket(websocket))
+    if not listeners:
         fix = 'add a [Listen.Tcp] table with Address = "127.0.0.1:64331"'
         raise root.fault("", "transport: no listen transport configured", fix)
-    if len(given) > 1:
-        fix = f"keep one of {', '.join(f'[{listener.name}]' for listener in given)}"
-        raise root.fault("", "transport: exactly one listen transport must be configured", fix)
-    if websocket is not None:
-        websocket.string("Address")
-        raise websocket.fault("", "WebSocket is not supported by this version", "use [Listen.Tcp] or [Listen.Unix]")
-    return read_unix_address(unix) if unix is not None else read_tcp_address(given[0])
+    return tuple(listeners)
+
+
+def _read_unix_listeners(table: Table) -> list[ListenUnix]:
+    first = read_unix_address(table)
+    mode, group = _read_mode(table), table.string("Group")
+    others = [_unix_address(table, "Addresses", address) for address in table.strings("Addresses")]
+    addresses = dict.fromkeys([first.address, *others])
+    return [ListenUnix(address, mode, group) for address in addresses]
+
+
+def _read_mode(table: Table) -> int:
+    text = table.string("Mode")
+    if not text:
+        return OWNER_ONLY
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= ALL_MAY or mode & OWNER_ONLY != OWNER_ONLY:
+        raise table.fault("Mode", f"is '{text}'", 'write octal permissions that include the owner, such as "0660"')
+    return mode
+
+
+def _read_websocket(table: Table) -> ListenWebSocket:
+    address = table.required_string("Address")
+    try:
+        url = parse_url(address)
+    except AddressError as error:
+        raise table.fault("Address", str(error), 'write "ws://127.0.0.1:64332"') from error
+    if url.scheme != "ws" or url.port is None:
+        raise table.fault("Address", f"is '{address}'", 'write "ws://", a host and a port: "ws://127.0.0.1:64332"')
+    return ListenWebSocket(url.host, url.port, table.strings("Origins"))
 
 
 def read_unix_address(table: Table) -> ListenUnix:
@@ -38,14 +74,19 @@ def read_unix_address(table: Table) -> ListenUnix:
     Raises:
         ConfigError: it is missing, or the operating system has no room for it.
     """
-    address = table.required_string("Address")
+    return ListenUnix(_unix_address(table, "Address", table.required_string("Address")))
+
+
+def _unix_address(table: Table, key: str, address: str) -> str:
+    if address in ("", ABSTRACT_PREFIX):
+        raise table.fault(key, "transport: empty unix socket address", 'write a path, or "@name"')
     length = len(address.encode())
     limit = MAX_SOCKET_PATH + (1 if address.startswith(ABSTRACT_PREFIX) else 0)
     if length > limit:
-        raise table.fault("Address", f"is {length} bytes long", f"a Unix socket's address has at most {limit}")
+        raise table.fault(key, f"is {length} bytes long", f"a Unix socket's address has at most {limit}")
     if "\0" in address:
-        raise table.fault("Address", "holds a NUL byte", 'write an abstract socket as "@name"')
-    return ListenUnix(address)
+        raise table.fault(key, "holds a NUL byte", 'write an abstract socket as "@name"')
+    return address
 
 
 def read_tcp_address(table: Table) -> ListenTcp:

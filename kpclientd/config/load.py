@@ -21,7 +21,7 @@ from kpclientd.errors import ConfigError
 from kpclientd.log_levels import LEVELS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
 from kpclientd.transports import TRANSPORTS
-from pki.epoch import NANOSECONDS_PER_SECOND, parse_duration
+from pki.epoch import NANOSECONDS_PER_SECOND, PERIOD_KEY, check_configured_period, parse_duration
 from pki.errors import EpochError
 
 LARGEST_CONSENSUS: Final = 500_000_000
@@ -50,6 +50,7 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
 
 def _read(root: Table) -> ClientConfig:
     _refuse_tables(root)
+    epoch_duration = _read_epoch_duration(root)
     pinned = root.table("PinnedGateways")
     gateways = read_gateways(pinned) if pinned is not None else ()
     voting = root.table("VotingAuthority")
@@ -103,6 +104,7 @@ def _read(root: Table) -> ClientConfig:
         pigeonhole_geometry=pigeonhole_geometry,
         pinned_gateways=gateways,
         authorities=authorities,
+        epoch_duration=epoch_duration,
         data_dir=data_dir,
         max_consensus_size=max_consensus_size,
     )
@@ -119,16 +121,33 @@ def _refuse_tables(root: Table) -> None:
         raise root.fault("", "[CachedDocument] is not supported, by the reference neither", "remove the table")
 
 
+def _read_epoch_duration(root: Table) -> float | None:
+    if not root.holds(PERIOD_KEY):
+        return None
+    seconds = _read_duration(root, PERIOD_KEY, 'write "20m"')
+    try:
+        check_configured_period(seconds)
+    except EpochError as error:
+        raise root.fault(
+            PERIOD_KEY, f"config: {PERIOD_KEY}: {error}", "write what the network's operators say"
+        ) from None
+    return seconds
+
+
 def _read_grace_period(root: Table) -> float:
-    value = root.string_or_integer("SessionGracePeriod")
-    if isinstance(value, int):
-        seconds = value / NANOSECONDS_PER_SECOND
-    else:
-        try:
-            seconds = parse_duration(value)
-        except EpochError as error:
-            raise root.fault("SessionGracePeriod", f'invalid duration: "{value}"', 'write "10m" or "30s"') from error
+    seconds = _read_duration(root, "SessionGracePeriod", 'write "10m" or "30s"')
     return seconds if seconds > 0 else DEFAULT_GRACE_PERIOD
+
+
+def _read_duration(root: Table, key: str, fix: str) -> float:
+    """Seconds of a duration in Go's syntax, or of so many nanoseconds; 0 where the key is missing."""
+    value = root.string_or_integer(key)
+    if isinstance(value, int):
+        return value / NANOSECONDS_PER_SECOND
+    try:
+        return parse_duration(value)
+    except EpochError as error:
+        raise root.fault(key, f'invalid duration: "{value}"', fix) from error
 
 
 def _read_debug(table: Table | None) -> Debug:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kpclientd.addresses import is_loopback
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.transports import UpstreamProxy
 from sphinx.geometry import Geometry
@@ -23,10 +24,27 @@ class ListenTcp:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenWebSocket:
+    """Applications come by WebSocket at a host, empty for every interface, and a port; pages of `origins` may, too."""
+
+    host: str
+    port: int
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ListenUnix:
-    """Applications come by a Unix socket: a path, or `@name` in Linux's abstract namespace."""
+    """Applications come by a Unix socket: a path, or `@name` in Linux's abstract namespace.
+
+    Attributes:
+        address: either.
+        mode: permissions of the file.
+        group: the file's group, by name, or empty for this process's own.
+    """
 
     address: str
+    mode: int = 0o600
+    group: str = ""
 
     @property
     def is_abstract(self) -> bool:
@@ -37,6 +55,9 @@ class ListenUnix:
     def socket_address(self) -> str:
         """The address as bind and connect take it: an abstract name begins with a NUL there."""
         return self.address.replace(ABSTRACT_PREFIX, "\0", 1) if self.is_abstract else self.address
+
+
+Listen = ListenTcp | ListenUnix | ListenWebSocket
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,9 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The whole of a `client.toml`; `session_grace_period` in seconds, schemes by their canonical names.
+    """The whole of a `client.toml`; times in seconds, schemes by their canonical names.
+
+    `epoch_duration` is the network's period, None where the file does not say.
 
     `data_dir`, ours, is where documents are kept, or None; `max_consensus_size` bounds them (bytes), 0 is the default.
     """
@@ -122,7 +145,7 @@ class ClientConfig:
     metrics_address: str
     allow_hostname_addresses: bool
     session_grace_period: float
-    listen: ListenTcp | ListenUnix
+    listen: tuple[Listen, ...]
     logging: Logging
     upstream_proxy: UpstreamProxy
     debug: Debug
@@ -131,6 +154,7 @@ class ClientConfig:
     pigeonhole_geometry: PigeonholeGeometry
     pinned_gateways: tuple[PinnedGateway, ...]
     authorities: tuple[Authority, ...]
+    epoch_duration: float | None = None
     data_dir: Path | None = None
     max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
@@ -141,6 +165,10 @@ class ClientConfig:
         warnings = []
         if self.metrics_address:
             warnings.append("MetricsAddress: metrics are not served by this version, the address stays closed")
+        for listen in self.listen:
+            if not isinstance(listen, ListenUnix) and not is_loopback(listen.host):
+                where = f"port {listen.port} of {listen.host or 'every interface'}"
+                warnings.append(f"whoever reaches {where} can use this daemon: listen on 127.0.0.1 or a Unix socket")
         if self.ignored_keys:
             warnings.append(f"unrecognised configuration keys are ignored: {', '.join(self.ignored_keys)}")
         if self.ignored_in_entries:

@@ -111,7 +111,8 @@ class DocumentNotices:
         if self._newest < 0:
             text += (
                 f" Epochs are taken to last {self._period:g} s ({self._period_source}); if the network has others"
-                " (KATZENPOST_EPOCH_DURATION), or this machine's clock is wrong, there is none."
+                " (EpochDuration in the configuration, or KATZENPOST_EPOCH_DURATION), or this machine's clock is"
+                " wrong, there is none."
             )
         self._say(text)
 

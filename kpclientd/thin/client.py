@@ -217,6 +217,11 @@ async def _dial(address: ListenTcp | ListenUnix) -> trio.abc.Stream:
         if isinstance(address, ListenUnix):
             return await trio.open_unix_socket(address.socket_address)
         return await trio.open_tcp_stream(address.host, address.port)
+    except PermissionError as error:
+        raise DaemonUnreachableError(
+            f"this user may not connect to {display(address)}: whoever runs the daemon can allow it by Mode and Group"
+            " in its [Listen.Unix]"
+        ) from error
     except OSError as error:
         raise DaemonUnreachableError(f"no daemon listens at {display(address)}: {reason_of(error)}") from error
 

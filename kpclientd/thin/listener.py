@@ -1,90 +1,147 @@
-"""The socket on which applications connect: TCP, a Unix path, or an abstract Unix name."""
+"""The sockets on which applications connect: TCP, WebSocket, Unix paths, and abstract Unix names, side by side."""
 
 import errno
+import logging
 import os
+import shutil
 import socket
 import stat
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.config.model import Listen, ListenTcp, ListenUnix, ListenWebSocket
+from kpclientd.log_levels import NOTICE
 from kpclientd.thin.errors import ListenError
-from kpclientd.transports import TRANSPORTS
+from kpclientd.thin.websocket import WebSocketListener
+from kpclientd.transports import TCP_NETWORKS, TRANSPORTS
+
+log = logging.getLogger("client/listener")
 
 BACKLOG: Final = 1024
 OWNER_ONLY_UMASK: Final = 0o177
 
+_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: process, user, group
+
+
+AppListener = trio.SocketListener | WebSocketListener
+
 
 @asynccontextmanager
-async def open_listeners(listen: ListenTcp | ListenUnix) -> AsyncIterator[list[trio.SocketListener]]:
-    """Bind what the configuration says; a socket file is removed at the end.
+async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppListener]]:
+    """Bind all that the configuration says; socket files are removed at the end, where they are still ours.
 
     A socket file that is left over from a daemon that died is replaced, after a connect to it was refused.
 
     Raises:
-        ListenError: if the address cannot be bound; the text says why.
+        ListenError: if one of the addresses cannot be bound; the text says why. Then none is.
     """
-    if isinstance(listen, ListenTcp):
-        listeners = await _listen_tcp(listen)
-    else:
-        listeners = [_listen_unix(listen)]
-    try:
+    listeners: list[AppListener] = []
+    with ExitStack() as undo:
+        for listen in listens:
+            match listen:
+                case ListenUnix():
+                    opened: list[AppListener] = [_listen_unix(listen, undo)]
+                case ListenTcp(host, port, network):
+                    opened = [*await _listen_tcp(host, port, network, undo)]
+                case ListenWebSocket(host, port, origins):
+                    by_tcp = await _listen_tcp(host, port, TCP_NETWORKS[0], undo)
+                    opened = [WebSocketListener(listener, origins) for listener in by_tcp]
+            listeners += opened
+            for listener in opened:
+                log.log(NOTICE, "Listening on %s.", _place(listen, listener))
         yield listeners
-    finally:
-        # The file goes first: once nobody listens, it may be another daemon's that replaced it.
-        if isinstance(listen, ListenUnix) and not listen.is_abstract:
-            Path(listen.address).unlink(missing_ok=True)
-        for listener in listeners:
-            listener.socket.close()
 
 
-async def _listen_tcp(listen: ListenTcp) -> list[trio.SocketListener]:
+def _place(listen: Listen, listener: AppListener) -> str:
+    if isinstance(listen, ListenUnix):
+        return f"unix {listen.address}"
+    host, port = listener.socket.getsockname()[:2]
+    kind = "tcp" if isinstance(listen, ListenTcp) else "WebSocket"
+    return f"{kind} {f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def _listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> list[trio.SocketListener]:
     listeners: list[trio.SocketListener] = []
     try:
         found = await trio.socket.getaddrinfo(
-            listen.host or None,
-            listen.port,
-            family=TRANSPORTS[listen.network].family or socket.AF_UNSPEC,
+            host or None,
+            port,
+            family=TRANSPORTS[network].family or socket.AF_UNSPEC,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
         for family, kind, protocol, _, address in found:
-            with ExitStack() as undo:
-                bound = undo.enter_context(trio.socket.socket(family, kind, protocol))
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                await bound.bind(address)
-                bound.listen(BACKLOG)
-                listeners.append(trio.SocketListener(bound))
-                undo.pop_all()
+            bound = undo.enter_context(trio.socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            await bound.bind(address)
+            bound.listen(BACKLOG)
+            listeners.append(trio.SocketListener(bound))
     except OSError as error:
-        for listener in listeners:
-            listener.socket.close()
-        raise ListenError(f"cannot listen on tcp {listen.host}:{listen.port}: {error.strerror or error}") from None
+        raise ListenError(f"cannot listen on tcp {host}:{port}: {error.strerror or error}") from None
     return listeners
 
 
-def _listen_unix(listen: ListenUnix) -> trio.SocketListener:
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _listen_unix(listen: ListenUnix, undo: ExitStack) -> trio.SocketListener:
+    bound = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    path = None if listen.is_abstract else Path(listen.address)
     try:
-        if not listen.is_abstract:
-            _remove_if_stale(Path(listen.address))
+        if path is not None:
+            _remove_if_stale(path)
         previous = os.umask(OWNER_ONLY_UMASK)
         try:
             bound.bind(listen.socket_address)
         finally:
             os.umask(previous)
+        if path is not None:
+            # The file goes before the socket closes: once nobody listens, it may be another daemon's that replaced it.
+            undo.callback(_remove_if_ours, path, path.lstat().st_ino)
+            if listen.group:
+                shutil.chown(path, group=listen.group)
+            path.chmod(listen.mode)
         bound.listen(BACKLOG)
+    except LookupError:
+        raise ListenError(f"cannot listen on unix {listen.address}: there is no group {listen.group!r}") from None
     except OSError as error:
-        bound.close()
-        raise ListenError(f"cannot listen on unix {listen.address}: {error.strerror or error}") from None
+        raise ListenError(f"cannot listen on unix {listen.address}: {_why_not_bound(listen, error)}") from None
     bound.setblocking(False)
     return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+
+
+def _why_not_bound(listen: ListenUnix, error: OSError) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return error.strerror or str(error)
+    if listen.is_abstract or stat.S_ISSOCK(Path(listen.address).lstat().st_mode):
+        return "another daemon listens there; stop it, or give one of the two another address"
+    return "something that is no socket is in its place; remove it, or choose another path"
+
+
+def _remove_if_ours(path: Path, number: int) -> None:
+    """Remove a socket's file, unless another process has put its own in that place.
+
+    The file's number alone does not tell, as it is given again; who listens there does.
+    """
+    try:
+        if path.lstat().st_ino == number and _listener_of(path) in (None, os.getpid()):
+            path.unlink()
+    except OSError:
+        pass  # it is gone already
+
+
+def _listener_of(path: Path) -> int | None:
+    """The process that listens at a socket's file, where it can be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(str(path)) or not hasattr(socket, "SO_PEERCRED"):
+            return None
+        process, _, _ = _CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return int(process)
 
 
 def _remove_if_stale(path: Path) -> None:

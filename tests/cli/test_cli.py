@@ -14,14 +14,14 @@ from kpclientd.config.model import ClientConfig
 from kpclientd.errors import KpclientdError
 from kpclientd.thin.errors import ListenError
 from sphinx.native import engine_name
-from tests.config.samples import client_toml, written
+from tests.config.samples import client_toml, literal_toml, written
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    return written(tmp_path, client_toml())
+    return written(tmp_path, literal_toml())
 
 
 def install_daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[[ClientConfig], int]) -> None:
@@ -61,7 +61,7 @@ def test_a_period_that_the_start_refuses_is_refused_by_validation(
 
 
 def test_what_means_nothing_is_told_by_validation(tmp_path: Path, capsys: Capture) -> None:
-    path = written(tmp_path, client_toml(MetricsAddress='MetricsAddress = "127.0.0.1:1"'))
+    path = written(tmp_path, literal_toml(MetricsAddress='MetricsAddress = "127.0.0.1:1"'))
     assert main(["--config", str(path), "--validate-only"]) == 0
     assert (
         capsys.readouterr().err

@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pki.epoch import GENESIS, EpochClock, parse_duration, period_from_environment
+from pki.epoch import (
+    GENESIS,
+    PERIOD_VARIABLE,
+    EpochClock,
+    EpochPeriod,
+    check_configured_period,
+    epoch_period,
+    format_duration,
+    parse_duration,
+)
 from pki.errors import EpochError, PkiError
 
 HOUR = 3600.0
@@ -94,9 +103,53 @@ def test_any_text_is_a_duration_or_an_error_of_ours(text: str) -> None:
 
 
 def test_the_period_comes_from_the_environment_or_is_20_minutes() -> None:
-    assert period_from_environment({}) == 1200.0
-    assert period_from_environment({"KATZENPOST_EPOCH_DURATION": ""}) == 1200.0
-    assert period_from_environment({"KATZENPOST_EPOCH_DURATION": "10s"}) == 10.0
+    assert epoch_period({}) == epoch_period({PERIOD_VARIABLE: ""}) == EpochPeriod(1200.0, "the default")
+    assert epoch_period({PERIOD_VARIABLE: "10s"}) == EpochPeriod(10.0, f"by {PERIOD_VARIABLE}")
     for bad in ("ten", "0", "-5s"):
-        with pytest.raises(EpochError, match="KATZENPOST_EPOCH_DURATION"):
-            period_from_environment({"KATZENPOST_EPOCH_DURATION": bad})
+        with pytest.raises(EpochError, match=PERIOD_VARIABLE):
+            epoch_period({PERIOD_VARIABLE: bad})
+
+
+def test_a_period_that_a_configuration_could_have_is_advised() -> None:
+    advice = f'{PERIOD_VARIABLE} is deprecated, set EpochDuration = "2m0s" in the config file instead'
+    assert epoch_period({PERIOD_VARIABLE: "120s"}).advice == advice
+
+
+@pytest.mark.parametrize("environ", [{}, {PERIOD_VARIABLE: ""}, {PERIOD_VARIABLE: "180s"}])
+def test_a_configured_period_holds_where_the_environment_says_the_same_or_nothing(environ: dict[str, str]) -> None:
+    assert epoch_period(environ, 180.0) == EpochPeriod(180.0, "by EpochDuration")
+
+
+@pytest.mark.parametrize("text", ["4m", "soon", "0"])
+def test_a_configured_period_and_another_one_contradict_each_other(text: str) -> None:
+    with pytest.raises(EpochError) as caught:
+        epoch_period({PERIOD_VARIABLE: text}, 180.0)
+    assert f'EpochDuration 3m0s contradicts {PERIOD_VARIABLE}="{text}"' in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [120.0, 121.0, 1200.0, 604_800.0])
+def test_periods_that_may_be_configured(seconds: float) -> None:
+    check_configured_period(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (90.0, "1m30s"),
+        (120.5, "2m0.5s"),
+        (-180.0, "-3m0s"),
+        (608_400.0, "169h0m0s"),
+        (3601.0 / 2, "30m0.5s"),
+    ],
+)
+def test_and_that_may_not(seconds: float, text: str) -> None:
+    expected = f"epochtime: epoch duration {text} must be whole seconds from 2m0s to 168h0m0s"
+    with pytest.raises(EpochError) as caught:
+        check_configured_period(seconds)
+    assert str(caught.value) == expected
+
+
+@given(st.integers(0, 10**12))
+def test_a_written_duration_is_read_as_what_it_was(milliseconds: int) -> None:
+    assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)

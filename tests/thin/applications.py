@@ -182,7 +182,8 @@ class Door:
 
 @asynccontextmanager
 async def opened_door(listen: ListenTcp | ListenUnix, **options: Any) -> AsyncIterator[tuple[Bench, Door]]:
-    async with open_listeners(listen) as (listener,), opened(**options) as bench:
+    async with open_listeners((listen,)) as (listener,), opened(**options) as bench:
+        assert isinstance(listener, trio.SocketListener)
         door = Door(bench, listen, listener)
         try:
             yield bench, door

@@ -26,7 +26,8 @@ async def pair(kind: str, folder: Path) -> AsyncIterator[tuple[trio.SocketStream
         listen: ListenTcp | ListenUnix = ListenTcp("::1" if kind == "tcp6" else "127.0.0.1", 0, kind)
     else:
         listen = ListenUnix(f"{'@' if kind == 'abstract' else ''}{folder / 'socket'}")
-    async with open_listeners(listen) as (listener,):
+    async with open_listeners((listen,)) as (listener,):
+        assert isinstance(listener, trio.SocketListener)
         if isinstance(listen, ListenUnix):
             theirs = await trio.open_unix_socket(listen.socket_address)
         else:
