@@ -10,15 +10,17 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
 from kpclientd.config.model import Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.log_levels import NOTICE
 from kpclientd.thin.errors import ListenError
-from kpclientd.thin.websocket import WebSocketListener
 from kpclientd.transports import TCP_NETWORKS, TRANSPORTS
+
+if TYPE_CHECKING:
+    from kpclientd.thin.websocket import WebSocketListener
 
 log = logging.getLogger("client/listener")
 
@@ -28,7 +30,7 @@ OWNER_ONLY_UMASK: Final = 0o177
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: process, user, group
 
 
-AppListener = trio.SocketListener | WebSocketListener
+AppListener: TypeAlias = "trio.SocketListener | WebSocketListener"
 
 
 @asynccontextmanager
@@ -49,6 +51,8 @@ async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppLis
                 case ListenTcp(host, port, network):
                     opened = [*await _listen_tcp(host, port, network, undo)]
                 case ListenWebSocket(host, port, origins):
+                    from kpclientd.thin.websocket import WebSocketListener  # its library is for those who need it
+
                     by_tcp = await _listen_tcp(host, port, TCP_NETWORKS[0], undo)
                     opened = [WebSocketListener(listener, origins) for listener in by_tcp]
             listeners += opened

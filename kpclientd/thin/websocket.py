@@ -122,7 +122,7 @@ class WebSocketStream(trio.abc.Stream):
                 self._put(CloseConnection(code=_ORDERLY_CODES[0]))
                 with trio.move_on_after(CLOSE_SECONDS):
                     await self._drain()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
             await self._stream.aclose()

@@ -33,6 +33,7 @@ from typing import Final, Protocol
 import trio
 
 from arq import AppId, Engine, Operation, State
+from kpclientd.gateway.connector import Offload
 from kpclientd.gateway.protocol import LinkLost
 from kpclientd.gateway.tokens import TokenEstimate, refill_interval
 from kpclientd.traffic.composer import ComposedPacket, Composer, CompositionError, PacketRequest
@@ -51,13 +52,6 @@ LEAD_FACTOR: Final = 3.0
 """Where it is not, the lead is so many times the longest composition seen, up to the next limit."""
 
 LONGEST_LEAD_SECONDS: Final = 1.0
-
-
-class Offload(Protocol):
-    """Runs work that would hold up the event loop somewhere else."""
-
-    async def __call__(self, work: Callable[[], ComposedPacket], /) -> ComposedPacket:
-        """Run `work` and return its result, or raise its error."""
 
 
 class Link(Protocol):

@@ -1,6 +1,7 @@
 """X25519 by the compiled engine, for those who multiply one key at a time: the KEMs of the links.
 
-It takes half of libsodium's time. NIKE Sphinx in Python stays with libsodium, so that it can disagree with the engine.
+It takes a tenth less time than libsodium, and a third less for the base point, where it was measured. NIKE Sphinx in
+Python stays with libsodium, so that it can disagree with the engine.
 """
 
 from sphinx.crypto.mac import constant_time_equal

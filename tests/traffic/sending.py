@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import trio
 
 from arq import AppId, Engine, Event, Message, MessageRefused, Operation, SlotWanted, State
+from kpclientd.gateway.connector import Offload
 from kpclientd.gateway.protocol import LinkLost
 from kpclientd.gateway.tokens import TokenEstimate
 from kpclientd.localnet import LocalNetwork
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
-from kpclientd.traffic.sender import Offload, Sender, TrafficStatus
+from kpclientd.traffic.sender import Sender, TrafficStatus
 from pki import TrustedDocuments
 from sphinx.randomness import seeded
 from sphinx.types import RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId

@@ -1,13 +1,15 @@
 """Packets that are composed in a thread: they leave when they would, and nothing is lost with what is under way."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from kpclientd.traffic.composer import ComposedPacket
 from tests.traffic.sending import ALICE, BOB, LAMBDA_L, LAMBDA_P, Bench
+
+Result = TypeVar("Result")
 
 SECONDS = 0.05
 """What a packet takes: twice the lead at the beginning."""
@@ -20,7 +22,7 @@ class Elsewhere:
         self.running = 0
         self.most_running = 0
 
-    async def __call__(self, work: Callable[[], ComposedPacket]) -> ComposedPacket:
+    async def __call__(self, work: Callable[[], Result], /) -> Result:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
