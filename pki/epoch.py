@@ -184,25 +184,27 @@ def epoch_period(environ: Mapping[str, str], configured: float | None = None) ->
         EpochError: if the variable is not a positive duration, or contradicts the configuration.
     """
     text = environ.get(PERIOD_VARIABLE, "")
-    if not text:
-        if configured is None:
-            return EpochPeriod(DEFAULT_PERIOD, DEFAULT_PERIOD_SOURCE)
+    if configured is not None:
+        if text and _period_of(text) != configured:
+            given = f'{PERIOD_VARIABLE}="{text[:_LONGEST_TEXT]}"'
+            raise EpochError(
+                f"epochtime: {PERIOD_KEY} {format_duration(configured)} contradicts {given}; keep one of the two"
+            )
         return EpochPeriod(configured, f"by {PERIOD_KEY}")
+    if not text:
+        return EpochPeriod(DEFAULT_PERIOD, DEFAULT_PERIOD_SOURCE)
     try:
         period = EpochClock(parse_duration(text)).period
     except EpochError as error:
-        if configured is None:
-            raise EpochError(f"{PERIOD_VARIABLE}: {error}") from None
-        period = None
-    if configured is None:
-        assert period is not None
-        return EpochPeriod(period, f"by {PERIOD_VARIABLE}", _advice(period))
-    if period != configured:
-        given = f'{PERIOD_VARIABLE}="{text[:_LONGEST_TEXT]}"'
-        raise EpochError(
-            f"epochtime: {PERIOD_KEY} {format_duration(configured)} contradicts {given}; keep one of the two"
-        )
-    return EpochPeriod(configured, f"by {PERIOD_KEY}")
+        raise EpochError(f"{PERIOD_VARIABLE}: {error}") from None
+    return EpochPeriod(period, f"by {PERIOD_VARIABLE}", _advice(period))
+
+
+def _period_of(text: str) -> float | None:
+    try:
+        return parse_duration(text)
+    except EpochError:
+        return None
 
 
 def _advice(period: float) -> str:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kpclientd.addresses import AddressError, parse_url, require_ip_address, split_host_port
-from kpclientd.config.model import ABSTRACT_PREFIX, Listen, ListenTcp, ListenUnix, ListenWebSocket
+from kpclientd.config.model import ABSTRACT_PREFIX, OWNER_ONLY, Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.config.table import Table
 from kpclientd.transports import TCP_NETWORKS
 
@@ -11,7 +11,6 @@ MAX_SOCKET_PATH: Final = 107
 """Bytes of a Unix socket's path or abstract name: Linux has 108 with the NUL at its end or its front (unix(7))."""
 
 
-OWNER_ONLY: Final = 0o600
 ALL_MAY: Final = 0o777
 
 

@@ -10,6 +10,9 @@ from sphinx.geometry import Geometry
 
 MEBIBYTE = 1024 * 1024
 
+OWNER_ONLY = 0o600
+"""Permissions of a socket's file that lets in nobody else."""
+
 ABSTRACT_PREFIX = "@"
 """First character of an abstract Unix socket's name, where the address itself has a NUL."""
 
@@ -43,7 +46,7 @@ class ListenUnix:
     """
 
     address: str
-    mode: int = 0o600
+    mode: int = OWNER_ONLY
     group: str = ""
 
     @property
