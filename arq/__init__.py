@@ -17,7 +17,7 @@ from arq.engine import (
 )
 from arq.errors import ArqError, RecordError, SurbIdInUse, TooManyInFlight, TooMuchHeld
 from arq.operations import AppId, Input, Kind, Message, Operation, Policy, State
-from arq.records import OperationRecord, SurbRecord
+from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 
@@ -44,7 +44,6 @@ __all__ = [
     "Surb",
     "SurbEnd",
     "SurbIdInUse",
-    "SurbRecord",
     "SurbTable",
     "TimerQueue",
     "TooManyInFlight",

@@ -11,12 +11,12 @@ bounded, and kept balanced: `operation ended` and `no SURB of it is out` are one
 
 import enum
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from arq.errors import TooManyInFlight, TooMuchHeld
 from arq.operations import Action, AppId, Input, Kind, Message, Operation, Policy, State
-from arq.records import OperationRecord, SurbRecord
+from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 from sphinx.errors import SphinxError
@@ -106,10 +106,15 @@ class Engine:
         open_reply: takes SURB keys and a delivered payload and returns the answer, or raises `SphinxError`.
         randomness: chooses SURB ids.
         policy: times and bounds.
+        on_change: told the number of each application's operation whose record may have changed, see `arq.records`.
     """
 
     def __init__(
-        self, open_reply: Callable[[bytes, bytes], bytes], randomness: Randomness, policy: Policy | None = None
+        self,
+        open_reply: Callable[[bytes, bytes], bytes],
+        randomness: Randomness,
+        policy: Policy | None = None,
+        on_change: Callable[[int], None] = lambda number: None,
     ) -> None:
         self.policy = policy or Policy()
         self.surbs: SurbTable[Operation] = SurbTable(randomness)
@@ -117,6 +122,8 @@ class Engine:
         self.retransmissions = 0
         self.decoys_returned = 0
         self._open_reply = open_reply
+        self._randomness = randomness
+        self._on_change = on_change
         self._by_number: dict[int, Operation] = {}
         self._by_owner: dict[AppId, dict[int, Operation]] = {}
         self._bytes_by_owner: Counter[AppId] = Counter()
@@ -159,6 +166,7 @@ class Engine:
             self._disown(operation)
             operation.owner = new_owner
             self._own(operation, new_owner)
+            self._on_change(operation.number)
 
     # -- what became of packets
 
@@ -293,18 +301,19 @@ class Engine:
 
     # -- records
 
-    def records(self, offset: float) -> tuple[OperationRecord, ...]:
-        """All operations as plain data; `offset` is Unix time less monotonic time (seconds)."""
-        return tuple(self._record(operation, offset) for operation in self)
+    def record(self, number: int, offset: float) -> OperationRecord | None:
+        """What must outlive the process of the operation of that number; `offset` is Unix time less monotonic time."""
+        operation = self._by_number.get(number)
+        return None if operation is None else OperationRecord.of(operation, offset)
 
-    def restore(self, records: tuple[OperationRecord, ...], offset: float) -> None:
-        """Take up where `records` was called, in an engine that holds nothing yet.
+    def restore(self, records: Iterable[OperationRecord], offset: float, now: float) -> None:
+        """Go on with what was recorded, in an engine that holds nothing yet; `now` in monotonic seconds.
 
-        Those that wait want a slot anew. A packet that was being written counts as not written, since no write outlives
-        its process: it is better sent twice than never.
+        What waited wants its slot anew, in its order, and what awaited its answer wants to be sent again at once: the
+        answer would come to a connection that is no more.
 
         Raises:
-            RecordError: if a record contradicts itself or another.
+            SurbIdInUse: if records contradict each other.
         """
         for record in sorted(records, key=lambda record: record.number):
             operation = record.operation(offset)
@@ -313,18 +322,10 @@ class Engine:
             self._add(operation)
             self._rearm(operation)
             self._next_number = max(self._next_number, operation.number + 1)
-            if record.surb is not None:
-                surb = record.surb
-                self.surbs.put(Surb(surb.surb_id, surb.keys, operation, surb.lapses_at - offset))
-            self.recalled(operation, 0.0)
-            if operation.wants_slot and not operation.is_cover:
-                self._events.append(SlotWanted(operation, again=operation.state is State.DUE))
-
-    def _record(self, operation: Operation, offset: float) -> OperationRecord:
-        surb = self.surbs.find(operation.surb_id) if operation.surb_id is not None else None
-        if surb is None or surb.holder is not operation:
-            return OperationRecord.of(operation, None, offset)
-        return OperationRecord.of(operation, SurbRecord(surb.surb_id, surb.keys, surb.lapses_at + offset), offset)
+            if operation.state is State.WAITING:
+                self._events.append(SlotWanted(operation, again=False))
+            elif operation.state is State.IN_FLIGHT:
+                self._apply(operation, Input.RETRY, now)
 
     # -- inside
 
@@ -348,6 +349,7 @@ class Engine:
         self._states[operation.kind, operation.state] += 1
         if operation.owner is not None:
             self._own(operation, operation.owner)
+            self._on_change(operation.number)
 
     def _own(self, operation: Operation, owner: AppId) -> None:
         self._by_owner.setdefault(owner, {})[operation.number] = operation
@@ -369,7 +371,7 @@ class Engine:
         if operation.number not in self._by_number:
             return
         before = operation.state
-        actions = operation.handle(happened, now, self.policy)
+        actions = operation.handle(happened, now, self.policy, self._randomness)
         self._states[operation.kind, before] -= 1
         self._states[operation.kind, operation.state] += 1
         for action in actions:
@@ -378,6 +380,8 @@ class Engine:
             self._remove(operation, happened)
         else:
             self._rearm(operation)
+        if operation.state is not before and not operation.is_cover:
+            self._on_change(operation.number)
 
     def _remove(self, operation: Operation, why: Input) -> None:
         self._timers.cancel(operation)

@@ -37,6 +37,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
+from sphinx.randomness import Randomness
 from sphinx.types import NodeId, RecipientId, SurbId
 
 AppId = NewType("AppId", bytes)
@@ -199,8 +200,9 @@ class Policy:
     """How long to wait for what, and how much one application may have; times in seconds.
 
     Attributes:
-        round_trip_slop: past a packet's estimated arrival, after which a reliable message is sent again. The reference
-            waits as long; a reply never comes later on a network that works.
+        retry_after: past a packet's estimated arrival, after which a reliable message is sent again at the earliest.
+        retry_spread: so much later at the latest. The moment is drawn for each packet, as the reference does it, so
+            that messages that were lost together are not sent again together.
         collected_after: past the first packet's estimated arrival, at which a reliable message ends for good.
         reply_kept: past its estimated arrival, for which a plain message's reply is still accepted.
         decoy_kept: the same for a decoy.
@@ -210,7 +212,8 @@ class Policy:
         most_bytes: all applications together.
     """
 
-    round_trip_slop: float = 20.0
+    retry_after: float = 20.0
+    retry_spread: float = 20.0
     collected_after: float = 300.0
     reply_kept: float = 300.0
     decoy_kept: float = 60.0
@@ -279,7 +282,7 @@ class Operation:
         """Whether no application waits for it."""
         return self.owner is None
 
-    def handle(self, happened: Input, now: float, policy: Policy) -> tuple[Action, ...]:
+    def handle(self, happened: Input, now: float, policy: Policy, randomness: Randomness) -> tuple[Action, ...]:
         """Take note of what happened at `now` (monotonic seconds) and return what follows from it."""
         if happened is Input.DEPARTS and self.kind is Kind.RELIABLE and self.expires_at is None:
             self.expires_at = now + self.eta + policy.collected_after
@@ -288,7 +291,7 @@ class Operation:
             self._enter(state)
         for action in actions:
             if action is Action.ARM_RETRY:
-                self.retry_at = now + self.eta + policy.round_trip_slop
+                self.retry_at = now + self.eta + policy.retry_after + policy.retry_spread * randomness.uniform()
             elif action is Action.TRY_LATER:
                 self.retry_at = now + policy.try_later
         return actions

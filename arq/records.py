@@ -1,144 +1,140 @@
 """Operations as plain records: what must outlive the process, with wall-clock deadlines and no living objects.
 
-A record is frozen data of numbers, texts and bytes. Deadlines are Unix seconds, as monotonic clocks do not outlive a
-process; `offset` is Unix time less monotonic time at the moment of the conversion.
+Theory of operation. A reply finds its way by a queue that the gateway keeps for one connection, so no SURB that is out
+when the process ends can ever be answered, and none is recorded: no SURB key goes to a disk. What remains of an
+operation is what it is for, whose it is, and how far it has come, of which there are three steps: it waits, for it has
+not left; it awaits its answer, and must be sent again; it has its answer. A message that is sent once has nothing to
+wait for once it has left, so there is no record of it any more.
+
+Deadlines are Unix seconds, as monotonic clocks do not outlive a process; `offset` is Unix time less monotonic time at
+the moment of the conversion.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from arq.errors import RecordError
-from arq.operations import TRANSITIONS, AppId, Kind, Message, Operation, State
-from sphinx.types import NODE_ID_LENGTH, RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId
+from arq.operations import AppId, Kind, Message, Operation, State
+from sphinx.types import NODE_ID_LENGTH, RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId
 
-
-@dataclass(frozen=True, slots=True)
-class SurbRecord:
-    """A SURB that is out: id (16 bytes), keys, and Unix seconds until which its reply is waited for."""
-
-    surb_id: SurbId
-    keys: bytes = field(repr=False)
-    lapses_at: float
+_RECORDED_AS: Final[Mapping[tuple[Kind, State], State]] = {
+    (Kind.ONE_WAY, State.WAITING): State.WAITING,
+    (Kind.ONE_WAY, State.LEAVING): State.WAITING,
+    (Kind.PLAIN, State.WAITING): State.WAITING,
+    (Kind.PLAIN, State.LEAVING): State.WAITING,
+    (Kind.RELIABLE, State.WAITING): State.WAITING,
+    (Kind.RELIABLE, State.LEAVING): State.WAITING,
+    (Kind.RELIABLE, State.IN_FLIGHT): State.IN_FLIGHT,
+    (Kind.RELIABLE, State.DUE): State.IN_FLIGHT,
+    (Kind.RELIABLE, State.LEAVING_AGAIN): State.IN_FLIGHT,
+    (Kind.RELIABLE, State.ANSWERED): State.ANSWERED,
+}
+"""How far an operation has come. No write outlives its process: what is leaving waits, better sent twice than never."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRecord:
-    """One operation; the fields are those of `Operation`, with `retry_at` and `expires_at` in Unix seconds."""
+    """One operation of an application.
+
+    Attributes:
+        number: counts operations in the order of their acceptance.
+        kind: any but a decoy.
+        state: waiting, in flight or answered.
+        owner: the application's session.
+        message: what to send; its owner is this record's.
+        expires_at: Unix seconds at which it ends whatever happens; None while it waits.
+    """
 
     number: int
     kind: Kind
     state: State
-    owner: AppId | None
-    message: Message | None = field(repr=False)
-    surb_id: SurbId | None
-    transmissions: int
-    eta: float
-    retry_at: float | None
+    owner: AppId
+    message: Message = field(repr=False)
     expires_at: float | None
-    surb: SurbRecord | None
 
     @classmethod
-    def of(cls, operation: Operation, surb: SurbRecord | None, offset: float) -> "OperationRecord":
-        """Record `operation` as it is now."""
+    def of(cls, operation: Operation, offset: float) -> "OperationRecord | None":
+        """Record `operation` as it is now; None if nothing of it must outlive the process."""
+        state = _RECORDED_AS.get((operation.kind, operation.state))
+        if state is None or operation.owner is None or operation.message is None:
+            return None
+        expires_at = operation.expires_at if state is not State.WAITING else None
         return cls(
             operation.number,
             operation.kind,
-            operation.state,
+            state,
             operation.owner,
-            operation.message,
-            operation.surb_id,
-            operation.transmissions,
-            operation.eta,
-            _moved(operation.retry_at, offset),
-            _moved(operation.expires_at, offset),
-            surb,
+            replace(operation.message, owner=operation.owner),  # it may have changed hands
+            None if expires_at is None else expires_at + offset,
         )
 
     def operation(self, offset: float) -> Operation:
         """The operation, as it was recorded."""
+        expires_at = None if self.expires_at is None else self.expires_at - offset
         return Operation(
             self.number,
             self.kind,
             self.owner,
             self.message,
             self.state,
-            self.surb_id,
-            self.transmissions,
-            self.eta,
-            _moved(self.retry_at, -offset),
-            _moved(self.expires_at, -offset),
+            self.message.surb_id,
+            transmissions=int(self.state is not State.WAITING),
+            expires_at=expires_at,
         )
 
-    def to_plain(self) -> dict[str, Any]:
-        """The record as a map of plain values, fit for CBOR."""
+    def progress(self) -> dict[str, Any]:
+        """What changes of the record while the operation lives, as a map of plain values, fit for CBOR."""
+        return {"owner": self.owner, "state": self.state.value, "expires_at": self.expires_at}
+
+    def content(self) -> dict[str, Any]:
+        """What never changes, likewise."""
         message = self.message
         return {
-            "number": self.number,
             "kind": self.kind.value,
-            "state": self.state.value,
-            "owner": self.owner,
-            "message": None
-            if message is None
-            else {
-                "owner": message.owner,
-                "message_id": message.message_id,
-                "destination": message.destination,
-                "recipient": message.recipient,
-                "payload": message.payload,
-                "surb_id": message.surb_id,
-            },
-            "surb_id": self.surb_id,
-            "transmissions": self.transmissions,
-            "eta": self.eta,
-            "retry_at": self.retry_at,
-            "expires_at": self.expires_at,
-            "surb": None
-            if self.surb is None
-            else {"surb_id": self.surb.surb_id, "keys": self.surb.keys, "lapses_at": self.surb.lapses_at},
+            "message_id": message.message_id,
+            "destination": message.destination,
+            "recipient": message.recipient,
+            "payload": message.payload,
+            "surb_id": message.surb_id,
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "OperationRecord":
-        """The record that `to_plain` made the map of.
+    def from_plain(cls, number: int, content: Mapping[str, Any], progress: Mapping[str, Any]) -> "OperationRecord":
+        """The record that `content` and `progress` made the maps of.
 
         Raises:
-            RecordError: if the map is none, or contradicts itself.
+            RecordError: if the maps are none, or contradict themselves.
         """
         try:
-            record = cls._from_plain(plain)
+            record = cls._from_plain(number, content, progress)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(f"a record of an operation is malformed: {type(error).__name__} {error}") from None
         record.check()
         return record
 
     @classmethod
-    def _from_plain(cls, plain: Mapping[str, Any]) -> "OperationRecord":
-        kind, body, surb = Kind(plain["kind"]), plain["message"], plain["surb"]
-        message = None
-        if body is not None:
-            message = Message(
-                owner=AppId(body["owner"]),
-                message_id=body["message_id"],
-                destination=NodeId(body["destination"]),
-                recipient=RecipientId(body["recipient"]),
-                payload=body["payload"],
-                with_surb=kind is not Kind.ONE_WAY,
-                surb_id=body["surb_id"],
-                reliable=kind is Kind.RELIABLE,
-            )
+    def _from_plain(cls, number: int, content: Mapping[str, Any], progress: Mapping[str, Any]) -> "OperationRecord":
+        kind = Kind(content["kind"])
+        owner = AppId(bytes(progress["owner"]))
+        expires_at = progress["expires_at"]
+        message = Message(
+            owner=owner,
+            message_id=content["message_id"],
+            destination=NodeId(content["destination"]),
+            recipient=RecipientId(content["recipient"]),
+            payload=bytes(content["payload"]),
+            with_surb=kind is not Kind.ONE_WAY,
+            surb_id=content["surb_id"],
+            reliable=kind is Kind.RELIABLE,
+        )
         return cls(
-            int(plain["number"]),
+            int(number),
             kind,
-            State(plain["state"]),
-            plain["owner"],
+            State(progress["state"]),
+            owner,
             message,
-            plain["surb_id"],
-            int(plain["transmissions"]),
-            float(plain["eta"]),
-            plain["retry_at"],
-            plain["expires_at"],
-            None if surb is None else SurbRecord(surb["surb_id"], surb["keys"], float(surb["lapses_at"])),
+            None if expires_at is None else float(expires_at),
         )
 
     def check(self) -> None:
@@ -147,19 +143,13 @@ class OperationRecord:
         Raises:
             RecordError: if they do not.
         """
-        states = {state for state, _ in TRANSITIONS[self.kind]}
-        if self.state not in states:
-            raise RecordError(f"a {self.kind.value} operation cannot be {self.state.value!r}")
-        if (self.kind is Kind.DECOY) != (self.message is None) or (self.owner is None) != (self.message is None):
-            raise RecordError(f"a {self.kind.value} operation has no owner or no message where it needs one")
-        if self.message is not None:
-            lengths = (len(self.message.destination), len(self.message.recipient))
-            if lengths != (NODE_ID_LENGTH, RECIPIENT_ID_LENGTH):
-                raise RecordError(f"a destination of {lengths[0]} bytes with a recipient of {lengths[1]}")
-        for surb_id in (self.surb_id, self.surb.surb_id if self.surb is not None else None):
-            if surb_id is not None and len(surb_id) != SURB_ID_LENGTH:
-                raise RecordError(f"a SURB id of {len(surb_id)} bytes")
-
-
-def _moved(when: float | None, by: float) -> float | None:
-    return None if when is None else when + by
+        if (self.kind, self.state) not in _RECORDED_AS or _RECORDED_AS[self.kind, self.state] is not self.state:
+            raise RecordError(f"a {self.kind.value} operation is not recorded as {self.state.value!r}")
+        if (self.expires_at is None) != (self.state is State.WAITING):
+            raise RecordError(f"an operation that is {self.state.value} ends at {self.expires_at}")
+        lengths = (len(self.message.destination), len(self.message.recipient))
+        if lengths != (NODE_ID_LENGTH, RECIPIENT_ID_LENGTH):
+            raise RecordError(f"a destination of {lengths[0]} bytes with a recipient of {lengths[1]}")
+        for name, value in (("SURB id", self.message.surb_id), ("message id", self.message.message_id)):
+            if value is not None and (type(value) is not bytes or len(value) != SURB_ID_LENGTH):
+                raise RecordError(f"a {name} that is no {SURB_ID_LENGTH} bytes")

@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -62,7 +64,7 @@ from sphinx.randomness import Randomness
 from sphinx.types import SurbId
 
 if TYPE_CHECKING:
-    from kpclientd.state import DaemonState
+    from kpclientd.state.keeper import StateKeeper
     from kpclientd.status import DaemonStatus
 
 log = logging.getLogger("katzenpost/client")
@@ -95,6 +97,7 @@ class Daemon:
         randomness: the system's, but for tests.
         workers: run what would hold up the event loop.
         descriptors: how many this process may have, or None where that is no concern.
+        keeper: keeps what is to outlive the process, or None where nothing is.
         source_of_period: where the period of the epochs comes from, for people.
     """
 
@@ -109,12 +112,14 @@ class Daemon:
         randomness: Randomness | None = None,
         workers: Workers | None = None,
         descriptors: int | None = None,
+        keeper: "StateKeeper | None" = None,
         source_of_period: str = DEFAULT_PERIOD_SOURCE,
     ) -> None:
         limits = config.limits
         self.randomness = randomness or Randomness(os.urandom)
         self.config = config
         self.clock = clock
+        self.keeper = keeper
         self.network_time = NetworkTime(
             wall_clock,
             trio.current_time,
@@ -137,6 +142,7 @@ class Daemon:
                 most_bytes_per_owner=limits.message_bytes_per_application,
                 most_bytes=limits.message_bytes,
             ),
+            on_change=keeper.journal.operation_changed if keeper is not None else _nobody_cares,
         )
         self.queues: FairQueues[AppId, Operation] = FairQueues()
         self.sessions = Sessions(
@@ -151,6 +157,9 @@ class Daemon:
             on_away=self.queues.set_away,
             on_merge=self._merge,
             bytes_of=self.engine.bytes_of,
+            on_change=keeper.journal.session_changed if keeper is not None else _nobody_cares,
+            next_commit=keeper.journal.next_commit if keeper is not None else _no_commit,
+            marks=keeper.marks if keeper is not None else None,
         )
         self.notifier = Notifier(self.engine, self.sessions, self.queues, self.network_time)
         self.workers = workers or Workers()
@@ -214,6 +223,16 @@ class Daemon:
             while_connected=(self.sender.run,),
         )
 
+    def restore(self) -> None:
+        """Go on with what outlived the last process; to be called once, before `run`.
+
+        Raises:
+            StateError: what is to outlive this one cannot be written.
+        """
+        if self.keeper is not None:
+            self.keeper.restore(self.engine, self.sessions, self._offset, trio.current_time())
+            self.notifier.pump()
+
     async def run(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
         """Serve the applications that come to `listeners` and keep a link to a gateway, until `stop` is called.
 
@@ -223,7 +242,7 @@ class Daemon:
         log.log(NOTICE, "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.")
         self.started = trio.current_time()
         self.announcements.begin()
-        async with trio.open_nursery() as connections:
+        async with self._kept(), trio.open_nursery() as connections:
             connections.start_soon(self.turns.run)
             async with trio.open_nursery() as nursery:
                 machines = (self.sessions, self.engine)
@@ -237,6 +256,20 @@ class Daemon:
             await trio.sleep(SHUTDOWN_SECONDS)
             connections.cancel_scope.cancel()
 
+    @asynccontextmanager
+    async def _kept(self) -> AsyncIterator[None]:
+        """Keep what is to outlive the process, until all else has ended."""
+        if self.keeper is None:
+            yield
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.keeper.run, self.engine, self.sessions, self._offset)
+            yield
+            nursery.cancel_scope.cancel()
+
+    def _offset(self) -> float:
+        return self.network_time.offset
+
     def stop(self) -> None:
         """Let `run` end in good order."""
         self._stopping.set()
@@ -246,23 +279,6 @@ class Daemon:
         from kpclientd.status import gather  # not needed to start
 
         return gather(self)
-
-    def state(self) -> "DaemonState":
-        """What must outlive the process."""
-        from kpclientd.state import take_state
-
-        return take_state(self.sessions, self.engine, trio.current_time(), self.network_time.offset)
-
-    def restore(self, state: "DaemonState") -> None:
-        """Go on with what `state` told; to be called before `run`.
-
-        Raises:
-            RecordError: if its records contradict each other.
-        """
-        from kpclientd.state import restore_state
-
-        restore_state(state, self.sessions, self.engine, self.network_time.offset)
-        self.notifier.pump()
 
     async def serve_application(self, stream: trio.abc.Stream) -> None:
         """Serve one application's connection until it ends."""
@@ -330,6 +346,14 @@ class Daemon:
         self.engine.reassign(app_id, into)
 
 
+def _nobody_cares(changed: object) -> None:
+    """Where nothing outlives the process, changes are nobody's concern."""
+
+
+def _no_commit() -> int:
+    return 0
+
+
 def run(config: ClientConfig) -> int:
     """Run the daemon that `config` describes until it is told to stop; return its exit status.
 
@@ -346,12 +370,31 @@ def run(config: ClientConfig) -> int:
 
 
 async def _run_until_signal(config: ClientConfig, period: EpochPeriod, descriptors: int) -> None:
-    daemon = Daemon(
-        config,
-        EpochClock(period.seconds),
-        descriptors=descriptors,
-        source_of_period=period.source,
-    )
+    with _opened_state(config.state_file) as keeper:
+        daemon = Daemon(
+            config,
+            EpochClock(period.seconds),
+            descriptors=descriptors,
+            source_of_period=period.source,
+            keeper=keeper,
+        )
+        daemon.restore()
+        await _serve_until_signal(config, daemon)
+
+
+@contextmanager
+def _opened_state(path: Path | None) -> "Iterator[StateKeeper | None]":
+    """What keeps the state in the file at `path`, or None where there is none."""
+    if path is None:
+        yield None
+        return
+    from kpclientd.state.keeper import opened_keeper
+
+    with opened_keeper(path, os.environ, Randomness(os.urandom)) as keeper:
+        yield keeper
+
+
+async def _serve_until_signal(config: ClientConfig, daemon: Daemon) -> None:
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:

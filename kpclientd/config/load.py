@@ -64,7 +64,9 @@ def _read(root: Table) -> ClientConfig:
     hostnames_allowed = root.boolean("AllowHostnameAddresses")
     transports = root.strings("PreferedTransports")
 
-    data_dir = _read_data_dir(root)
+    data_dir = _read_path(root, "DataDir", "/var/lib/kpclientd")
+    arq = root.table("ARQ")
+    state_file = _read_path(arq, "StateFile", "/var/lib/kpclientd/state") if arq is not None else None
     max_consensus_size = 0
 
     kem = read_kem(root)
@@ -106,6 +108,7 @@ def _read(root: Table) -> ClientConfig:
         authorities=authorities,
         epoch_duration=epoch_duration,
         data_dir=data_dir,
+        state_file=state_file,
         max_consensus_size=max_consensus_size,
     )
 
@@ -190,13 +193,13 @@ def _read_limits(table: Table | None) -> Limits:
     return Limits(**values)
 
 
-def _read_data_dir(root: Table) -> Path | None:
-    directory = root.string("DataDir")
-    if not directory:
+def _read_path(table: Table, key: str, example: str) -> Path | None:
+    path = table.string(key)
+    if not path:
         return None
-    if not Path(directory).is_absolute():
-        raise root.fault("DataDir", f'is "{directory}"', "write an absolute path, such as /var/lib/kpclientd")
-    return Path(directory)
+    if not Path(path).is_absolute() or "\0" in path:
+        raise table.fault(key, f'is "{path}"', f"write an absolute path, such as {example}")
+    return Path(path)
 
 
 def _read_max_consensus_size(voting: Table) -> int:

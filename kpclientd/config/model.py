@@ -138,6 +138,8 @@ class ClientConfig:
 
     `epoch_duration` is the network's period, None where the file does not say.
 
+    `state_file`, ours, is where sessions and messages are kept that outlive the process, or None.
+
     `data_dir`, ours, is where documents are kept, or None; `max_consensus_size` bounds them (bytes), 0 is the default.
     """
 
@@ -159,6 +161,7 @@ class ClientConfig:
     authorities: tuple[Authority, ...]
     epoch_duration: float | None = None
     data_dir: Path | None = None
+    state_file: Path | None = None
     max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
     ignored_in_entries: tuple[str, ...] = ()

@@ -4,6 +4,8 @@ import argparse
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -11,10 +13,12 @@ import trio
 from kpclientd.addresses import MAX_PORT
 from kpclientd.errors import KpclientdError
 from kpclientd.localnet.commands import CONTROL_SOCKET, send
-from kpclientd.localnet.directory_lock import hold_directory
+from kpclientd.localnet.errors import DirectoryInUseError
+from kpclientd.lock_file import LockHeldError, hold_lock
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
+LOCK_FILE: Final = "localnet.lock"
 
 
 async def run_until_stopped(start: Callable[[trio.Nursery], Awaitable[str]]) -> None:
@@ -57,13 +61,27 @@ def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespac
         if options.do is not None:
             print(send(options.directory, options.do))
         else:
-            with hold_directory(options.directory):
+            with _hold_directory(options.directory):
                 trio.run(run, options)
     except* (KpclientdError, OSError) as group:  # groups, as they come out of a nursery
         faults = [str(error) for error in _leaves(group)]
     for fault in faults:
         print(f"kpclientd localnet: {fault}", file=sys.stderr)
     return FAILURE if faults else SUCCESS
+
+
+@contextmanager
+def _hold_directory(directory: Path) -> Iterator[None]:
+    """One network for each directory, which is made if it is missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold_lock(directory / LOCK_FILE):
+            yield
+    except LockHeldError as error:
+        raise DirectoryInUseError(
+            f"a local network runs in {directory} already (process {error.holder}): stop it,"
+            " or choose another directory"
+        ) from None
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

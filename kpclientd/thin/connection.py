@@ -19,6 +19,7 @@ Source: the Katzenpost thin-client protocol, "first messages after accept" and "
 
 import logging
 import math
+import os
 from collections.abc import Awaitable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -30,7 +31,8 @@ from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.errors import ThinError
 from kpclientd.thin.framing import FrameReader, decode_checked
 from kpclientd.thin.outbox import Frame
-from kpclientd.thin.sessions import Session
+from kpclientd.thin.peer import peer_of
+from kpclientd.thin.sessions import PeerProcess, Session
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.unread import unread_of
 from kpclientd.thin.verbs.table import ALLOWANCES, TABLE, read_request
@@ -127,6 +129,10 @@ class AppConnection:
         """Something waits in the session's outbox."""
         self._more.set()
 
+    def peer_process(self) -> PeerProcess | None:
+        """The application's process, if it can be known."""
+        return peer_of(self._stream)
+
     def note_unread(self) -> None:
         """Tell the outbox how far the application has read."""
         self._look_again = 0.0
@@ -202,7 +208,7 @@ class AppConnection:
         if not data:
             # Nothing of what was written is left unread, or this were no orderly end.
             if self._session is not None and not self._is_broken:
-                self._session.outbox.note_unread(0)
+                self._services.sessions.note_unread(self._session, 0)
             self._is_at_end = True
             return
         self._frames.add(data)
@@ -303,7 +309,7 @@ class AppConnection:
         last_progress, least = trio.current_time(), math.inf
         while True:
             session = self._session
-            if session is None or not len(session.outbox):
+            if session is None or not session.outbox.is_ready(self._services.sessions.durable):
                 # Answers that may lie unread are looked at again, ever more seldom; nothing waits, so nothing is late.
                 self._more = trio.Event()
                 any_written = session is not None and session.outbox.any_written
@@ -345,13 +351,13 @@ class AppConnection:
         unread += self._taken - self._sent
         self._known_read = self._taken - unread
         if session is not None:
-            session.outbox.note_unread(unread)
+            self._services.sessions.note_unread(session, unread)
         return unread
 
     async def _write_some(self) -> None:
         await self._turns.take()
         session = self._session
-        batch = session.outbox.take(WRITE_SIZE) if session is not None else b""
+        batch = session.outbox.take(WRITE_SIZE, self._services.sessions.durable) if session is not None else b""
         self._turns.give()
         self._taken += len(batch)
         try:
@@ -368,16 +374,32 @@ class AppConnection:
                 rest = memoryview(batch)
                 while rest:
                     self._set_deadlines(write=trio.current_time() + READ_NOTHING_SECONDS)
-                    sent = await self._stream.socket.send(rest)
-                    self._sent += sent
-                    rest = rest[sent:]
+                    rest = rest[await self._send_some(self._stream.socket, rest) :]
             else:
                 self._set_deadlines(write=trio.current_time() + READ_NOTHING_SECONDS)
                 await self._stream.send_all(batch)
-                self._sent += len(batch)
+                self._note_sent(len(batch))
         except OSError as error:
             raise trio.BrokenResourceError from error
         self._set_deadlines(write=math.inf)
+
+    async def _send_some(self, target: trio.socket.SocketType, data: memoryview) -> int:
+        """Write what the socket takes, and note it at once: a process killed in between would tell it again."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                sent = os.write(target.fileno(), data)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(target)
+                continue
+            self._note_sent(sent)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return sent
+
+    def _note_sent(self, length: int) -> None:
+        self._sent += length
+        if self._session is not None:
+            self._services.sessions.note_sent(self._session, self._sent)
 
     # -- deadlines
 

@@ -8,8 +8,12 @@ Theory of operation. Events are encoded once, when they are said. A connection t
 them; how far its application has read is told by the operating system, as a count of unread bytes. When the connection
 ends, what was not read is put in front again if it is *final*, an answer that nobody will give a second time, and
 forgotten otherwise: a status, or a document, is said anew to whoever comes back.
+
+Where state outlives the process, an event may have to wait until what it tells is on the disk: it names the *commit*
+that puts it there, and neither it nor what was said after it is taken before.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,10 +25,19 @@ MOST_KEPT: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One event as it goes over the socket; `final` is an answer that must reach its application."""
+    """One event as it goes over the socket.
+
+    Attributes:
+        data: the whole frame.
+        final: whether it is an answer that must reach its application.
+        number: of a final one; they grow along an outbox, and no two of all outboxes are equal.
+        commit: the number of the commit that must be durable before it is written, 0 if there is none.
+    """
 
     data: bytes = field(repr=False)
     final: bool = False
+    number: int = 0
+    commit: int = 0
 
 
 class Outbox:
@@ -55,11 +68,15 @@ class Outbox:
         self._waiting.append(frame)
         self._grow(len(frame.data))
 
-    def take(self, most: int) -> bytes:
-        """The next events to write: one, or as many as fit into `most` bytes."""
+    def is_ready(self, durable: float = math.inf) -> bool:
+        """Whether there is something to write, where the commits up to `durable` are."""
+        return bool(self._waiting) and self._waiting[0].commit <= durable
+
+    def take(self, most: int, durable: float = math.inf) -> bytes:
+        """The next events to write: one, or as many as fit into `most` bytes; see `is_ready`."""
         taken: list[bytes] = []
         size = 0
-        while self._waiting and (not taken or size + len(self._waiting[0].data) <= most):
+        while self.is_ready(durable) and (not taken or size + len(self._waiting[0].data) <= most):
             frame = self._waiting.popleft()
             taken.append(frame.data)
             size += len(frame.data)
@@ -71,10 +88,27 @@ class Outbox:
         self.bytes_waiting -= size
         return b"".join(taken)
 
-    def note_unread(self, unread: int) -> None:
-        """Of all that was taken, the last `unread` bytes have not been read."""
+    def last_written(self, sent: int) -> int:
+        """The number of the last final event, read or not, that is whole in the first `sent` bytes; 0 if unknown."""
+        return next((frame.number for end, frame in reversed(self._written) if end <= sent), 0)
+
+    def note_unread(self, unread: int) -> int:
+        """Of all that was taken, the last `unread` bytes have not been read.
+
+        Returns:
+            The number of the last final event that is known to be read since the last call; 0 if there is none.
+        """
+        number = 0
         while self._written and self._written[0][0] <= self._end - unread:
-            self.bytes -= len(self._written.popleft()[1].data)
+            frame = self._written.popleft()[1]
+            self.bytes -= len(frame.data)
+            number = frame.number
+        return number
+
+    def forget_up_to(self, number: int) -> None:
+        """The final events that wait have reached their application, up to that one."""
+        self._waiting = deque(frame for frame in self._waiting if not frame.final or frame.number > number)
+        self.bytes = self.bytes_waiting = sum(len(frame.data) for frame in self._waiting)
 
     def keep(self) -> int:
         """The connection is gone: what is final and was not read waits again. Returns how many had to be dropped."""

@@ -12,12 +12,17 @@ Sessions that are away can be had for nothing, so they have bounds of their own,
 too many, those go first that keep nothing, then the one lost first; if they keep too much, the one that keeps most. So
 nobody's session is lost because somebody else left more behind.
 
+Sessions that a token names may outlive the process, with their answers. Whoever keeps them is told of each change, and
+which answers were written to whom: an application that is still the same process has read them, though this daemon was
+killed before it could learn so, and does not get them twice.
+
 Source: the Katzenpost thin-client protocol, "session token, disconnect, resume".
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from arq import AppId, TimerQueue
@@ -39,6 +44,14 @@ LARGE_OUTBOX: Final = 1024 * 1024
 log = logging.getLogger("client/listener")
 
 
+@dataclass(frozen=True, slots=True)
+class PeerProcess:
+    """An application's process: its id, and its start in clock ticks since the machine's, for ids are used again."""
+
+    process: int
+    started: int
+
+
 class Connection(Protocol):
     """What a session needs of its connection."""
 
@@ -50,6 +63,54 @@ class Connection(Protocol):
 
     def close(self, reason: str) -> None:
         """End the connection soon."""
+
+    def peer_process(self) -> PeerProcess | None:
+        """The application's process, if it can be known."""
+
+
+class WrittenMarks(Protocol):
+    """Keeps in mind what was written to whom, for a process that comes after this one."""
+
+    def connected(self, app_id: AppId, peer: PeerProcess | None) -> None:
+        """The application has another connection, to which no answer was written, or none."""
+
+    def written(self, app_id: AppId, number: int) -> None:
+        """The answers up to that number were written to its connection."""
+
+    def read(self, app_id: AppId, number: int) -> None:
+        """The answers up to that number were read from it."""
+
+    def forget(self, app_id: AppId) -> None:
+        """The application is gone for good."""
+
+
+class NoMarks:
+    """Where nothing outlives the process."""
+
+    def connected(self, app_id: AppId, peer: PeerProcess | None) -> None:
+        """Nothing to do."""
+
+    def written(self, app_id: AppId, number: int) -> None:
+        """Nothing to do."""
+
+    def read(self, app_id: AppId, number: int) -> None:
+        """Nothing to do."""
+
+    def forget(self, app_id: AppId) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What an earlier daemon told an application: the answers up to one number were written, up to another one read.
+
+    Whoever wrote to a process that is still the same knows that it has read all of it; `peer` is None if that is not
+    known.
+    """
+
+    peer: PeerProcess | None
+    written: int
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +140,7 @@ class Session:
         token: what names it over reconnects (16 bytes), or None.
         outbox: what it is told.
         is_legacy_v1: whether it writes the flat maps of generation 1, whose clients cannot read an error text.
+        handed_over: what an earlier daemon wrote to it; None once it is back.
     """
 
     app_id: AppId
@@ -86,6 +148,7 @@ class Session:
     token: bytes | None = field(default=None, repr=False)
     outbox: Outbox = field(default_factory=Outbox, repr=False)
     is_legacy_v1: bool = False
+    handed_over: HandedOver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +162,21 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What must outlive the process of a session with a token; `away_until` in Unix seconds."""
+    """What outlived a process of a session with a token.
+
+    Attributes:
+        app_id: 16 bytes.
+        token: 16 bytes.
+        is_legacy_v1: see `Session`.
+        answers: the frames that it has not read, by their numbers.
+        handed_over: which of them it has read all the same, if it is still the same process.
+    """
 
     app_id: AppId
     token: bytes = field(repr=False)
-    is_legacy_v1: bool
-    away_until: float
-    kept: tuple[bytes, ...] = field(repr=False)
+    is_legacy_v1: bool = False
+    answers: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    handed_over: HandedOver | None = None
 
 
 @dataclass(slots=True)
@@ -132,6 +203,9 @@ class Sessions:
         on_away: called when an application goes away (True) or is back (False).
         on_merge: called when what belongs to the first application belongs to the second from now on.
         bytes_of: what an application keeps elsewhere.
+        on_change: told of each session with a token whose token or final answers changed.
+        next_commit: the number of the commit that puts all that has happened on the disk; 0 where nothing is kept.
+        marks: keeps in mind what was written.
     """
 
     def __init__(
@@ -143,6 +217,9 @@ class Sessions:
         on_away: Callable[[AppId, bool], None] = lambda app_id, away: None,
         on_merge: Callable[[AppId, AppId], None] = lambda app_id, into: None,
         bytes_of: Callable[[AppId], int] = lambda app_id: 0,
+        on_change: Callable[[AppId], None] = lambda app_id: None,
+        next_commit: Callable[[], int] = lambda: 0,
+        marks: WrittenMarks | None = None,
     ) -> None:
         self.counts = SessionCounts()
         self.bounds = bounds
@@ -151,6 +228,11 @@ class Sessions:
         self._on_away = on_away
         self._on_merge = on_merge
         self._bytes_of = bytes_of
+        self._on_change = on_change
+        self._next_commit = next_commit
+        self.marks: WrittenMarks = marks or NoMarks()
+        self.durable = 0
+        self._frame_numbers = itertools.count(1)
         self._by_app: dict[AppId, Session] = {}
         self._by_token: dict[bytes, Session] = {}
         self._away: TimerQueue[Session] = TimerQueue()
@@ -211,7 +293,16 @@ class Sessions:
             replaced.note_unread()
             replaced.close("another connection took its session over")
             self._note_dropped(known.outbox.keep())
+        if known.handed_over is not None and connection is not None:
+            told = known.handed_over
+            is_same = told.peer is not None and connection.peer_process() == told.peer
+            has_read = max(told.read, told.written) if is_same else told.read
+            known.outbox.forget_up_to(has_read)
+            self.marks.read(known.app_id, has_read)
+            known.handed_over = None
         kept = known.outbox.drain()
+        if any(session.outbox.final()):
+            kept = [replace(frame, number=next(self._frame_numbers)) if frame.final else frame for frame in kept]
         session.connection = None
         known.outbox = session.outbox  # with what this connection has written and its application not read
         self._on_merge(session.app_id, known.app_id)
@@ -219,6 +310,7 @@ class Sessions:
         self._away.cancel(known)
         known.connection = connection
         self._on_away(known.app_id, False)
+        self._note_connection(known)
         return Registration(known, True, tuple(kept))
 
     def disconnected(self, session: Session, connection: Connection, now: float) -> None:
@@ -230,6 +322,7 @@ class Sessions:
             self._remove(session)
             return
         self._note_dropped(session.outbox.keep())
+        self._note_connection(session)
         self.counts.answers_kept += len(session.outbox)
         self._away.set(session, now + self.bounds.grace)
         self._on_away(session.app_id, True)
@@ -241,13 +334,17 @@ class Sessions:
         self._remove(session)
 
     def deliver(self, app_id: AppId, event: Event, *, final: bool) -> None:
-        """Tell an application something; one that is away gets it on its return if it is `final`."""
+        """Tell an application what became of a message of its; one that is away gets it on its return if it is `final`.
+
+        It is told once that is durable, if the application has a session that is kept.
+        """
         session = self._by_app.get(app_id)
         if session is not None:
-            self.put(session, Frame(encode_frame(event), final))
+            commit = self._next_commit() if session.token is not None else 0
+            self.put(session, Frame(encode_frame(event), final, next(self._frame_numbers) if final else 0, commit))
 
     def put(self, session: Session, frame: Frame) -> None:
-        """The same with a frame that is encoded already."""
+        """Say something to an application, with a frame that is encoded already."""
         if session.connection is not None:
             session.outbox.put(frame)
             session.connection.notify()
@@ -259,6 +356,28 @@ class Sessions:
             self._make_room()
         else:
             self._note_dropped(1)
+        if frame.final:
+            self._changed(session)
+
+    def note_unread(self, session: Session, unread: int) -> None:
+        """Of all that was taken of the session's outbox, its application has not read the last `unread` bytes."""
+        number = session.outbox.note_unread(unread)
+        if number and session.token is not None:
+            self.marks.read(session.app_id, number)
+            self._changed(session)
+
+    def note_sent(self, session: Session, sent: int) -> None:
+        """So many bytes were written to the session's connection since that began."""
+        number = session.outbox.last_written(sent) if session.token is not None else 0
+        if number:
+            self.marks.written(session.app_id, number)
+
+    def committed(self, durable: int) -> None:
+        """The commits up to that number are on the disk: what waited for them can be told."""
+        self.durable = durable
+        for session in self._by_app.values():
+            if session.connection is not None and session.outbox.is_ready(durable):
+                session.connection.notify()
 
     def next_timer(self) -> float | None:
         """Monotonic seconds at which `handle_timers` has something to do, or None."""
@@ -272,32 +391,30 @@ class Sessions:
 
     # -- records
 
-    def records(self, now: float, offset: float) -> tuple[SessionRecord, ...]:
-        """The sessions that a token names, as plain data; one that is present is away for its grace from `now` on.
+    def restore(self, records: Iterable[SessionRecord], now: float) -> None:
+        """Go on with what outlived a process, in place of any session; `now` in monotonic seconds.
 
-        Args:
-            now: monotonic seconds.
-            offset: Unix time less monotonic time (seconds).
+        All of them are away, and have their whole grace from now on: while no daemon ran, none could come back.
         """
-        records = []
-        for session in self._by_app.values():
-            if session.token is not None:
-                until = self._away.deadline(session)
-                away_until = (until if until is not None else now + self.bounds.grace) + offset
-                kept = tuple(frame.data for frame in session.outbox.final())
-                records.append(SessionRecord(session.app_id, session.token, session.is_legacy_v1, away_until, kept))
-        return tuple(records)
-
-    def restore(self, records: tuple[SessionRecord, ...], offset: float) -> None:
-        """Take up where `records` was called: all of them are away."""
+        last = 0
         for record in records:
-            session = Session(record.app_id, None, record.token, is_legacy_v1=record.is_legacy_v1)
-            for data in record.kept:
-                session.outbox.put(Frame(data, final=True))
+            session = Session(
+                record.app_id,
+                None,
+                record.token,
+                is_legacy_v1=record.is_legacy_v1,
+                handed_over=record.handed_over,
+            )
+            for number, data in sorted(record.answers.items()):
+                session.outbox.put(Frame(data, final=True, number=number))
+            told = record.handed_over or HandedOver(None, 0)
+            last = max(last, told.written, told.read, *record.answers)  # what is said from now on has not been told
             self._by_app[session.app_id] = session
             self._by_token[record.token] = session
-            self._away.set(session, record.away_until - offset)
+            self._away.set(session, now + self.bounds.grace)
             self._on_away(session.app_id, True)
+            self._changed(session)
+        self._frame_numbers = itertools.count(last + 1)
         self._make_room()
 
     # -- inside
@@ -344,11 +461,22 @@ class Sessions:
     def _note_dropped(self, count: int) -> None:
         self.counts.answers_dropped += count
 
+    def _note_connection(self, session: Session) -> None:
+        self.marks.connected(
+            session.app_id, session.connection.peer_process() if session.connection is not None else None
+        )
+        self._changed(session)
+
+    def _changed(self, session: Session) -> None:
+        if session.token is not None:
+            self._on_change(session.app_id)
+
     def _bind(self, session: Session, token: bytes) -> None:
         if session.token is not None:
             del self._by_token[session.token]
         session.token = token
         self._by_token[token] = session
+        self._note_connection(session)
 
     def _remove(self, session: Session) -> None:
         self._away.cancel(session)
@@ -356,3 +484,5 @@ class Sessions:
             self._by_token.pop(session.token, None)
         if self._by_app.pop(session.app_id, None) is not None:
             self._destroy(session.app_id)
+            self.marks.forget(session.app_id)
+            self._changed(session)

@@ -11,11 +11,17 @@ ALICE = AppId(b"A" * 16)
 BOB = AppId(b"B" * 16)
 ETA = 2.0
 POLICY = Policy(
-    round_trip_slop=20.0, collected_after=300.0, reply_kept=100.0, decoy_kept=60.0, try_later=1.0, most_per_owner=8
+    retry_after=20.0,
+    retry_spread=0.0,
+    collected_after=300.0,
+    reply_kept=100.0,
+    decoy_kept=60.0,
+    try_later=1.0,
+    most_per_owner=8,
 )
 SURB = b"s" * 16
 MESSAGE = b"m" * 16
-AGAIN = ETA + POLICY.round_trip_slop
+AGAIN = ETA + POLICY.retry_after
 END = ETA + POLICY.collected_after
 
 

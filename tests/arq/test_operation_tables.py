@@ -6,7 +6,8 @@ import pytest
 
 from arq import Input, Kind, Operation, Policy, State
 from arq.operations import TRANSITIONS, Action
-from tests.arq.engine_bench import message
+from sphinx.randomness import seeded
+from tests.arq.engine_bench import ALICE, message
 
 
 def reachable(kind: Kind) -> set[State]:
@@ -73,7 +74,7 @@ def test_a_reply_is_told_at_most_once_and_never_before_the_sending(kind: Kind) -
 @pytest.mark.parametrize(("kind", "state", "happened"), list(itertools.product(Kind, State, Input)))
 def test_what_is_not_in_the_table_changes_nothing(kind: Kind, state: State, happened: Input) -> None:
     operation = Operation(1, kind, message=None if kind is Kind.DECOY else message(reliable=True), state=state)
-    actions = operation.handle(happened, 5.0, Policy())
+    actions = operation.handle(happened, 5.0, Policy(), seeded(b"table"))
     expected = TRANSITIONS[kind].get((state, happened), (state, ()))
     assert (operation.state, actions) == expected
 
@@ -83,3 +84,16 @@ def test_a_deadline_goes_before_a_retransmission() -> None:
     assert operation.next_timer() == 10.0
     assert operation.due_input(9.999) is None
     assert operation.due_input(10.0) is Input.EXPIRED
+
+
+def test_a_retransmission_is_due_between_twenty_and_forty_seconds_after_the_estimated_reply() -> None:
+    randomness, policy = seeded(b"spread"), Policy()
+    waits = []
+    for _ in range(400):
+        operation = Operation(1, Kind.RELIABLE, ALICE, message(reliable=True), State.LEAVING, eta=3.0)
+        operation.handle(Input.LEFT, 100.0, policy, randomness)
+        assert operation.retry_at is not None
+        waits.append(operation.retry_at - 103.0)
+    assert 20.0 < min(waits) < 21.0
+    assert 39.0 < max(waits) <= 40.0
+    assert abs(sum(waits) / len(waits) - 30.0) < 1.0

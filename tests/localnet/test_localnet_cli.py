@@ -13,8 +13,8 @@ from kpclientd.config.load import load_config
 from kpclientd.localnet import DocumentFault, LocalNetwork
 from kpclientd.localnet.cli import main
 from kpclientd.localnet.control import GATEWAY_COMMANDS, NETWORK_COMMANDS, OTHER_COMMANDS
-from kpclientd.localnet.directory_lock import LOCK_FILE
 from kpclientd.localnet.errors import PathTooLongError
+from kpclientd.localnet.options import LOCK_FILE
 from sphinx.geometry import Geometry
 from tests.support.processes import (
     PATIENCE,

@@ -14,7 +14,7 @@ from kpclientd.thin.events import Event
 from kpclientd.thin.framing import FrameReader, encode_frame
 from kpclientd.thin.notifier import Notifier
 from kpclientd.thin.outbox import Frame
-from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.thin.sessions import PeerProcess, Session, SessionBounds, Sessions
 from kpclientd.thin.verbs.verb import Services
 from kpclientd.thin.workers import Workers
 from kpclientd.traffic.queues import FairQueues
@@ -133,6 +133,7 @@ class Peer:
     notified: int = 0
     looked: int = 0
     closed: str | None = None
+    process: PeerProcess | None = None
 
     def notify(self) -> None:
         self.notified += 1
@@ -141,6 +142,9 @@ class Peer:
         self.looked += 1
         if self.session is not None:
             self.session.outbox.note_unread(self.unread)
+
+    def peer_process(self) -> PeerProcess | None:
+        return self.process
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason

@@ -1,6 +1,7 @@
 """Sessions: each row of the protocol's table, what waits for whom, and what outlives the process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,16 @@ from arq import AppId
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
 from kpclientd.thin.outbox import MOST_KEPT, Frame
-from kpclientd.thin.sessions import Registration, Session, SessionBounds, SessionCounts, Sessions
+from kpclientd.thin.sessions import (
+    HandedOver,
+    PeerProcess,
+    Registration,
+    Session,
+    SessionBounds,
+    SessionCounts,
+    SessionRecord,
+    Sessions,
+)
 from sphinx.randomness import seeded
 from tests.thin.serving import GRACE, Peer, connected, decoded, framed
 
@@ -16,12 +26,17 @@ TOKEN, OTHER_TOKEN = b"t" * 16, b"u" * 16
 
 
 class Bench:
-    def __init__(self, bounds: SessionBounds | None = None, bytes_of: Callable[[AppId], int] | None = None) -> None:
+    def __init__(
+        self,
+        bounds: SessionBounds | None = None,
+        bytes_of: Callable[[AppId], int] | None = None,
+        seed: bytes = b"sessions",
+    ) -> None:
         self.destroyed: list[AppId] = []
         self.away: list[tuple[AppId, bool]] = []
         self.merged: list[tuple[AppId, AppId]] = []
         self.sessions = Sessions(
-            seeded(b"sessions"),
+            seeded(seed),
             bounds or SessionBounds(grace=GRACE),
             destroy=self.destroyed.append,
             on_away=lambda app_id, away: self.away.append((app_id, away)),
@@ -47,6 +62,14 @@ class Bench:
     def lose(self, peer: Peer, now: float = 0.0) -> None:
         assert peer.session is not None
         self.sessions.disconnected(peer.session, peer, now)
+
+    def records(self) -> list[SessionRecord]:
+        """What would outlive the process."""
+        return [
+            SessionRecord(one.app_id, one.token, one.is_legacy_v1, {f.number: f.data for f in one.outbox.final()})
+            for one in self.sessions
+            if one.token is not None
+        ]
 
     def answer(self, session: Session, *numbers: int, final: bool = True) -> None:
         for number in numbers:
@@ -284,7 +307,7 @@ def test_tokens_and_answers_are_in_no_representation(bench: Bench) -> None:
     peer, session, registration = bench.connect(b"a secret token..")
     bench.lose(peer)
     bench.sessions.deliver(session.app_id, {"message_reply_event": {"payload": b"secret"}}, final=True)
-    (record,) = bench.sessions.records(0.0, 0.0)
+    (record,) = bench.records()
     _, fresh = connected(bench.sessions)
     resumed = bench.sessions.register(fresh, b"a secret token..")
     for shown in (session, registration, record, resumed, Frame(b"secret", final=True)):
@@ -304,15 +327,14 @@ def test_sessions_with_a_token_go_on_from_their_records_and_others_do_not(bench:
     bench.answer(there, 4, final=False)
     there.outbox.take(1 << 20)  # written; nobody knows whether it was read
     bench.connect()
-    records = bench.sessions.records(now=60.0, offset=1e9)
+    records = bench.records()
     assert [record.token for record in records] == [TOKEN, OTHER_TOKEN]
-    assert [record.away_until for record in records] == [50.0 + GRACE + 1e9, 60.0 + GRACE + 1e9]
 
-    later = Bench()
-    later.sessions.restore(records, offset=1e9 - 1000.0)  # another monotonic clock, a thousand seconds ahead
+    later = Bench(seed=b"later")
+    later.sessions.restore(records, now=7.0)
     assert (len(later.sessions), later.sessions.away) == (2, 2)
     assert later.away == [(away.app_id, True), (there.app_id, True)]
-    assert later.sessions.next_timer() == 1050.0 + GRACE
+    assert later.sessions.next_timer() == 7.0 + GRACE
     restored = later.sessions.find(there.app_id)
     assert restored is not None
     assert (restored.is_legacy_v1, restored.connection) == (True, None)
@@ -327,8 +349,8 @@ def test_what_was_restored_and_was_not_read_is_kept_once_more(bench: Bench) -> N
     peer, session, _ = bench.connect(TOKEN)
     bench.lose(peer)
     bench.answer(session, 1)
-    later = Bench()
-    later.sessions.restore(bench.sessions.records(0.0, 0.0), 0.0)
+    later = Bench(seed=b"later")
+    later.sessions.restore(bench.records(), 0.0)
     first, resumed, _ = later.connect(TOKEN)
     resumed.outbox.take(1 << 20)
     later.lose(first)
@@ -336,22 +358,57 @@ def test_what_was_restored_and_was_not_read_is_kept_once_more(bench: Bench) -> N
     assert second.read() == [event(1)]
 
 
-def test_restored_sessions_end_at_the_time_that_was_theirs(bench: Bench) -> None:
+def test_restored_sessions_have_their_whole_grace_for_none_could_come_back_meanwhile(bench: Bench) -> None:
     peer, session, _ = bench.connect(TOKEN)
     bench.lose(peer, now=50.0)
-    later = Bench()
-    later.sessions.restore(bench.sessions.records(60.0, 0.0), 0.0)
-    later.sessions.handle_timers(50.0 + GRACE - 0.001)
+    later = Bench(seed=b"later")
+    later.sessions.restore(bench.records(), now=1000.0)
+    later.sessions.handle_timers(1000.0 + GRACE - 0.001)
     assert later.destroyed == []
-    later.sessions.handle_timers(50.0 + GRACE)
+    later.sessions.handle_timers(1000.0 + GRACE)
     assert later.destroyed == [session.app_id]
+
+
+def test_an_application_that_is_the_same_process_is_not_told_what_the_last_daemon_wrote_to_it(bench: Bench) -> None:
+    _, session, _ = bench.connect(TOKEN)
+    bench.answer(session, 1, 2, 3)
+    (record,) = bench.records()
+    here, other = PeerProcess(100, 5), PeerProcess(100, 6)
+    second = sorted(record.answers)[1]
+    first = min(record.answers)
+    for process, expected in (
+        (here, [event(3)]),
+        (other, [event(2), event(3)]),
+        (None, [event(2), event(3)]),
+    ):
+        later = Bench(seed=b"later")
+        later.sessions.restore([replace(record, handed_over=HandedOver(here, second, first))], now=0.0)
+        peer, _ = connected(later.sessions)
+        peer.process = process
+        resumed, _ = later.present(peer, TOKEN)
+        assert peer.read() == expected
+        later.answer(resumed, 4)
+        assert peer.read() == [event(4)]
+
+
+def test_answers_before_the_token_is_named_do_not_spoil_the_order_of_numbers(bench: Bench) -> None:
+    peer, session, _ = bench.connect(TOKEN)
+    bench.lose(peer)
+    bench.answer(session, 1, 2)
+    hasty, fresh = connected(bench.sessions)
+    bench.answer(fresh, 3)
+    hasty_session, _ = bench.present(hasty, TOKEN)
+    bench.answer(hasty_session, 4)
+    numbers = [frame.number for frame in hasty_session.outbox.final()]
+    assert numbers == sorted(set(numbers))
+    assert hasty.read() == [event(3), event(1), event(2), event(4)]
 
 
 def test_more_records_than_there_is_room_for_are_not_all_kept(bench: Bench) -> None:
     for number in range(1, 6):
         peer, _, _ = bench.connect(number.to_bytes(16, "big"))
         bench.lose(peer, now=float(number))
-    later = Bench(SessionBounds(most_away=2))
-    later.sessions.restore(bench.sessions.records(0.0, 0.0), 0.0)
+    later = Bench(SessionBounds(most_away=2), seed=b"later")
+    later.sessions.restore(bench.records(), 0.0)
     assert later.sessions.away == 2
     assert [session.token for session in later.sessions] == [(4).to_bytes(16, "big"), (5).to_bytes(16, "big")]

@@ -1,4 +1,4 @@
-"""One network for each directory: whoever runs there holds a lock on a file in it.
+"""One process at a time: whoever does something in a place holds a lock on a file there.
 
 The lock is the operating system's and ends with the process, however that ends; a file that was left behind by one
 that was killed is in nobody's way.
@@ -11,24 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from kpclientd.localnet.errors import DirectoryInUseError
-
-LOCK_FILE: Final = "localnet.lock"
+from kpclientd.errors import KpclientdError
 
 _LONGEST_PROCESS_ID: Final = 20
+_EVERYBODY_READS: Final = 0o644
+
+
+class LockHeldError(KpclientdError):
+    """Another process holds the lock.
+
+    Attributes:
+        holder: its process id, in text.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"{path} is held by process {holder}")
 
 
 @contextmanager
-def hold_directory(directory: Path) -> Iterator[None]:
-    """Hold `directory`, which is made if it is missing; afterwards the lock's file is gone.
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock whose file is `path`; afterwards the file is gone.
 
     Raises:
-        DirectoryInUseError: if a network runs there.
-        OSError: if there can be no such directory, or no file in it.
+        LockHeldError: if another process holds it.
+        OSError: if there can be no such file.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / LOCK_FILE
-    descriptor = _lock(path, directory)
+    descriptor = _lock(path)
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -38,9 +47,9 @@ def hold_directory(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(path: Path, directory: Path) -> int:
+def _lock(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _EVERYBODY_READS)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still_there(descriptor, path):
@@ -48,9 +57,7 @@ def _lock(path: Path, directory: Path) -> int:
         except BlockingIOError:
             holder = os.pread(descriptor, _LONGEST_PROCESS_ID, 0).decode("ascii", "replace") or "unknown"
             os.close(descriptor)
-            raise DirectoryInUseError(
-                f"a local network runs in {directory} already (process {holder}): stop it, or choose another directory"
-            ) from None
+            raise LockHeldError(path, holder) from None
         except BaseException:
             os.close(descriptor)
             raise

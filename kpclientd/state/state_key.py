@@ -1,0 +1,84 @@
+"""Where the state file's key comes from: the service manager, or a file beside the state that only its owner reads.
+
+A credential (systemd's `LoadCredentialEncrypted=kpclientd.state-key:...`) is preferred, for it can be sealed to the
+machine, so that a stolen disk tells nothing. The key file protects copies and backups of the state alone.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from kpclientd.state.errors import StateError
+from sphinx.randomness import Randomness
+
+CREDENTIAL: Final = "kpclientd.state-key"
+KEY_LENGTH: Final = 32
+_CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
+_SUFFIX: Final = ".key"
+_SHORTEST: Final = 16
+_LONGEST: Final = 4096
+_OWNER_ONLY: Final = 0o600
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_CONTEXT: Final = "kpclientd 2026-11-30 state file, master key"
+
+
+def state_key(state_file: Path, environ: Mapping[str, str], randomness: Randomness) -> bytes:
+    """The master key (32 bytes) of `state_file`; a key file is made if there is neither it nor a state file yet.
+
+    Args:
+        state_file: the state's place.
+        environ: the environment, in which a service manager names its credentials.
+        randomness: for a new key.
+
+    Raises:
+        StateError: there is no key for the state that is there, or others may read it, or it is too short.
+        OSError: it cannot be read or made.
+    """
+    directory = environ.get(_CREDENTIALS_VARIABLE)
+    if directory and (credential := Path(directory) / CREDENTIAL).exists():
+        return _derived(credential, _read(credential))
+    path = state_file.with_name(state_file.name + _SUFFIX)
+    try:
+        return _derived(path, _read_private(path))
+    except FileNotFoundError:
+        if state_file.exists() and state_file.stat().st_size:
+            raise StateError(
+                f"{state_file} cannot be read without its key, and {path} is missing: bring it back, or remove"
+                f" {state_file}; messages that wait in it are lost then"
+            ) from None
+    _make(path, randomness.bytes(KEY_LENGTH))
+    return _derived(path, _read_private(path))
+
+
+def _read_private(path: Path) -> bytes:
+    others = stat.S_IMODE(path.stat().st_mode) & _OTHERS
+    if others:
+        raise StateError(f"others may read the key {path}: chmod 600 {path}")
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LONGEST + 1)
+
+
+def _make(path: Path, content: bytes) -> None:
+    """The file appears whole, or not at all."""
+    unfinished = path.with_name(path.name + ".new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _OWNER_ONLY)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), _OWNER_ONLY)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _derived(path: Path, content: bytes) -> bytes:
+    if not _SHORTEST <= len(content) <= _LONGEST:
+        raise StateError(f"the key {path} has {len(content)} bytes, and should have {_SHORTEST} to {_LONGEST}")
+    return blake3(content, derive_key_context=_CONTEXT).digest()
