@@ -1,6 +1,7 @@
 # make run      a local mixnet, a daemon on it, pings; stays up until Ctrl-C (ONCE=1: ends by itself)
 # make test     all checks and all tests, in an environment of their own
 # make check    format, lint, types and layers only
+# make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout)
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
 # make coverage measures how much of the packet core the tests reach
 # make soak     sets the engines against each other, a million times (CASES=n)
@@ -22,11 +23,13 @@ PACKAGES := sphinx pki arq kpclientd
 CHECKED := $(PACKAGES) tests benchmarks
 ATHERIS := 3.0.0
 FUZZ_SECONDS ?= 60
+CLIENTS := 0.0.23 0.0.25
+SUITE := build/interop/suite
 
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check sanitize coverage soak fuzz mutate bench proto lock clean
+.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proto lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -41,6 +44,24 @@ check: $(TEST)/.installed
 	$(TEST)/bin/ruff check $(CHECKED)
 	$(TEST)/bin/mypy $(CHECKED)
 	$(TEST)/bin/lint-imports
+
+interop: $(TEST)/.installed $(SUITE)/.unpacked $(CLIENTS:%=build/interop/%/.installed)
+	$(TEST)/bin/python -m tests.interop.upstream --suite $(SUITE) $(if $(THIN_CLIENT),--checkout "$(THIN_CLIENT)") \
+	  $(CLIENTS:%=build/interop/%)
+
+build/interop/%/.installed: configs/locks/interop-%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/$(PIP) install --require-hashes --requirement $<
+	@touch $@
+
+# The last source archive that has tests. pip checks its hash; it wants to ask the archive's build system first.
+$(SUITE)/.unpacked: build/interop/0.0.23/.installed
+	rm -rf $(@D) && mkdir -p $(@D)
+	sed -n '/^katzenpost-thinclient==/,/[^\]$$/p' configs/locks/interop-0.0.23.txt > $(@D)/archive.txt
+	$(<D)/$(PIP) download --require-hashes --requirement $(@D)/archive.txt --no-deps --no-binary :all: \
+	  --no-build-isolation --dest $(@D)
+	tar -xzf $(@D)/katzenpost_thinclient-0.0.23.tar.gz --strip-components 1 -C $(@D)
+	@touch $@
 
 sanitize: $(TEST)/.installed
 	tests/sphinx/sanitize.sh $(TEST)/bin/python gcc -fsanitize=address,undefined
@@ -93,6 +114,12 @@ lock: $(TEST)/.installed
 	  $(TEST)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
 	    --extra build $$( [ $$name = test ] && echo --extra dev ) --output-file configs/locks/$$name.txt || exit 1; \
+	done
+	for version in $(CLIENTS); do \
+	  echo "katzenpost-thinclient==$$version hatchling hatch-requirements-txt pytest pytest-asyncio pytest-timeout" | \
+	  tr ' ' '\n' | $(TEST)/bin/uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
+	    --output-file configs/locks/interop-$$version.txt || exit 1; \
 	done
 
 clean:

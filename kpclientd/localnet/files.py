@@ -1,4 +1,8 @@
-"""The configuration files of a local network: for the daemon and for its clients, on TCP and on a Unix socket."""
+"""The configuration files of a local network: for the daemon and its clients, on TCP and on a Unix socket.
+
+And that half of an authority's own file which says who is in the network: programs that show a network's state, such as
+katzenpost/status, compare it with the document.
+"""
 
 import os
 import socket
@@ -8,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import LOOPBACK
-from kpclientd.localnet.authority import ListedGateway
+from kpclientd.localnet.authority import ListedGateway, Listing
 from kpclientd.localnet.errors import PathTooLongError
-from kpclientd.localnet.keys import AuthorityKeys
+from kpclientd.localnet.keys import AuthorityKeys, NodeKeys
 from pki.epoch import PERIOD_VARIABLE
 from pki.pem import encode_pem
 from pki.signatures import SignatureScheme
@@ -21,6 +25,7 @@ CLIENT_FILE: Final = "client.toml"
 CLIENT_UNIX_FILE: Final = "client-unix.toml"
 THIN_FILE: Final = "thinclient.toml"
 THIN_UNIX_FILE: Final = "thinclient-unix.toml"
+AUTHORITY_FILE: Final = "authority.toml"
 ENVIRONMENT_FILE: Final = "localnet.env"
 DAEMON_SOCKET: Final = "kpclientd.sock"
 
@@ -52,7 +57,14 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a client's configuration says about the network; `gateways` are those that it pins."""
+    """What configurations say about the network.
+
+    Attributes:
+        geometry, kem, signatures: its schemes.
+        gateways: those that clients pin.
+        authorities: all of them, with an address each in `authority_urls`.
+        listing: all gateways, mixes and services.
+    """
 
     geometry: Geometry
     kem: Kem
@@ -60,10 +72,36 @@ class Membership:
     gateways: Sequence[ListedGateway]
     authorities: Sequence[AuthorityKeys]
     authority_urls: Sequence[str]
+    listing: Listing
 
     def client_config(self, listen: Listen) -> str:
         """The reference's `client.toml` for this network."""
-        return "\n".join((self._head(), listen.tables, self.geometry.toml(), _MIDDLE, self._gateways(), self._peers()))
+        peers = self._authorities("VotingAuthority.Peers")
+        return "\n".join((self._head(), listen.tables, self.geometry.toml(), _MIDDLE, self._gateways(), peers))
+
+    def authority_config(self) -> str:
+        """The reference's `authority.toml` as the first authority would have it, but for what only it itself needs."""
+        server = (
+            "[Server]\n"
+            f"  Identifier = {_quoted(self.authorities[0].identifier)}\n"
+            f"  WireKEMScheme = {_quoted(self.kem.name)}\n"
+            f"  PKISignatureScheme = {_quoted(self.signatures.name)}\n"
+            f"  Addresses = [{_quoted(self.authority_urls[0])}]\n"
+        )
+        layers = "".join(
+            "  [[Topology.Layers]]\n" + _nodes("Topology.Layers.Nodes", layer) for layer in self.listing.layers
+        )
+        return "\n".join(
+            (
+                server,
+                self.geometry.toml(),
+                self._authorities("Authorities"),
+                _nodes("GatewayNodes", [gateway.keys for gateway in self.listing.gateways]),
+                _nodes("ServiceNodes", [self.listing.service]),
+                _nodes("Mixes", [mix for layer in self.listing.layers for mix in layer]),
+                "[Topology]\n" + layers,
+            )
+        )
 
     def _head(self) -> str:
         return (
@@ -85,18 +123,17 @@ class Membership:
             for gateway in self.gateways
         )
 
-    def _peers(self) -> str:
-        peers = "".join(
-            "  [[VotingAuthority.Peers]]\n"
-            f"    Identifier = {_quoted(authority.identifier)}\n"
-            f"    IdentityPublicKey = {self._identity(authority.signing.public_key)}\n"
-            f"    PKISignatureScheme = {_quoted(self.signatures.name)}\n"
-            f"    LinkPublicKey = {self._link(authority.link.public_key)}\n"
-            f"    WireKEMScheme = {_quoted(self.kem.name)}\n"
-            f"    Addresses = [{_quoted(url)}]\n"
+    def _authorities(self, table: str) -> str:
+        return "".join(
+            f"[[{table}]]\n"
+            f"  Identifier = {_quoted(authority.identifier)}\n"
+            f"  IdentityPublicKey = {self._identity(authority.signing.public_key)}\n"
+            f"  PKISignatureScheme = {_quoted(self.signatures.name)}\n"
+            f"  LinkPublicKey = {self._link(authority.link.public_key)}\n"
+            f"  WireKEMScheme = {_quoted(self.kem.name)}\n"
+            f"  Addresses = [{_quoted(url)}]\n"
             for authority, url in zip(self.authorities, self.authority_urls, strict=True)
         )
-        return "[VotingAuthority]\n" + peers
 
     def _identity(self, key: bytes) -> str:
         return f'"""{encode_pem(self.signatures.name, "PUBLIC", key)}"""'
@@ -149,6 +186,7 @@ def write_files(directory: Path, membership: Membership, thin_port: int, period:
     _write(directory / CLIENT_UNIX_FILE, membership.client_config(unix))
     _write(directory / THIN_FILE, tcp.dial_tables)
     _write(directory / THIN_UNIX_FILE, unix.dial_tables)
+    _write(directory / AUTHORITY_FILE, membership.authority_config())
     _write(directory / ENVIRONMENT_FILE, f"{PERIOD_VARIABLE}={period}\n")
     return tcp
 
@@ -175,6 +213,10 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _nodes(table: str, nodes: Sequence[NodeKeys]) -> str:
+    return "".join(f"[[{table}]]\n  Identifier = {_quoted(node.name)}\n" for node in nodes)
 
 
 def _write(path: Path, text: str) -> None:

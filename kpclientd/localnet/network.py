@@ -220,7 +220,7 @@ class LocalNetwork:
 
     @property
     def membership(self) -> Membership:
-        """What a client's configuration says about this network."""
+        """What configurations say about this network."""
         return Membership(
             geometry=self.geometry,
             kem=self.kem,
@@ -230,6 +230,7 @@ class LocalNetwork:
             authority_urls=tuple(
                 f"tcp://{LOOPBACK}:{FIRST_AUTHORITY_PORT + place}" for place in range(len(self.topology.authorities))
             ),
+            listing=self.authorities.listing(self.epoch),
         )
 
     def client_config(self, listen: Listen) -> str:

@@ -3,61 +3,15 @@
 import asyncio
 import os
 from collections import Counter
-from typing import Any
 
 import cbor2
 import pytest
-from katzenpost_thinclient import Config, ThinClient
 
-from tests.interop.conftest import Running
+from tests.interop.application import Client, until
+from tests.interop.network import Running
 
-PATIENCE_SECONDS = 60.0
 EPOCHS_UNDER_LOAD = 10
-
-
-class Client:
-    """A real client and everything it was told."""
-
-    def __init__(self, config: str) -> None:
-        self.replies: dict[bytes, list[bytes]] = {}
-        self.sent: Counter[bytes] = Counter()
-        self.documents: list[int] = []
-        self.client = ThinClient(
-            Config(
-                config,
-                on_message_reply=self._on_reply,
-                on_message_sent=self._on_sent,
-                on_new_pki_document=self._on_document,
-            )
-        )
-
-    async def __aenter__(self) -> "Client":
-        await self.client.start(asyncio.get_running_loop())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.client.stop()
-        await asyncio.gather(self.client.task, return_exceptions=True)
-
-    async def send(self, payload: bytes) -> bytes:
-        surb_id: bytes = self.client.new_surb_id()
-        await self.client.send_message(surb_id, payload, *self.client.get_service("echo").to_destination())
-        return surb_id
-
-    async def until_answered(self, count: int) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.replies) < count:
-                await asyncio.sleep(0.05)
-
-    async def _on_reply(self, event: dict[str, Any]) -> None:
-        self.replies.setdefault(event["surbid"], []).append(event["payload"].rstrip(b"\0"))
-
-    async def _on_sent(self, event: dict[str, Any]) -> None:
-        assert not event.get("err"), event
-        self.sent[event["surbid"]] += 1
-
-    async def _on_document(self, event: dict[str, Any]) -> None:
-        self.documents.append(cbor2.loads(event["payload"])["Epoch"])
+EPOCHS_KEPT_BY_CLIENTS = 5
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
@@ -89,6 +43,21 @@ def test_an_echo_brings_the_same_bytes_back(running: Running, kind: str) -> None
             assert reply.startswith(payload)
             assert len(reply) == here.client.geometry.ForwardPayloadLength
             assert not reply[len(payload) :].strip(b"\0")
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_sent_is_refused_with_a_reason(running: Running) -> None:
+    async def scenario() -> None:
+        async with Client(running.thinclient("tcp")) as here:
+            too_long = await here.send(bytes(here.client.geometry.UserForwardPayloadLength + 1))
+            await until(lambda: bool(here.refused))
+            assert list(here.refused) == [too_long]
+            assert str(here.client.geometry.UserForwardPayloadLength) in here.refused[too_long]
+            with pytest.raises(Exception, match="service not found"):
+                here.client.get_services("nobody offers this")
+            assert await here.send(b"and the next one gets through")
+            await here.until_answered(1)
 
     asyncio.run(scenario())
 
@@ -133,6 +102,8 @@ def test_ten_epochs_of_ten_seconds_under_load_lose_nothing(running: Running) -> 
             await here.until_answered(len(wanted))
             assert here.replies == wanted
             assert here.documents == sorted(set(here.documents))
+            for epoch in here.documents[-EPOCHS_KEPT_BY_CLIENTS:]:
+                assert here.client.pki_document_for_epoch(epoch)["Epoch"] == epoch
             assert len(wanted) > 300
 
     asyncio.run(scenario())

@@ -45,7 +45,8 @@ def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_pa
         assert (process.returncode, rest) == (0, "")
         assert not _is_listening(int(gateway[1]))
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["client-unix.toml", "client.toml", "localnet.env", "thinclient-unix.toml", "thinclient.toml"]
+    clients = ["client-unix.toml", "client.toml", "localnet.env", "thinclient-unix.toml", "thinclient.toml"]
+    assert left == ["authority.toml", *clients]
 
 
 def test_a_network_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
@@ -181,6 +182,23 @@ def test_the_clients_files_hold_exactly_where_the_daemon_listens(network: LocalN
     ]
     listens = [tomllib.loads((tmp_path / name).read_text())["Listen"] for name in CLIENT_FILES]
     assert listens == [table["Dial"] for table in tables]
+
+
+def test_an_authoritys_file_says_who_is_in_the_network(network: LocalNetwork, tmp_path: Path) -> None:
+    tables = tomllib.loads((tmp_path / "authority.toml").read_text())
+    listing = network.authorities.listing(network.epoch)
+
+    def names(table: list[dict[str, str]]) -> list[str]:
+        return [entry["Identifier"] for entry in table]
+
+    assert names(tables["Authorities"]) == [authority.identifier for authority in network.topology.authorities]
+    assert names(tables["GatewayNodes"]) == [gateway.keys.name for gateway in listing.gateways]
+    assert names(tables["ServiceNodes"]) == [listing.service.name]
+    layers = [[mix.name for mix in layer] for layer in listing.layers]
+    assert [names(layer["Nodes"]) for layer in tables["Topology"]["Layers"]] == layers
+    assert names(tables["Mixes"]) == [name for layer in layers for name in layer]
+    assert tables["SphinxGeometry"] == tomllib.loads((tmp_path / "client.toml").read_text())["SphinxGeometry"]
+    assert tables["Server"]["Identifier"] in names(tables["Authorities"])
 
 
 def test_the_environment_file_names_the_epoch_period(network: LocalNetwork, tmp_path: Path) -> None:
