@@ -1,15 +1,37 @@
 """Reads a `thinclient.toml`: where an application finds its daemon. Always strict, as all its readers are."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+from kpclientd.config.client_file import TcpTable, WebSocketTable
+from kpclientd.config.declared import Key, Table
 from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
-from kpclientd.config.table import read_table
+from kpclientd.config.reader import read_file
 
 _EXAMPLE: Final = (
     'write a [Dial.Tcp] table with Address = "127.0.0.1:64331", or [Dial.Unix] with Address = "@katzenpost"'
 )
+
+
+class UnixDialTable(Table, frozen=True):
+    """`[Dial.Unix]`."""
+
+    address: Annotated[str, Key("the daemon's path, or `@name`", "@katzenpost", required=True)] = ""
+
+
+class DialTable(Table, frozen=True):
+    """`[Dial]`."""
+
+    unix: Annotated[UnixDialTable | None, Key("the daemon listens on a Unix socket")] = None
+    tcp: Annotated[TcpTable | None, Key("the daemon listens on TCP")] = None
+    ws: Annotated[WebSocketTable | None, Key("the daemon listens for WebSocket; not supported by our programs")] = None
+
+
+class DialFile(Table, frozen=True):
+    """The whole file."""
+
+    dial: Annotated[DialTable, Key("where the daemon listens: exactly one table")] = DialTable()
 
 
 def load_dial(path: Path) -> ListenTcp | ListenUnix:
@@ -19,15 +41,22 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
         ConfigError: the file does not name exactly one place that can be dialled.
         UnknownKeysError: it holds anything else.
     """
-    root = read_table(path)
-    dial = root.table("Dial")
-    unix, tcp, websocket = (dial.table(kind) if dial else None for kind in ("Unix", "Tcp", "Ws"))
-    given = [table for table in (unix, tcp, websocket) if table is not None]
+    reading = read_file(path, DialFile)
+    reading.faults.raise_first()
+    root, dial = reading.place, reading.values.dial
+    given = [table for table in (dial.unix, dial.tcp, dial.ws) if table is not None]
     if len(given) != 1:
         fault = "no [Dial] transport is configured" if not given else "exactly one [Dial] transport must be configured"
         raise root.fault("", fault, _EXAMPLE)
-    if websocket is not None:
-        raise websocket.fault("", "WebSocket is not supported by this version", _EXAMPLE)
-    address = read_unix_address(unix) if unix is not None else read_tcp_address(given[0])
-    root.check_known()
+    places = root.tables["Dial"].tables
+    if dial.ws is not None:
+        raise places["Ws"].fault("", "WebSocket is not supported by this version", _EXAMPLE)
+    address: ListenTcp | ListenUnix
+    if dial.unix is not None:
+        address = ListenUnix(read_unix_address(dial.unix.address, places["Unix"]))
+    elif dial.tcp is not None:
+        address = read_tcp_address(dial.tcp, places["Tcp"])
+    unknown = root.unknown_fault()
+    if unknown is not None:
+        raise unknown
     return address

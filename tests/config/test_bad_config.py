@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kpclientd.config.load import load_config
-from kpclientd.config.table import MAX_FILE_LENGTH
+from kpclientd.config.toml import MAX_FILE_LENGTH
 from kpclientd.errors import ConfigError
 from sphinx.geometry import Geometry
 from tests.config.samples import authority, client_toml, gateway, link_pem, literal_toml, written
@@ -118,7 +118,11 @@ def test_the_first_broken_rule_is_the_one_that_is_told(tmp_path: Path, first: in
         ("Logging", "[Logging]\nDisable = 1", "[Logging] Disable: is an integer; expected a boolean"),
         ("Logging", '[Logging]\nFile = "here.log"', "[Logging] File: log file path must be absolute path"),
         ("Debug", "[Debug]\nPollingInterval = true", "[Debug] PollingInterval: is a boolean; expected an integer"),
-        ("Debug", "[Debug]\nPollingInterval = -1", "[Debug] PollingInterval: is -1; expected seconds"),
+        (
+            "Debug",
+            "[Debug]\nPollingInterval = -1",
+            "[Debug] PollingInterval: is -1; expected at least 0 seconds; the default is 10",
+        ),
         ("top", 'PreferedTransports = ["tcp", 6]', "PreferedTransports: element 2 is an integer; expected a string"),
         ("top", 'PreferedTransports = "tcp"', "PreferedTransports: is a string; expected an array"),
         ("top", "CachedDocument = {}", "[CachedDocument] is not supported"),
