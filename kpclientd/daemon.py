@@ -12,13 +12,15 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from arq import AppId, Engine, Operation, Policy
-from kpclientd.config.model import ClientConfig
+from kpclientd.config.client_file import Limits
+from kpclientd.config.model import ClientConfig, Logging
 from kpclientd.document_store import DocumentStore
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.gateway.connection import HURRIED_DIAL_SECONDS, Connection
@@ -28,6 +30,7 @@ from kpclientd.gateway.protocol import LinkProtocol
 from kpclientd.log_levels import NOTICE
 from kpclientd.network_time import ClockChange, NetworkTime
 from kpclientd.network_watch import watch_network
+from kpclientd.reload import Reloader
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
@@ -132,21 +135,12 @@ class Daemon:
         self.engine = Engine(
             sphinx.open_reply,
             self.randomness,
-            Policy(
-                most_per_owner=limits.messages_per_application,
-                most_bytes_per_owner=limits.message_bytes_per_application,
-                most_bytes=limits.message_bytes,
-            ),
+            _policy(limits),
         )
         self.queues: FairQueues[AppId, Operation] = FairQueues()
         self.sessions = Sessions(
             self.randomness,
-            SessionBounds(
-                grace=config.session_grace_period,
-                most_away=limits.away_sessions,
-                most_bytes_away=limits.away_bytes,
-                most_bytes_unread=limits.unread_bytes,
-            ),
+            _session_bounds(config),
             destroy=self._destroy,
             on_away=self.queues.set_away,
             on_merge=self._merge,
@@ -173,10 +167,8 @@ class Daemon:
             workers=self.workers,
             on_progress=self.notifier.pump,
         )
-        most = (
-            limits.connections if descriptors is None else min(limits.connections, descriptors - RESERVED_DESCRIPTORS)
-        )
-        self.admission = Admission(most, self._connection)
+        self._descriptors = descriptors
+        self.admission = Admission(self._most_connections(limits), self._connection)
         self.sender = Sender(
             engine=self.engine,
             queues=self.queues,
@@ -264,9 +256,23 @@ class Daemon:
         restore_state(state, self.sessions, self.engine, self.network_time.offset)
         self.notifier.pump()
 
+    def reconfigure(self, config: ClientConfig) -> None:
+        """Take over what may change while the daemon runs: limits and grace period; all else stays as it was."""
+        limits = config.limits
+        self.config = replace(self.config, limits=limits, session_grace_period=config.session_grace_period)
+        self.engine.policy = _policy(limits)
+        self.sessions.bounds = _session_bounds(self.config)
+        self.budget.most = limits.unfinished_frame_bytes
+        self.admission.most = self._most_connections(limits)
+
     async def serve_application(self, stream: trio.abc.Stream) -> None:
         """Serve one application's connection until it ends."""
         await self.admission.serve(stream)
+
+    def _most_connections(self, limits: Limits) -> int:
+        if self._descriptors is None:
+            return limits.connections
+        return max(1, min(limits.connections, self._descriptors - RESERVED_DESCRIPTORS))
 
     def _connection(self, stream: trio.abc.Stream) -> AppConnection:
         return AppConnection(stream, self.services, self.announcements, self.turns, self.budget)
@@ -330,8 +336,12 @@ class Daemon:
         self.engine.reassign(app_id, into)
 
 
-def run(config: ClientConfig) -> int:
+def run(config: ClientConfig, reopen_log: Callable[[Logging], None]) -> int:
     """Run the daemon that `config` describes until it is told to stop; return its exit status.
+
+    Args:
+        config: what its file says.
+        reopen_log: sends the log where it says, on SIGHUP; raises LogFileError.
 
     Raises:
         KpclientdError: if it cannot start.
@@ -341,11 +351,13 @@ def run(config: ClientConfig) -> int:
         log.warning("%s", period.advice)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what was imported stays; looking through it again and again takes milliseconds
-    trio.run(_run_until_signal, config, period, raise_descriptor_limit())
+    trio.run(_run_until_signal, config, reopen_log, period, raise_descriptor_limit())
     return 0
 
 
-async def _run_until_signal(config: ClientConfig, period: EpochPeriod, descriptors: int) -> None:
+async def _run_until_signal(
+    config: ClientConfig, reopen_log: Callable[[Logging], None], period: EpochPeriod, descriptors: int
+) -> None:
     daemon = Daemon(
         config,
         EpochClock(period.seconds),
@@ -355,7 +367,7 @@ async def _run_until_signal(config: ClientConfig, period: EpochPeriod, descripto
     async with open_listeners(config.listen) as listeners:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_on, signals, daemon)
+                nursery.start_soon(_obey, signals, daemon, Reloader(config, reopen_log, daemon.reconfigure))
                 await daemon.run(listeners)
                 nursery.cancel_scope.cancel()
 
@@ -371,13 +383,30 @@ def _elapsed_clock() -> Callable[[], float]:
     return time.monotonic if number is None else partial(time.clock_gettime, number)
 
 
-async def _stop_on(signals: AsyncIterator[int], daemon: Daemon) -> None:
+async def _obey(signals: AsyncIterator[int], daemon: Daemon, reloader: Reloader) -> None:
     async for number in signals:
         if number == signal.SIGHUP:
-            log.log(NOTICE, "SIGHUP is ignored: there is nothing to reload.")
+            await reloader.reload()
         else:
             log.log(NOTICE, "Stopping: %s.", signal.Signals(number).name)
             daemon.stop()
+
+
+def _policy(limits: Limits) -> Policy:
+    return Policy(
+        most_per_owner=limits.messages_per_application,
+        most_bytes_per_owner=limits.message_bytes_per_application,
+        most_bytes=limits.message_bytes,
+    )
+
+
+def _session_bounds(config: ClientConfig) -> SessionBounds:
+    return SessionBounds(
+        grace=config.session_grace_period,
+        most_away=config.limits.away_sessions,
+        most_bytes_away=config.limits.away_bytes,
+        most_bytes_unread=config.limits.unread_bytes,
+    )
 
 
 def _verifiers(config: ClientConfig) -> list[Verifier]:

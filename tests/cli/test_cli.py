@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> Path:
 
 def install_daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[[ClientConfig], int]) -> None:
     module = types.ModuleType("kpclientd.daemon")
-    module.run = run  # type: ignore[attr-defined]
+    module.run = lambda config, _: run(config)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kpclientd.daemon", module)
 
 
