@@ -101,11 +101,9 @@ def _parser() -> argparse.ArgumentParser:
 def _check(options: argparse.Namespace) -> int:
     examined = examine(options.file)
     faults = _told(examined)
-    for fault in faults:
-        sys.stderr.write(f"{fault}\n")
-    if examined.config is not None:
-        for warning in examined.config.warnings():
-            sys.stderr.write(f"{warning}\n")
+    warnings = examined.config.warnings() if examined.config is not None and not faults else ()
+    for line in (*faults, *warnings):
+        sys.stderr.write(f"{line}\n")
     if faults:
         return BAD
     print(f"configuration file '{options.file}' is valid")

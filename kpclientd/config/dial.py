@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-from kpclientd.config.client_file import TcpTable, WebSocketTable
+from kpclientd.config.client_file import TcpTable
 from kpclientd.config.declared import Key, Table
 from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
@@ -25,7 +25,10 @@ class DialTable(Table, frozen=True):
 
     unix: Annotated[UnixDialTable | None, Key("the daemon listens on a Unix socket")] = None
     tcp: Annotated[TcpTable | None, Key("the daemon listens on TCP")] = None
-    ws: Annotated[WebSocketTable | None, Key("the daemon listens for WebSocket; not supported by our programs")] = None
+    ws: Annotated[
+        object,
+        Key("the daemon listens for WebSocket", refusal=("WebSocket is not supported by this version", _EXAMPLE)),
+    ] = None
 
 
 class DialFile(Table, frozen=True):
@@ -44,18 +47,17 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
     reading = read_file(path, DialFile)
     reading.faults.raise_first()
     root, dial = reading.place, reading.values.dial
-    given = [table for table in (dial.unix, dial.tcp, dial.ws) if table is not None]
-    if len(given) != 1:
-        fault = "no [Dial] transport is configured" if not given else "exactly one [Dial] transport must be configured"
-        raise root.fault("", fault, _EXAMPLE)
     places = root.tables["Dial"].tables
-    if dial.ws is not None:
-        raise places["Ws"].fault("", "WebSocket is not supported by this version", _EXAMPLE)
     address: ListenTcp | ListenUnix
-    if dial.unix is not None:
-        address = ListenUnix(read_unix_address(dial.unix.address, places["Unix"]))
-    elif dial.tcp is not None:
-        address = read_tcp_address(dial.tcp, places["Tcp"])
+    match dial.unix, dial.tcp:
+        case UnixDialTable() as unix, None:
+            address = ListenUnix(read_unix_address(unix.address, places["Unix"]))
+        case None, TcpTable() as tcp:
+            address = read_tcp_address(tcp, places["Tcp"])
+        case None, None:
+            raise root.fault("", "no [Dial] transport is configured", _EXAMPLE)
+        case _:
+            raise root.fault("", "exactly one [Dial] transport must be configured", _EXAMPLE)
     unknown = root.unknown_fault()
     if unknown is not None:
         raise unknown

@@ -28,7 +28,7 @@ _NETWORK_KEYS: Final = (
 """What is the network's matter, and not that of who runs a daemon."""
 
 _PLACEHOLDERS: Final = """
-Each <replace: ...> stands for what the network's operators publish, as a rule in a client.toml of theirs:
+Values that begin with "<replace:" stand for what the network's operators publish, as a rule in a client.toml of theirs:
 `kpclientd config init --from THEIR_FILE` takes it from there. `kpclientd config check FILE` names what is left.
 Keys that begin with # have their defaults, or an example. docs/configuration.md explains all.
 """

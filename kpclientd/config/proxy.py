@@ -16,7 +16,7 @@ from kpclientd.transports.upstream import NO_PROXY, SOCKS5, TOR
 
 TABLE: Final = "UpstreamProxy"
 
-_TELLING: Final = ("proxy", "socks")
+_TELLING: Final = ("proxy", "proxies", "socks")
 """Parts of names that mean a proxy, whatever else they mean."""
 
 _LEAST_LIKENESS: Final = 0.7

@@ -117,7 +117,7 @@ def _inner(declared: Declared, table: type[Table], value: Any, place: Place, fau
 def _note_placeholders(key: str, value: object, place: Place, faults: Faults) -> None:
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and (found := PLACEHOLDER.search(text)):
-            faults.found.append(place.fault(key, f"still holds the placeholder {found[0]}", f"write {found['by']}"))
+            faults.found.append(place.fault(key, "still holds a placeholder", f"write {found['by']}"))
 
 
 def _means_default(declared: Declared, value: object) -> bool:
