@@ -6,7 +6,7 @@ are those of a TOML file. All such faults are found, not merely the first.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, ParamSpec, TypeVar
@@ -27,6 +27,8 @@ PLACEHOLDER: Final = re.compile(r"<replace: (?P<by>[^<>]*)>")
 
 MOST_FAULTS: Final = 50
 """Values of wrong types that are told of one file; each costs a look at all values."""
+
+_INTEGER_BITS: Final = 64
 
 _STEP: Final = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]")
 
@@ -83,15 +85,10 @@ def _by_declared_keys(values: Mapping[str, object], place: Place, faults: Faults
         value: Any = values[names[0]] if names else {}
         if names:
             place.given[declared.key] = names[0]
-            if len(names) > 1:
-                fault = f"is given {len(names)} times, as {', '.join(names)}"
-                faults.found.append(place.fault(declared.key, fault, "keep one"))
-            elif declared.about.refusal is not None:
-                faults.found.append(place.fault("", *declared.about.refusal))
-            _note_placeholders(declared.key, value, place, faults)
+            faults.found += _faults_of(declared, names, value, place)
         if declared.table is not None:
             value = _inner(declared, declared.table, value, place, faults)
-        if names and not _means_default(declared, value):
+        if names and not _means_default(declared, value) and not _is_too_large(value):
             found[declared.key] = value
     place.unknown.update((name, values[name]) for names in spellings.values() for name in names)
     return found
@@ -114,10 +111,22 @@ def _inner(declared: Declared, table: type[Table], value: Any, place: Place, fau
     return items
 
 
-def _note_placeholders(key: str, value: object, place: Place, faults: Faults) -> None:
+def _faults_of(declared: Declared, names: list[str], value: object, place: Place) -> Iterator[ConfigError]:
+    """What is wrong with a key, or its value, whatever type that should have."""
+    key = declared.key
+    if len(names) > 1:
+        yield place.fault(key, f"is given {len(names)} times, as {', '.join(names)}", "keep one")
+    if declared.about.refusal is not None:
+        yield place.fault("", *declared.about.refusal)
+    if _is_too_large(value):
+        yield place.fault(key, "has more than 64 bits", "no integer of TOML has")
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and (found := PLACEHOLDER.search(text)):
-            faults.found.append(place.fault(key, "still holds a placeholder", f"write {found['by']}"))
+            yield place.fault(key, "still holds a placeholder", f"write {found['by']}")
+
+
+def _is_too_large(value: object) -> bool:
+    return isinstance(value, int) and value.bit_length() >= _INTEGER_BITS
 
 
 def _means_default(declared: Declared, value: object) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kpclientd.config.client_file import ClientFile
 from kpclientd.config.declared import Declared, Table, declared_keys
-from kpclientd.config.load import load_config
+from kpclientd.config.load import examine, load_config
 from kpclientd.config.reader import read_file
 from kpclientd.config.toml import toml_value
 from kpclientd.config.writer import HIDDEN, effective_toml
@@ -119,3 +119,33 @@ def test_what_is_shown_means_the_same_to_the_daemon(
     config = load_config(path, strict=True)
     path.write_text(effective_toml(config.file))
     assert replace(load_config(path, strict=True), file=config.file) == config
+
+
+ODD_VALUES = ["1", "-1", "0", str(10**400), '""', '"x"', "true", "1.5", "1979-05-27", "07:32:00", "[]", "[1]", '["x"]']
+ODD_TABLES = ["{}", "{ Odd = 1 }", "[{}]", "[{}, 1]", "[[1]]", "[{ Odd = {} }]"]
+
+
+def paths_of(table: type[Table], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The ways to all keys of a table and of those in it; an array's tables are entered by `[]`."""
+    found = []
+    for declared in declared_keys(table):
+        here = (*path, declared.key)
+        found.append(here)
+        if declared.table is not None:
+            found += paths_of(declared.table, (*here, "[]") if declared.is_array else here)
+    return found
+
+
+@pytest.mark.parametrize("path", paths_of(ClientFile), ids=".".join)
+def test_a_value_of_any_type_at_any_key_is_taken_or_refused_with_its_place(
+    tmp_path: Path, path: tuple[str, ...]
+) -> None:
+    for odd in ODD_VALUES + ODD_TABLES:
+        text = odd
+        for step in reversed(path[1:]):
+            text = f"[{text}]" if step == "[]" else f"{{ {step} = {text} }}"
+        file = written(tmp_path, client_toml(**{path[0]: None, "top": f"{path[0]} = {text}"}))
+        examined = examine(file)
+        assert examined.config is not None or examined.faults
+        for fault in examined.faults:
+            assert str(fault).startswith(f"{file}: ")
