@@ -21,6 +21,7 @@ from kpclientd.log_levels import LEVELS
 
 _LEVEL_LETTERS: Final = 4
 _OWNER_ONLY: Final = 0o600
+_STANDARD_OUTPUT: Final = Path("/dev/stdout")
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -105,7 +106,8 @@ def _opened(path: Path) -> TextIO:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
     except OSError as error:
-        raise LogFileError(f"log file {path} cannot be opened: {error.strerror}") from error
+        fix = "; leave File empty for standard output" if path == _STANDARD_OUTPUT else ""
+        raise LogFileError(f"log file {path} cannot be opened: {error.strerror}{fix}") from error
     return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 

@@ -4,6 +4,7 @@ What is read, checked, shown, written as an example and told in docs/configurati
 must fulfil beyond their types stands in the modules beside this one.
 """
 
+from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
@@ -279,6 +280,14 @@ class AuthoritiesTable(Table, frozen=True):
 
 class ClientFile(Table, frozen=True):
     """The whole file."""
+
+    moved = MappingProxyType(
+        {
+            "ListenAddress": "ListenAddress is of an older file: write it as Address of a [Listen.Tcp] table",
+            "ListenNetwork": "ListenNetwork is of an older file: [Listen.Tcp] and [Listen.Unix] took its place",
+            "Dial": "[Dial] is of an application's thinclient.toml; the daemon wants its client.toml",
+        }
+    )
 
     pigeonhole_geometry: Annotated[
         object,

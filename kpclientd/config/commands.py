@@ -102,7 +102,8 @@ def _check(options: argparse.Namespace) -> int:
     examined = examine(options.file)
     faults = _told(examined)
     warnings = examined.config.warnings() if examined.config is not None and not faults else ()
-    for line in (*faults, *warnings):
+    lines = [line for told in (*faults, *warnings) for line in told.splitlines()]
+    for line in dict.fromkeys(lines):  # what explains one fault may explain another
         sys.stderr.write(f"{line}\n")
     if faults:
         return BAD

@@ -7,10 +7,11 @@ ranges are msgspec's, which makes the values and refuses others; all else that i
     connections: Annotated[int, Meta(ge=1), Key("applications connected at once", ours=True)] = 512
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Final, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, ClassVar, Final, get_args, get_origin
 
 import msgspec
 
@@ -52,7 +53,13 @@ class Key:
 
 
 class Table(msgspec.Struct, frozen=True, rename=key_of):
-    """One table of a file, every key with its value or its default."""
+    """One table of a file, every key with its value or its default.
+
+    Attributes:
+        moved: keys that other files, or older ones, have here, and what to do instead.
+    """
+
+    moved: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __repr__(self) -> str:
         """The name alone: values may be secret."""

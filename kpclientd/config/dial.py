@@ -1,12 +1,14 @@
 """Reads a `thinclient.toml`: where an application finds its daemon. Always strict, as all its readers are."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from kpclientd.config.client_file import TcpTable
 from kpclientd.config.declared import Key, Table
 from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.config.place import Place
 from kpclientd.config.reader import read_file
 
 _EXAMPLE: Final = (
@@ -34,6 +36,13 @@ class DialTable(Table, frozen=True):
 class DialFile(Table, frozen=True):
     """The whole file."""
 
+    moved = MappingProxyType(
+        {
+            "Address": "Address is of an older file: it belongs into a [Dial.Tcp] or [Dial.Unix] table now",
+            "Listen": "[Listen] is of the daemon's client.toml; an application wants its thinclient.toml",
+        }
+    )
+
     dial: Annotated[DialTable, Key("where the daemon listens: exactly one table")] = DialTable()
 
 
@@ -45,20 +54,24 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
         UnknownKeysError: it holds anything else.
     """
     reading = read_file(path, DialFile)
-    reading.faults.raise_first()
-    root, dial = reading.place, reading.values.dial
-    places = root.tables["Dial"].tables
-    address: ListenTcp | ListenUnix
-    match dial.unix, dial.tcp:
-        case UnixDialTable() as unix, None:
-            address = ListenUnix(read_unix_address(unix.address, places["Unix"]))
-        case None, TcpTable() as tcp:
-            address = read_tcp_address(tcp, places["Tcp"])
-        case None, None:
-            raise root.fault("", "no [Dial] transport is configured", _EXAMPLE)
-        case _:
-            raise root.fault("", "exactly one [Dial] transport must be configured", _EXAMPLE)
+    root, faults = reading.place, reading.faults
+    address = faults.attempt(_read_dial, reading.values.dial, root) if not faults.found else None
+    faults.explain(root)
+    faults.raise_first()
     unknown = root.unknown_fault()
     if unknown is not None:
         raise unknown
+    assert address is not None
     return address
+
+
+def _read_dial(dial: DialTable, root: Place) -> ListenTcp | ListenUnix:
+    places = root.tables["Dial"].tables
+    match dial.unix, dial.tcp:
+        case UnixDialTable() as unix, None:
+            return ListenUnix(read_unix_address(unix.address, places["Unix"]))
+        case None, TcpTable() as tcp:
+            return read_tcp_address(tcp, places["Tcp"])
+        case None, None:
+            raise root.fault("", "no [Dial] transport is configured", _EXAMPLE)
+    raise root.fault("", "exactly one [Dial] transport must be configured", _EXAMPLE)

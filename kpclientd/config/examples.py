@@ -67,7 +67,7 @@ def _network(pki: str, kem: str, gateways: int, authorities: int, **other: objec
     }
 
 
-_PUBLIC: Final = _network("Ed25519 Sphincs+", "KYBER768-X25519", 3, 3)
+_PUBLIC: Final = _network("Ed25519 Sphincs+", "KYBER768-X25519", 3, 6)
 
 _EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "local": (

@@ -77,6 +77,7 @@ def examine(path: Path) -> Examined:
     if not faults.found:
         config = _understand(reading.values, root, faults)
         faults.attempt(refuse_misspelt, root)
+    faults.explain(root)
     return Examined(config if not faults.found else None, tuple(faults.found), root.unknown_fault())
 
 

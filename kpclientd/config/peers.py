@@ -44,8 +44,10 @@ def read_gateways(table: GatewaysTable | None, root: Place, faults: Faults) -> t
     if table is None:
         return ()
     entries = zip(table.gateways, root.tables["PinnedGateways"].entries["Gateways"], strict=True)
-    read = [faults.attempt(_read_gateway, gateway, place) for gateway, place in entries]
-    return tuple(gateway for gateway in read if gateway is not None)
+    read = [(faults.attempt(_read_gateway, gateway, place), place) for gateway, place in entries]
+    good = [(gateway, place) for gateway, place in read if gateway is not None]
+    faults.attempt(_refuse_doubled, "IdentityKey", [(one.name, one.identity_key, place) for one, place in good])
+    return tuple(gateway for gateway, _ in good)
 
 
 def read_authorities(table: AuthoritiesTable | None, root: Place, faults: Faults) -> tuple[Authority, ...]:
@@ -56,8 +58,20 @@ def read_authorities(table: AuthoritiesTable | None, root: Place, faults: Faults
     if table is None:
         return ()
     entries = zip(table.peers, root.tables["VotingAuthority"].entries["Peers"], strict=True)
-    read = [faults.attempt(_read_authority, peer, place) for peer, place in entries]
-    return tuple(authority for authority in read if authority is not None)
+    read = [(faults.attempt(_read_authority, peer, place), place) for peer, place in entries]
+    good = [(authority, place) for authority, place in read if authority is not None]
+    keys = [(one.identifier, one.identity_public_key, place) for one, place in good]
+    faults.attempt(_refuse_doubled, "IdentityPublicKey", keys)
+    return tuple(authority for authority, _ in good)
+
+
+def _refuse_doubled(key: str, entries: Iterable[tuple[str, bytes, Place]]) -> None:
+    """Refuse a key that two entries have: of an authority that counts twice no document has signatures enough."""
+    names: dict[bytes, str] = {}
+    for name, identity, place in entries:
+        if identity in names:
+            raise place.fault(key, f"is that of {names[identity]}, which stands before it", "remove one of the two")
+        names[identity] = name
 
 
 def require_literal_gateways(gateways: Iterable[PinnedGateway], root: Place) -> None:
@@ -128,8 +142,10 @@ def _read_gateway(entry: GatewayTable, place: Place) -> PinnedGateway:
     scheme = _read_signature_scheme(entry.pki_signature_scheme, place)
     return PinnedGateway(
         name=name,
-        identity_key=_read_key("IdentityKey", entry.identity_key, place, scheme.name, scheme.public_key_length),
-        link_key=_read_key("LinkKey", entry.link_key, place, kem.name, kem.public_key_length),
+        identity_key=_read_key(
+            "IdentityKey", entry.identity_key, entry.link_key, place, scheme.name, scheme.public_key_length
+        ),
+        link_key=_read_key("LinkKey", entry.link_key, entry.identity_key, place, kem.name, kem.public_key_length),
         addresses=_read_gateway_addresses(entry.addresses, place, name),
     )
 
@@ -138,14 +154,21 @@ def _read_authority(entry: AuthorityTable, place: Place) -> Authority:
     identifier = place.required("Identifier", entry.identifier)
     scheme = _read_signature_scheme(entry.pki_signature_scheme, place)
     identity_key = _read_key(
-        "IdentityPublicKey", entry.identity_public_key, place, scheme.name, scheme.public_key_length
+        "IdentityPublicKey",
+        entry.identity_public_key,
+        entry.link_public_key,
+        place,
+        scheme.name,
+        scheme.public_key_length,
     )
     try:
         scheme.check_public_key(identity_key)
     except PkiError as error:
         raise place.fault("IdentityPublicKey", str(error), "ask the authority's operator for its key") from error
     kem = read_kem(entry.wire_kem_scheme, place)
-    link_key = _read_key("LinkPublicKey", entry.link_public_key, place, kem.name, kem.public_key_length)
+    link_key = _read_key(
+        "LinkPublicKey", entry.link_public_key, entry.identity_public_key, place, kem.name, kem.public_key_length
+    )
     addresses = entry.addresses
     if not addresses or not all(addresses):
         raise place.fault("Addresses", "is missing or has an empty element", "expected an array of URLs")
@@ -168,7 +191,8 @@ def _read_signature_scheme(name: str, place: Place) -> SignatureScheme:
         raise place.fault("PKISignatureScheme", str(error)) from error
 
 
-def _read_key(key: str, value: PublicKey, place: Place, scheme_name: str, length: int) -> bytes:
+def _read_key(key: str, value: PublicKey, other: PublicKey, place: Place, scheme_name: str, length: int) -> bytes:
+    """The public key under `key`; `other` is the entry's second one, for which it may have been mistaken."""
     if value == {}:  # what the reference's generator of configurations makes of hybrid keys
         fault = f"is an empty table: whatever wrote this file could not write {scheme_name} keys"
         raise place.fault(key, fault, f'remove the table and write {key} = """...""", with the PEM of the public key')
@@ -177,7 +201,17 @@ def _read_key(key: str, value: PublicKey, place: Place, scheme_name: str, length
     try:
         return decode_pem(place.required(key, value), scheme_name, "PUBLIC", length)
     except PemError as error:
-        raise place.fault(key, str(error), "copy the key again from its owner's file") from error
+        are_swapped = isinstance(other, str) and _is_key(other, scheme_name, length)
+        fix = "the two keys of this entry are swapped" if are_swapped else "copy the key again from its owner's file"
+        raise place.fault(key, str(error), fix) from error
+
+
+def _is_key(text: str, scheme_name: str, length: int) -> bool:
+    try:
+        decode_pem(text, scheme_name, "PUBLIC", length)
+    except PemError:
+        return False
+    return True
 
 
 def _write_key(key: str, place: Place, scheme_name: str, raw: bytes) -> str:

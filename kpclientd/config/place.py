@@ -78,6 +78,10 @@ class Place:
             )
         )
 
+    def moved_keys(self) -> tuple[str, ...]:
+        """What to do about keys, here and in the tables below, that other files, or older ones, have there."""
+        return tuple(filter(None, (place._moved(key) for place in self._places() for key in place.unknown)))
+
     def hints(self) -> tuple[str, ...]:
         """What unknown keys, here and in the tables below, may have been meant for."""
         found = (self._hint(place, key) for place in self._places() for key in place.unknown)
@@ -94,8 +98,14 @@ class Place:
             yield from table._places()
 
     def _hint(self, place: "Place", key: str) -> str:
-        meant = place.dotted(_closest(key, _keys(place))) if _closest(key, _keys(place)) else self._elsewhere(key)
+        if moved := place._moved(key):
+            return moved
+        similar = _closest(key, _keys(place))
+        meant = place.dotted(similar) if similar else self._elsewhere(key)
         return f"did you mean {meant} by {place.dotted(key)}?" if meant else ""
+
+    def _moved(self, key: str) -> str:
+        return next((told for moved, told in self.declared.moved.items() if moved.casefold() == key.casefold()), "")
 
     def _elsewhere(self, key: str) -> str:
         """The one other table that has such a key, if there is just one."""

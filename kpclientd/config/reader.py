@@ -47,6 +47,11 @@ class Faults:
             self.found.append(error)
             return None
 
+    def explain(self, root: Place) -> None:
+        """Let the first fault tell what keys of other files, or older ones, `root` holds: they may be its reason."""
+        if self.found:
+            self.found[0].hints = root.moved_keys()
+
     def raise_first(self) -> None:
         """Raise the fault that was found first, if there is one."""
         if self.found:

@@ -2,6 +2,7 @@
 
 import datetime
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -43,7 +44,8 @@ def read_toml(path: Path, limit: int) -> dict[str, object]:
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ConfigError(path, f"toml: byte {error.start} is not UTF-8") from error
+        fix = "it is UTF-16, save it as UTF-8" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
+        raise ConfigError(path, f"toml: byte {error.start} is not UTF-8", fix=fix) from error
     except (ValueError, RecursionError) as error:  # not only TOML's own: an integer may have too many digits
         raise ConfigError(path, f"toml: {error}") from error
 

@@ -11,12 +11,13 @@ import pytest
 
 from kpclientd.cli import main
 from kpclientd.config.client_file import ClientFile
+from kpclientd.config.dial import load_dial
 from kpclientd.config.examples import NAMES
 from kpclientd.config.load import examine, load_config
 from kpclientd.config.reader import read_file
 from kpclientd.config.toml import MAX_FILE_LENGTH
 from kpclientd.errors import ConfigError
-from tests.config.samples import authority, client_toml, gateway, literal_toml, written
+from tests.config.samples import authority, client_toml, gateway, identity_pem, link_pem, literal_toml, written
 
 Capture = pytest.CaptureFixture[str]
 
@@ -255,3 +256,56 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         command = (sys.executable, "-m", "kpclientd.cli", "config", "init", "-")
         done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_older_file_is_explained(tmp_path: Path, capsys: Capture) -> None:
+    old = client_toml(Listen=None, top='ListenNetwork = "tcp"\nListenAddress = "localhost:64331"')
+    hints = [
+        "ListenNetwork is of an older file: [Listen.Tcp] and [Listen.Unix] took its place",
+        "ListenAddress is of an older file: write it as Address of a [Listen.Tcp] table",
+    ]
+    first, *rest, unknown = check(tmp_path, old, capsys)
+    assert first.startswith("transport: no listen transport configured; ")
+    assert rest == hints
+    assert unknown.endswith("unrecognised configuration keys: ListenAddress, ListenNetwork")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "client.toml")
+    assert str(caught.value).splitlines()[1:] == hints
+
+
+def test_an_application_s_file_is_told_from_the_daemon_s(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\n\[Dial\] is of an application's thinclient.toml; the daemon wants"):
+        load_config(written(tmp_path, '[Dial.Tcp]\nAddress = "127.0.0.1:1"'))
+    with pytest.raises(ConfigError, match=r"\n\[Listen\] is of the daemon's client.toml; an application wants"):
+        load_dial(written(tmp_path, literal_toml()))
+    with pytest.raises(ConfigError, match=r"\nAddress is of an older file: it belongs into a \[Dial.Tcp\]"):
+        load_dial(written(tmp_path, 'Network = "tcp"\nAddress = "127.0.0.1:1"'))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_utf16_is_named_as_one(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "client.toml"
+    path.write_bytes(("\ufeff" + client_toml()).encode(encoding))
+    with pytest.raises(ConfigError, match="is not UTF-8; it is UTF-16, save it as UTF-8"):
+        load_config(path)
+
+
+def test_one_authority_or_gateway_twice_is_refused(tmp_path: Path) -> None:
+    same_key = {"IdentityPublicKey": f'"""{identity_pem("a")}"""'}
+    text = literal_toml(
+        PinnedGateways="[PinnedGateways]\n" + gateway() + gateway(),
+        VotingAuthority="[VotingAuthority]\n" + authority("a") + authority("b") + authority("c", **same_key),
+    )
+    faults = examine(written(tmp_path, text)).faults
+    assert [str(fault).partition("toml: ")[2] for fault in faults[:2]] == [
+        "[PinnedGateways.Gateways #2] IdentityKey: is that of gateway1, which stands before it; remove one of the two",
+        "[VotingAuthority.Peers #3] IdentityPublicKey: is that of a, which stands before it; remove one of the two",
+    ]
+
+
+def test_keys_that_are_swapped_are_told_as_such(tmp_path: Path) -> None:
+    swapped = {"IdentityKey": f'"""{link_pem("a")}"""', "LinkKey": f'"""{identity_pem("a")}"""'}
+    text = literal_toml(PinnedGateways="[PinnedGateways]\n" + gateway("a", **swapped))
+    (fault,) = examine(written(tmp_path, text)).faults
+    assert fault.key == "IdentityKey"
+    assert fault.fix == "the two keys of this entry are swapped"
