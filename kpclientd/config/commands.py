@@ -132,11 +132,11 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(effective_values(config.file))).decode())
         return GOOD
-    print(f"# {options.file}: the values that are in effect")
     try:
         period = _period(config)
     except EpochError as error:
         raise ConfigError(options.file, str(error)) from error
+    print(f"# {options.file}: the values that are in effect")
     print(f"# {PERIOD_KEY}: {format_duration(period.seconds)}, {period.source}")
     print(effective_toml(config.file), end="")
     return GOOD

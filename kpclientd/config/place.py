@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from kpclientd.config.declared import Table, declared_keys
 from kpclientd.errors import ConfigError, UnknownKeysError
+
+MOST_HINTS: Final = 20
+"""Unknown keys of one file for which a nearest one is looked for."""
 
 
 @dataclass(slots=True)
@@ -80,12 +85,17 @@ class Place:
 
     def moved_keys(self) -> tuple[str, ...]:
         """What to do about keys, here and in the tables below, that other files, or older ones, have there."""
-        return tuple(filter(None, (place._moved(key) for place in self._places() for key in place.unknown)))
+        return tuple(
+            told
+            for place in self._places()
+            for moved, told in place.declared.moved.items()
+            if any(key.casefold() == moved.casefold() for key in place.unknown)
+        )
 
     def hints(self) -> tuple[str, ...]:
         """What unknown keys, here and in the tables below, may have been meant for."""
-        found = (self._hint(place, key) for place in self._places() for key in place.unknown)
-        return tuple(filter(None, found))
+        unknown = ((place, key) for place in self._places() for key in place.unknown)
+        return tuple(filter(None, (self._hint(place, key) for place, key in islice(unknown, MOST_HINTS))))
 
     def unknown_fault(self) -> UnknownKeysError | None:
         """The error of a strict reading that finds keys nobody declared, or None; it hints at misspelt ones."""

@@ -14,6 +14,9 @@ from kpclientd.errors import ConfigError
 MAX_FILE_LENGTH: Final = 4 * 1024 * 1024
 """Longest file to read (bytes): a hundred times what a network with the longest keys there are needs."""
 
+MOST_LEVELS: Final = 20
+"""Tables and arrays in each other; no configuration here has more than five."""
+
 _TYPE_NAMES: Final[Mapping[type, str]] = {
     str: "a string",
     bool: "a boolean",
@@ -42,12 +45,26 @@ def read_toml(path: Path, limit: int) -> dict[str, object]:
     if len(content) > limit:
         raise ConfigError(path, f"is longer than {limit} bytes, so it is no configuration")
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         fix = "it is UTF-16, save it as UTF-8" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
         raise ConfigError(path, f"toml: byte {error.start} is not UTF-8", fix=fix) from error
     except (ValueError, RecursionError) as error:  # not only TOML's own: an integer may have too many digits
         raise ConfigError(path, f"toml: {error}") from error
+    if _nests_deeper(values, MOST_LEVELS):
+        raise ConfigError(path, f"toml: tables and arrays nest deeper than {MOST_LEVELS} levels")
+    return values
+
+
+def _nests_deeper(values: Mapping[str, object], levels: int) -> bool:
+    layer: list[object] = [values]
+    for _ in range(levels):
+        layer = [
+            inner
+            for value in layer
+            for inner in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        ]
+    return any(isinstance(value, (dict, list)) for value in layer)
 
 
 def name_of_type(kind: type) -> str:

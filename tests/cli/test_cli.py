@@ -155,7 +155,7 @@ def test_a_log_file_that_is_standard_output_and_no_file_is_explained(tmp_path: P
     ours, theirs = socket.socketpair()  # as under systemd, which reads standard output from a socket
     with ours, theirs:
         command = (sys.executable, "-m", "kpclientd.cli", "--config", str(path))
-        done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=theirs.fileno(), stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert "log file /dev/stdout cannot be opened: No such device or address; leave File empty" in done.stderr
 

@@ -331,6 +331,17 @@ def test_absurd_nesting_ends_in_an_error_not_in_a_crash(tmp_path: Path) -> None:
     assert "toml: " in refusal(tmp_path, "a = " + "[" * 100_000)
 
 
+def test_absurdly_long_dotted_keys_are_refused(tmp_path: Path) -> None:
+    assert "nest deeper than 20 levels" in refusal(tmp_path, "a" + ".a" * 10_000 + " = 1")
+
+
+def test_unknown_keys_without_number_are_told_without_a_search_for_each(tmp_path: Path) -> None:
+    text = client_toml(top="\n".join(f"DataDir{number} = 1" for number in range(20_000)))
+    config = load_config(written(tmp_path, text))
+    assert len(config.ignored_keys) == 20_000
+    assert len(config.hints) == 20
+
+
 def test_no_fault_repeats_the_value_of_a_secret(tmp_path: Path) -> None:
     proxy = '[UpstreamProxy]\nType = "socks5"\nPassword = "sesame"'
     assert "sesame" not in refusal(tmp_path, client_toml(UpstreamProxy=proxy))

@@ -15,7 +15,6 @@ from kpclientd.config.dial import load_dial
 from kpclientd.config.examples import NAMES
 from kpclientd.config.load import examine, load_config
 from kpclientd.config.reader import read_file
-from kpclientd.config.toml import MAX_FILE_LENGTH
 from kpclientd.errors import ConfigError
 from tests.config.samples import authority, client_toml, gateway, identity_pem, link_pem, literal_toml, written
 
@@ -144,7 +143,7 @@ def test_an_integer_of_too_many_digits_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_full_of_faults_is_given_up_soon(tmp_path: Path) -> None:
-    entries = "[[PinnedGateways.Gateways]]\nName = 1\n" * (MAX_FILE_LENGTH // 64)
+    entries = "[[PinnedGateways.Gateways]]\nName = 1\n" * 2000
     examined = examine(written(tmp_path, entries))
     assert examined.config is None and len(examined.faults) == 50
 
@@ -221,7 +220,8 @@ def test_an_example_with_the_keys_of_a_network_is_ready(
 
 def test_without_a_verb_it_explains_itself(capsys: Capture) -> None:
     assert main(["config"]) == 2
-    assert all(verb in capsys.readouterr().err for verb in ("check",))
+    told = capsys.readouterr().err
+    assert all(verb in told for verb in ("check", "show", "init", "exit status:"))
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,8 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
 def test_an_older_file_is_explained(tmp_path: Path, capsys: Capture) -> None:
     old = client_toml(Listen=None, top='ListenNetwork = "tcp"\nListenAddress = "localhost:64331"')
     hints = [
-        "ListenNetwork is of an older file: [Listen.Tcp] and [Listen.Unix] took its place",
         "ListenAddress is of an older file: write it as Address of a [Listen.Tcp] table",
+        "ListenNetwork is of an older file: [Listen.Tcp] and [Listen.Unix] took its place",
     ]
     first, *rest, unknown = check(tmp_path, old, capsys)
     assert first.startswith("transport: no listen transport configured; ")

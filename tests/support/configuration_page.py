@@ -38,7 +38,8 @@ the type given. At start a key that nobody knows is only warned of, unless it ma
 
 On SIGHUP the daemon opens its log anew, as after a rotation, and reads its file again. Keys marked *SIGHUP* take effect
 at once; of all others it says that they wait for a restart. A file with a fault changes nothing, and the fault is
-logged. Limits that become lower hold from the next message, frame or connection on.
+logged. Limits that become lower hold from the next message, frame or connection on, a new grace period for sessions
+that are left from then on.
 
 *Ours* are keys that the reference does not have; its daemon ignores them.
 
