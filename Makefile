@@ -9,6 +9,7 @@
 # make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
 # make bench    measures, each beside the cost of its primitives alone
 # make proto    generates code from the schema of the Loopix family
+# make docs     writes docs/configuration.md, configs/*.toml and docs/schemes.md from the code
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
 
@@ -29,7 +30,7 @@ SUITE := build/interop/suite
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proto lock clean
+.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proto docs lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -107,6 +108,10 @@ $(TEST)/.installed: configs/locks/test.txt
 
 proto: $(TEST)/.installed
 	$(TEST)/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. kpclientd/loopix/messages.proto
+
+docs: $(TEST)/.installed
+	$(TEST)/bin/python -m tests.support.configuration_page
+	$(TEST)/bin/python -m tests.support.scheme_table > docs/schemes.md
 
 lock: $(TEST)/.installed
 	$(TEST)/$(PIP) install uv

@@ -12,6 +12,7 @@ FAILED: Final = 1
 
 _EPILOG: Final = """\
 commands:
+  config      check, show or begin a configuration file
   ping        send echo messages through a running daemon and time the answers
   localnet    run a whole mixnet on this machine (--family loopix: one of 2019)
   demo        run a local mixnet with a daemon on it, and ping through both
@@ -63,7 +64,14 @@ def _demo(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _config(arguments: Sequence[str]) -> int:
+    from kpclientd.config.commands import main
+
+    return main(arguments)
+
+
 _COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "config": _config,
     "ping": _ping,
     "localnet": _localnet,
     "demo": _demo,
@@ -149,12 +157,12 @@ def _run(path: Path) -> int:
     except ConfigError as error:
         return _fail(f"failed to load config file: {error}")
     try:
-        with logging_to(config.logging):
+        with logging_to(config.logging) as output:
             for warning in config.warnings():
                 logging.getLogger("katzenpost/client").warning("%s", warning)
-            from kpclientd.daemon import run
+            from kpclientd.service import run
 
-            return run(config)
+            return run(config, output.reopen)
     except LogFileError as error:
         return _fail(f"failed to create daemon: {error}")
     except (KpclientdError, EpochError) as error:

@@ -5,21 +5,19 @@ applications <-- thin.outbox <-- thin.notifier <-- arq.engine <-----------------
 applications <-- thin.announcements <-- gateway.document_worker <---- gateway.connector <----------- gateway.link
 """
 
-import gc
 import logging
 import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from arq import AppId, Engine, Operation, Policy
+from kpclientd.config.client_file import Limits
 from kpclientd.config.model import ClientConfig
 from kpclientd.document_store import DocumentStore
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
@@ -30,12 +28,11 @@ from kpclientd.gateway.protocol import LinkProtocol
 from kpclientd.log_levels import NOTICE
 from kpclientd.network_time import ClockChange, NetworkTime
 from kpclientd.network_watch import watch_network
-from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission, raise_descriptor_limit
+from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.connection import AppConnection
 from kpclientd.thin.errors import FrameError
-from kpclientd.thin.listener import open_listeners
 from kpclientd.thin.notifier import Notifier
 from kpclientd.thin.sessions import SessionBounds, Sessions
 from kpclientd.thin.turns import AppTurns
@@ -50,11 +47,9 @@ from kpclientd.version import release
 from kpclientd.wire.commands import DOCUMENT_LIMIT
 from pki import (
     EpochClock,
-    EpochPeriod,
     TrustedDocuments,
     VerifiedDocument,
     Verifier,
-    epoch_period,
     signature_scheme,
 )
 from pki.epoch import DEFAULT_PERIOD_SOURCE
@@ -73,9 +68,6 @@ INSTANCE_TOKEN_LENGTH: Final = 16
 
 SHUTDOWN_SECONDS: Final = 0.1
 """Between the shutdown event and the end of a connection: clients take an end at once for a crash."""
-
-SWITCH_SECONDS: Final = 0.0005
-"""For how long a worker's thread may keep the interpreter from the event loop, where it runs Python."""
 
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
@@ -137,22 +129,13 @@ class Daemon:
         self.engine = Engine(
             sphinx.open_reply,
             self.randomness,
-            Policy(
-                most_per_owner=limits.messages_per_application,
-                most_bytes_per_owner=limits.message_bytes_per_application,
-                most_bytes=limits.message_bytes,
-            ),
+            _policy(limits),
             on_change=keeper.journal.operation_changed if keeper is not None else _nobody_cares,
         )
         self.queues: FairQueues[AppId, Operation] = FairQueues()
         self.sessions = Sessions(
             self.randomness,
-            SessionBounds(
-                grace=config.session_grace_period,
-                most_away=limits.away_sessions,
-                most_bytes_away=limits.away_bytes,
-                most_bytes_unread=limits.unread_bytes,
-            ),
+            _session_bounds(config),
             destroy=self._destroy,
             on_away=self.queues.set_away,
             on_merge=self._merge,
@@ -182,10 +165,8 @@ class Daemon:
             workers=self.workers,
             on_progress=self.notifier.pump,
         )
-        most = (
-            limits.connections if descriptors is None else min(limits.connections, descriptors - RESERVED_DESCRIPTORS)
-        )
-        self.admission = Admission(most, self._connection)
+        self._descriptors = descriptors
+        self.admission = Admission(self._most_connections(limits), self._connection)
         self.sender = Sender(
             engine=self.engine,
             queues=self.queues,
@@ -280,9 +261,23 @@ class Daemon:
 
         return gather(self)
 
+    def reconfigure(self, config: ClientConfig) -> None:
+        """Take over what may change while the daemon runs: limits and grace period; all else stays as it was."""
+        limits = config.limits
+        self.config = replace(self.config, limits=limits, session_grace_period=config.session_grace_period)
+        self.engine.policy = _policy(limits)
+        self.sessions.bounds = _session_bounds(self.config)
+        self.budget.most = limits.unfinished_frame_bytes
+        self.admission.most = self._most_connections(limits)
+
     async def serve_application(self, stream: trio.abc.Stream) -> None:
         """Serve one application's connection until it ends."""
         await self.admission.serve(stream)
+
+    def _most_connections(self, limits: Limits) -> int:
+        if self._descriptors is None:
+            return limits.connections
+        return max(1, min(limits.connections, self._descriptors - RESERVED_DESCRIPTORS))
 
     def _connection(self, stream: trio.abc.Stream) -> AppConnection:
         return AppConnection(stream, self.services, self.announcements, self.turns, self.budget)
@@ -354,55 +349,6 @@ def _no_commit() -> int:
     return 0
 
 
-def run(config: ClientConfig) -> int:
-    """Run the daemon that `config` describes until it is told to stop; return its exit status.
-
-    Raises:
-        KpclientdError: if it cannot start.
-    """
-    period = epoch_period(os.environ, config.epoch_duration)
-    if period.advice:
-        log.warning("%s", period.advice)
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()  # what was imported stays; looking through it again and again takes milliseconds
-    trio.run(_run_until_signal, config, period, raise_descriptor_limit())
-    return 0
-
-
-async def _run_until_signal(config: ClientConfig, period: EpochPeriod, descriptors: int) -> None:
-    with _opened_state(config.state_file) as keeper:
-        daemon = Daemon(
-            config,
-            EpochClock(period.seconds),
-            descriptors=descriptors,
-            source_of_period=period.source,
-            keeper=keeper,
-        )
-        daemon.restore()
-        await _serve_until_signal(config, daemon)
-
-
-@contextmanager
-def _opened_state(path: Path | None) -> "Iterator[StateKeeper | None]":
-    """What keeps the state in the file at `path`, or None where there is none."""
-    if path is None:
-        yield None
-        return
-    from kpclientd.state.keeper import opened_keeper
-
-    with opened_keeper(path, os.environ, Randomness(os.urandom)) as keeper:
-        yield keeper
-
-
-async def _serve_until_signal(config: ClientConfig, daemon: Daemon) -> None:
-    async with open_listeners(config.listen) as listeners:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_on, signals, daemon)
-                await daemon.run(listeners)
-                nursery.cancel_scope.cancel()
-
-
 def _hurried_dial_seconds(config: ClientConfig) -> float:
     """How long a stream may take to open while there are other gateways: through a proxy everything takes longer."""
     return HURRIED_DIAL_SECONDS_BY_PROXY if config.upstream_proxy.is_used else HURRIED_DIAL_SECONDS
@@ -414,13 +360,21 @@ def _elapsed_clock() -> Callable[[], float]:
     return time.monotonic if number is None else partial(time.clock_gettime, number)
 
 
-async def _stop_on(signals: AsyncIterator[int], daemon: Daemon) -> None:
-    async for number in signals:
-        if number == signal.SIGHUP:
-            log.log(NOTICE, "SIGHUP is ignored: there is nothing to reload.")
-        else:
-            log.log(NOTICE, "Stopping: %s.", signal.Signals(number).name)
-            daemon.stop()
+def _policy(limits: Limits) -> Policy:
+    return Policy(
+        most_per_owner=limits.messages_per_application,
+        most_bytes_per_owner=limits.message_bytes_per_application,
+        most_bytes=limits.message_bytes,
+    )
+
+
+def _session_bounds(config: ClientConfig) -> SessionBounds:
+    return SessionBounds(
+        grace=config.session_grace_period,
+        most_away=config.limits.away_sessions,
+        most_bytes_away=config.limits.away_bytes,
+        most_bytes_unread=config.limits.unread_bytes,
+    )
 
 
 def _verifiers(config: ClientConfig) -> list[Verifier]:

@@ -19,9 +19,13 @@ class ConfigError(KpclientdError):
         table: dotted name of the table that holds the key, empty at the top level.
         key: the key, empty when the fault names it already or concerns the whole table.
         fix: what to write instead, empty when the fault says it.
+
+    Attributes:
+        hints: what else of the file may explain the fault; each is a line of its own behind it.
     """
 
     def __init__(self, path: Path, fault: str, *, table: str = "", key: str = "", fix: str = "") -> None:
+        self.hints: tuple[str, ...] = ()
         self.path = path
         self.fault = fault
         self.table = table
@@ -29,6 +33,9 @@ class ConfigError(KpclientdError):
         self.fix = fix
         place = " ".join(part for part in (f"[{table}]" if table else "", key) if part)
         super().__init__(": ".join(part for part in (str(path), place, fault) if part) + (fix and f"; {fix}"))
+
+    def __str__(self) -> str:
+        return "\n".join((super().__str__(), *self.hints))
 
 
 class UnknownKeysError(ConfigError):
@@ -42,11 +49,9 @@ class UnknownKeysError(ConfigError):
 
     def __init__(self, path: Path, keys: Iterable[str], hints: Iterable[str] = ()) -> None:
         self.keys = tuple(keys)
-        self.hints = tuple(hints)
         super().__init__(path, f"unrecognised configuration keys: {', '.join(self.keys)}")
-
-    def __str__(self) -> str:
-        return "\n".join((f"config file '{self.path}': {self.fault}", *self.hints))
+        self.args = (f"config file '{path}': {self.fault}",)
+        self.hints = tuple(hints)
 
 
 class LogFileError(KpclientdError):

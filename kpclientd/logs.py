@@ -11,7 +11,8 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 from kpclientd.config.model import Logging
@@ -20,6 +21,7 @@ from kpclientd.log_levels import LEVELS
 
 _LEVEL_LETTERS: Final = 4
 _OWNER_ONLY: Final = 0o600
+_STANDARD_OUTPUT: Final = Path("/dev/stdout")
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -38,9 +40,8 @@ class LineFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-@contextmanager
-def logging_to(settings: Logging, stream: TextIO | None = None) -> Iterator[None]:
-    """Send the log where the configuration says for as long as the block runs.
+class LogOutput:
+    """Where the log goes; made by `logging_to`.
 
     Args:
         settings: destination and level.
@@ -49,29 +50,64 @@ def logging_to(settings: Logging, stream: TextIO | None = None) -> Iterator[None
     Raises:
         LogFileError: the file cannot be opened; it is made with mode 0600 where it does not exist.
     """
-    with _destination(settings, stream) as output:
-        handler = logging.NullHandler() if output is None else logging.StreamHandler(output)
+
+    def __init__(self, settings: Logging, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._file: TextIO | None = None
+        self._handler: logging.Handler = logging.NullHandler()
+        self.reopen(settings)
+
+    def reopen(self, settings: Logging) -> None:
+        """Send the log where `settings` say, and open the file anew: the old one may have been renamed.
+
+        Raises:
+            LogFileError: the file cannot be opened; then all stays as it was.
+        """
+        file = None if settings.disable or settings.file is None else _opened(settings.file)
+        output = file or self._stream or sys.stdout
+        handler = logging.NullHandler() if settings.disable else logging.StreamHandler(output)
         handler.setFormatter(LineFormatter())
         root = logging.getLogger()
-        level = root.level
         root.addHandler(handler)
         root.setLevel(LEVELS[settings.level])
-        try:
-            yield
-        finally:
-            root.setLevel(level)
-            root.removeHandler(handler)
+        self.close()
+        self._handler, self._file = handler, file
+
+    def close(self) -> None:
+        """Send the log nowhere any more."""
+        logging.getLogger().removeHandler(self._handler)
+        self._handler.flush()
+        if self._file is not None:
+            self._file.close()
 
 
-def _destination(settings: Logging, stream: TextIO | None) -> AbstractContextManager[TextIO | None]:
-    if settings.disable:
-        return nullcontext()
-    if settings.file is None:
-        return nullcontext(stream or sys.stdout)
+@contextmanager
+def logging_to(settings: Logging, stream: TextIO | None = None) -> Iterator[LogOutput]:
+    """Send the log where the configuration says for as long as the block runs; afterwards all is as before.
+
+    Args:
+        settings: destination and level.
+        stream: stands in for standard output.
+
+    Raises:
+        LogFileError: the file cannot be opened; it is made with mode 0600 where it does not exist.
+    """
+    root = logging.getLogger()
+    level = root.level
+    output = LogOutput(settings, stream)
     try:
-        descriptor = os.open(settings.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+        yield output
+    finally:
+        root.setLevel(level)
+        output.close()
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
     except OSError as error:
-        raise LogFileError(f"log file {settings.file} cannot be opened: {error.strerror}") from error
+        fix = "; leave File empty for standard output" if path == _STANDARD_OUTPUT else ""
+        raise LogFileError(f"log file {path} cannot be opened: {error.strerror}{fix}") from error
     return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 

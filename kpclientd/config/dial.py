@@ -1,15 +1,49 @@
 """Reads a `thinclient.toml`: where an application finds its daemon. Always strict, as all its readers are."""
 
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Annotated, Final
 
+from kpclientd.config.client_file import TcpTable
+from kpclientd.config.declared import Key, Table
 from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
-from kpclientd.config.table import read_table
+from kpclientd.config.place import Place
+from kpclientd.config.reader import read_file
 
 _EXAMPLE: Final = (
     'write a [Dial.Tcp] table with Address = "127.0.0.1:64331", or [Dial.Unix] with Address = "@katzenpost"'
 )
+
+
+class UnixDialTable(Table, frozen=True):
+    """`[Dial.Unix]`."""
+
+    address: Annotated[str, Key("the daemon's path, or `@name`", "@katzenpost", required=True)] = ""
+
+
+class DialTable(Table, frozen=True):
+    """`[Dial]`."""
+
+    unix: Annotated[UnixDialTable | None, Key("the daemon listens on a Unix socket")] = None
+    tcp: Annotated[TcpTable | None, Key("the daemon listens on TCP")] = None
+    ws: Annotated[
+        object,
+        Key("the daemon listens for WebSocket", refusal=("WebSocket is not supported by this version", _EXAMPLE)),
+    ] = None
+
+
+class DialFile(Table, frozen=True):
+    """The whole file."""
+
+    moved = MappingProxyType(
+        {
+            "Address": "Address is of an older file: it belongs into a [Dial.Tcp] or [Dial.Unix] table now",
+            "Listen": "[Listen] is of the daemon's client.toml; an application wants its thinclient.toml",
+        }
+    )
+
+    dial: Annotated[DialTable, Key("where the daemon listens: exactly one table")] = DialTable()
 
 
 def load_dial(path: Path) -> ListenTcp | ListenUnix:
@@ -19,15 +53,25 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
         ConfigError: the file does not name exactly one place that can be dialled.
         UnknownKeysError: it holds anything else.
     """
-    root = read_table(path)
-    dial = root.table("Dial")
-    unix, tcp, websocket = (dial.table(kind) if dial else None for kind in ("Unix", "Tcp", "Ws"))
-    given = [table for table in (unix, tcp, websocket) if table is not None]
-    if len(given) != 1:
-        fault = "no [Dial] transport is configured" if not given else "exactly one [Dial] transport must be configured"
-        raise root.fault("", fault, _EXAMPLE)
-    if websocket is not None:
-        raise websocket.fault("", "WebSocket is not supported by this version", _EXAMPLE)
-    address = read_unix_address(unix) if unix is not None else read_tcp_address(given[0])
-    root.check_known()
+    reading = read_file(path, DialFile)
+    root, faults = reading.place, reading.faults
+    address = faults.attempt(_read_dial, reading.values.dial, root) if not faults.found else None
+    faults.explain(root)
+    faults.raise_first()
+    unknown = root.unknown_fault()
+    if unknown is not None:
+        raise unknown
+    assert address is not None
     return address
+
+
+def _read_dial(dial: DialTable, root: Place) -> ListenTcp | ListenUnix:
+    places = root.tables["Dial"].tables
+    match dial.unix, dial.tcp:
+        case UnixDialTable() as unix, None:
+            return ListenUnix(read_unix_address(unix.address, places["Unix"]))
+        case None, TcpTable() as tcp:
+            return read_tcp_address(tcp, places["Tcp"])
+        case None, None:
+            raise root.fault("", "no [Dial] transport is configured", _EXAMPLE)
+    raise root.fault("", "exactly one [Dial] transport must be configured", _EXAMPLE)

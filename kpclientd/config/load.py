@@ -1,32 +1,49 @@
 """Reads the reference's `client.toml`: what is in the file first, then whether it makes sense, in its order."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import AddressError, require_ip_address
+from kpclientd.config.client_file import DEFAULT_GRACE_PERIOD, AuthoritiesTable, ClientFile, LoggingTable
 from kpclientd.config.geometry import read_geometry
 from kpclientd.config.listen import read_listen, require_ip_listener
-from kpclientd.config.model import MEBIBYTE, Authority, ClientConfig, Debug, Limits, Logging
+from kpclientd.config.model import Arq, ClientConfig, Logging
 from kpclientd.config.peers import (
-    check_authorities,
-    check_gateways,
     read_authorities,
     read_gateways,
     read_kem,
+    require_common_kem,
+    require_dialled,
+    require_literal_authorities,
+    require_literal_gateways,
 )
+from kpclientd.config.place import Place
 from kpclientd.config.proxy import check_proxy, read_proxy, refuse_misspelt
-from kpclientd.config.table import Table, read_table
-from kpclientd.errors import ConfigError
+from kpclientd.config.reader import Faults, read_file
+from kpclientd.errors import ConfigError, UnknownKeysError
 from kpclientd.log_levels import LEVELS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
-from kpclientd.transports import TRANSPORTS
 from pki.epoch import NANOSECONDS_PER_SECOND, PERIOD_KEY, check_configured_period, parse_duration
 from pki.errors import EpochError
+from sphinx.geometry import Geometry
 
 LARGEST_CONSENSUS: Final = 500_000_000
-DEFAULT_GRACE_PERIOD: Final = 600.0
-"""Seconds for which a lost application's session is kept (the reference's ten minutes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What can be said of a file.
+
+    Attributes:
+        config: what it says, None where anything is wrong with it.
+        faults: all that is wrong, in the order of the checks; of values that depend on a wrong one nothing is said.
+        unknown: the error of a strict reading, where the file has keys that mean nothing.
+    """
+
+    config: ClientConfig | None
+    faults: tuple[ConfigError, ...]
+    unknown: UnknownKeysError | None
 
 
 def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
@@ -40,94 +57,103 @@ def load_config(path: Path, *, strict: bool = False) -> ClientConfig:
         ConfigError: names the file, the table, the key, what is wrong with it and what would be right.
         UnknownKeysError: `strict`, and there are keys that mean nothing.
     """
-    root = read_table(path)
-    config = _read(root)
-    refuse_misspelt(root, root.unknown_keys())
-    if strict:
-        root.check_known()
-    return replace(config, ignored_keys=root.unknown_keys(), ignored_in_entries=root.unknown_keys_of_entries())
+    examined = examine(path)
+    if examined.config is None:
+        raise examined.faults[0]
+    if strict and examined.unknown is not None:
+        raise examined.unknown
+    return examined.config
 
 
-def _read(root: Table) -> ClientConfig:
-    _refuse_tables(root)
-    epoch_duration = _read_epoch_duration(root)
-    pinned = root.table("PinnedGateways")
-    gateways = read_gateways(pinned) if pinned is not None else ()
-    voting = root.table("VotingAuthority")
-    authorities = read_authorities(voting) if voting is not None else ()
-    grace_period = _read_grace_period(root)
-    proxy_table = root.table("UpstreamProxy")
-    proxy = read_proxy(proxy_table)
-    debug = _read_debug(root.table("Debug"))
-    limits = _read_limits(root.table("Limits"))
-    metrics_address = root.string("MetricsAddress")
-    hostnames_allowed = root.boolean("AllowHostnameAddresses")
-    transports = root.strings("PreferedTransports")
+def examine(path: Path) -> Examined:
+    """Read and check the daemon's configuration as `load_config` does, but go on after a fault where that makes sense.
 
-    data_dir = _read_path(root, "DataDir", "/var/lib/kpclientd")
-    arq = root.table("ARQ")
-    state_file = _read_path(arq, "StateFile", "/var/lib/kpclientd/state") if arq is not None else None
-    max_consensus_size = 0
+    Raises:
+        ConfigError: the file cannot be read, is too long, or is not TOML.
+    """
+    reading = read_file(path, ClientFile)
+    root, faults = reading.place, reading.faults
+    config = None
+    if not faults.found:
+        config = _understand(reading.values, root, faults)
+        faults.attempt(refuse_misspelt, root)
+    faults.explain(root)
+    return Examined(config if not faults.found else None, tuple(faults.found), root.unknown_fault())
 
-    kem = read_kem(root)
-    listen = read_listen(root)
+
+def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig | None:
+    """What the values of the file mean; None if there was a fault, and all that were found are noted."""
+    hostnames_allowed = file.allow_hostname_addresses
+    pinned, voting = file.pinned_gateways, file.voting_authority
+    attempt = faults.attempt
+
+    epoch_duration = attempt(_read_epoch_duration, file.epoch_duration, root)
+    gateways = read_gateways(pinned, root, faults)
+    authorities = read_authorities(voting, root, faults)
+    grace_period = attempt(_read_grace_period, file.session_grace_period, root)
+    data_dir = attempt(_read_path, "DataDir", file.data_dir, root, "/var/lib/kpclientd")
+    state_file = attempt(_read_path, "StateFile", file.arq.state_file, root.tables["ARQ"], "/var/lib/kpclientd/state")
+    kem = attempt(read_kem, file.wire_kem_scheme, root)
+    listen = attempt(read_listen, file.listen, root)
     if pinned is None:
-        raise root.fault("", "config: No PinnedGateways block was present", "add [[PinnedGateways.Gateways]] tables")
-    geometry = read_geometry(root)
-    try:
-        pigeonhole_geometry = PigeonholeGeometry.derive(geometry)
-    except PigeonholeGeometryError as error:
-        fault = f"config: cannot derive a Pigeonhole geometry from the SphinxGeometry: {error}"
-        raise root.fault("", fault) from error
-    logging = _read_logging(root.table("Logging"))
-    check_proxy(proxy, proxy_table)
+        fix = "add [[PinnedGateways.Gateways]] tables"
+        faults.found.append(root.fault("", "config: No PinnedGateways block was present", fix))
+    geometry = attempt(read_geometry, file.sphinx_geometry, root)
+    pigeonhole_geometry = attempt(_derive_pigeonhole, geometry, root) if geometry is not None else None
+    logging = attempt(_read_logging, file.logging, root.tables["Logging"])
+    proxy = read_proxy(file.upstream_proxy)
+    attempt(check_proxy, proxy, root)
     if not hostnames_allowed:
-        require_ip_listener(root)
-        _require_ip_metrics(root, metrics_address)
-    check_gateways(pinned, gateways, kem, proxy, hostnames_allowed=hostnames_allowed)
+        attempt(require_ip_listener, file.listen, root)
+        attempt(_require_ip_metrics, file.metrics_address, root)
+        attempt(require_literal_gateways, gateways, root)
+    are_all_gateways_good = pinned is not None and len(gateways) == len(pinned.gateways)
+    if pinned is not None and are_all_gateways_good and kem is not None:
+        attempt(require_common_kem, pinned, root, kem)
+    if are_all_gateways_good:
+        attempt(require_dialled, gateways, root, proxy, hostnames_allowed=hostnames_allowed)
+    if not hostnames_allowed:
+        attempt(require_literal_authorities, authorities, root)
     if voting is not None:
-        check_authorities(voting, authorities, hostnames_allowed=hostnames_allowed)
-        max_consensus_size = _read_max_consensus_size(voting)
-    _require_authorities(root, authorities)
+        attempt(_check_max_consensus_size, voting, root)
+    if voting is None or not voting.peers:
+        faults.found.append(_no_authority(root))
+    if faults.found:
+        return None
+    assert kem is not None and listen is not None and logging is not None and grace_period is not None
+    assert geometry is not None and pigeonhole_geometry is not None and voting is not None
     return ClientConfig(
         path=root.path,
-        pki_signature_scheme=root.string("PKISignatureScheme"),
+        pki_signature_scheme=file.pki_signature_scheme,
         wire_kem_scheme=kem.name,
-        preferred_transports=transports or tuple(TRANSPORTS),
-        metrics_address=metrics_address,
+        preferred_transports=file.prefered_transports,
+        metrics_address=file.metrics_address,
         allow_hostname_addresses=hostnames_allowed,
         session_grace_period=grace_period,
         listen=listen,
         logging=logging,
         upstream_proxy=proxy,
-        debug=debug,
-        limits=limits,
+        debug=file.debug,
+        limits=file.limits,
         geometry=geometry,
         pigeonhole_geometry=pigeonhole_geometry,
         pinned_gateways=gateways,
         authorities=authorities,
         epoch_duration=epoch_duration,
         data_dir=data_dir,
-        state_file=state_file,
-        max_consensus_size=max_consensus_size,
+        max_consensus_size=voting.max_consensus_size,
+        ignored_keys=root.unknown_keys(),
+        ignored_in_entries=root.unknown_keys_of_entries(),
+        arq=Arq(state_file),
+        hints=root.hints(),
+        file=file,
     )
 
 
-def _refuse_tables(root: Table) -> None:
-    if root.holds("PigeonholeGeometry"):
-        raise root.fault(
-            "",
-            "config: [PigeonholeGeometry] must not be set; it is derived from [SphinxGeometry]. "
-            "Remove the [PigeonholeGeometry] table.",
-        )
-    if root.holds("CachedDocument"):
-        raise root.fault("", "[CachedDocument] is not supported, by the reference neither", "remove the table")
-
-
-def _read_epoch_duration(root: Table) -> float | None:
-    if not root.holds(PERIOD_KEY):
+def _read_epoch_duration(value: str | int | None, root: Place) -> float | None:
+    if value is None:
         return None
-    seconds = _read_duration(root, PERIOD_KEY, 'write "20m"')
+    seconds = _read_duration(PERIOD_KEY, value, root, 'write "20m"')
     try:
         check_configured_period(seconds)
     except EpochError as error:
@@ -137,14 +163,13 @@ def _read_epoch_duration(root: Table) -> float | None:
     return seconds
 
 
-def _read_grace_period(root: Table) -> float:
-    seconds = _read_duration(root, "SessionGracePeriod", 'write "10m" or "30s"')
-    return seconds if seconds > 0 else DEFAULT_GRACE_PERIOD
+def _read_grace_period(value: str | int, root: Place) -> float:
+    seconds = _read_duration("SessionGracePeriod", value, root, 'write "10m" or "30s"')
+    return seconds if seconds > 0 else parse_duration(DEFAULT_GRACE_PERIOD)
 
 
-def _read_duration(root: Table, key: str, fix: str) -> float:
-    """Seconds of a duration in Go's syntax, or of so many nanoseconds; 0 where the key is missing."""
-    value = root.string_or_integer(key)
+def _read_duration(key: str, value: str | int, root: Place, fix: str) -> float:
+    """Seconds of a duration in Go's syntax, or of so many nanoseconds."""
     if isinstance(value, int):
         return value / NANOSECONDS_PER_SECOND
     try:
@@ -153,85 +178,33 @@ def _read_duration(root: Table, key: str, fix: str) -> float:
         raise root.fault(key, f'invalid duration: "{value}"', fix) from error
 
 
-def _read_debug(table: Table | None) -> Debug:
-    default = Debug()
-    if table is None:
-        return default
-    return Debug(
-        disable_decoy_traffic=table.boolean("DisableDecoyTraffic"),
-        enable_time_sync=table.boolean("EnableTimeSync"),
-        session_dial_timeout=_seconds(table, "SessionDialTimeout") or default.session_dial_timeout,
-        initial_max_pki_retrieval_delay=_seconds(table, "InitialMaxPKIRetrievalDelay")
-        or default.initial_max_pki_retrieval_delay,
-        polling_interval=_seconds(table, "PollingInterval") or default.polling_interval,
-    )
-
-
-_LIMIT_KEYS: Final = {
-    "connections": ("Connections", 1),
-    "unfinished_frame_bytes": ("UnfinishedFrameBytes", MEBIBYTE),
-    "unread_bytes": ("UnreadBytes", MEBIBYTE),
-    "away_sessions": ("AwaySessions", 1),
-    "away_bytes": ("AwayBytes", MEBIBYTE),
-    "messages_per_application": ("MessagesPerApplication", 1),
-    "message_bytes_per_application": ("MessageBytesPerApplication", MEBIBYTE),
-    "message_bytes": ("MessageBytes", MEBIBYTE),
-}
-"""Of each limit, the key and the least value that makes sense."""
-
-
-def _read_limits(table: Table | None) -> Limits:
-    default = Limits()
-    if table is None:
-        return default
-    values = {}
-    for name, (key, least) in _LIMIT_KEYS.items():
-        value = table.integer(key, getattr(default, name))
-        if value < least:
-            raise table.fault(key, f"is {value}", f"expected at least {least}; the default is {getattr(default, name)}")
-        values[name] = value
-    return Limits(**values)
-
-
-def _read_path(table: Table, key: str, example: str) -> Path | None:
-    path = table.string(key)
-    if not path:
+def _read_path(key: str, text: str, place: Place, example: str) -> Path | None:
+    if not text:
         return None
-    if not Path(path).is_absolute() or "\0" in path:
-        raise table.fault(key, f'is "{path}"', f"write an absolute path, such as {example}")
-    return Path(path)
+    if not Path(text).is_absolute() or "\0" in text:
+        raise place.fault(key, f'is "{text}"', f"write an absolute path, such as {example}")
+    return Path(text)
 
 
-def _read_max_consensus_size(voting: Table) -> int:
-    size = voting.integer("MaxConsensusSize")
-    if size < 0:
-        raise voting.fault("", "config: VotingAuthority.MaxConsensusSize must not be negative", "0 is the default")
-    if size > LARGEST_CONSENSUS:
-        raise voting.fault("", f"config: VotingAuthority.MaxConsensusSize must not exceed {LARGEST_CONSENSUS}")
-    return size
+def _derive_pigeonhole(geometry: Geometry, root: Place) -> PigeonholeGeometry:
+    try:
+        return PigeonholeGeometry.derive(geometry)
+    except PigeonholeGeometryError as error:
+        fault = f"config: cannot derive a Pigeonhole geometry from the SphinxGeometry: {error}"
+        raise root.fault("", fault) from error
 
 
-def _seconds(table: Table, key: str) -> int:
-    value = table.integer(key)
-    if value < 0:
-        raise table.fault(key, f"is {value}", "expected seconds, or 0 for the default")
-    return value
+def _read_logging(table: LoggingTable, place: Place) -> Logging:
+    level, file = table.level.upper(), Path(table.file) if table.file else None
+    if level not in LEVELS:
+        fix = f"expected one of {', '.join(LEVELS)}"
+        raise place.fault("", f"config: Logging: Level '{table.level}' is invalid", fix)
+    if file is not None and not table.disable and not file.is_absolute():
+        raise place.fault("File", "log file path must be absolute path", f"not '{file}'")
+    return Logging(table.disable, file, level)
 
 
-def _read_logging(table: Table | None) -> Logging:
-    if table is None:
-        return Logging()
-    disable = table.boolean("Disable")
-    file = table.string("File")
-    level = table.string("Level") or Logging().level
-    if level.upper() not in LEVELS:
-        raise table.fault("", f"config: Logging: Level '{level}' is invalid", f"expected one of {', '.join(LEVELS)}")
-    if file and not disable and not Path(file).is_absolute():
-        raise table.fault("File", "log file path must be absolute path", f"not '{file}'")
-    return Logging(disable, Path(file) if file else None, level.upper())
-
-
-def _require_ip_metrics(root: Table, address: str) -> None:
+def _require_ip_metrics(address: str, root: Place) -> None:
     if not address:
         return
     try:
@@ -240,11 +213,18 @@ def _require_ip_metrics(root: Table, address: str) -> None:
         raise root.fault("MetricsAddress", f"config: MetricsAddress: {error}") from error
 
 
-def _require_authorities(root: Table, authorities: tuple[Authority, ...]) -> None:
-    if not authorities:
-        raise ConfigError(
-            root.path,
-            "no directory authority is configured, so no document could ever be verified",
-            table="VotingAuthority",
-            fix="copy the network's [[VotingAuthority.Peers]] tables",
-        )
+def _check_max_consensus_size(table: AuthoritiesTable, root: Place) -> None:
+    size, place = table.max_consensus_size, root.tables["VotingAuthority"]
+    if size < 0:
+        raise place.fault("", "config: VotingAuthority.MaxConsensusSize must not be negative", "0 is the default")
+    if size > LARGEST_CONSENSUS:
+        raise place.fault("", f"config: VotingAuthority.MaxConsensusSize must not exceed {LARGEST_CONSENSUS}")
+
+
+def _no_authority(root: Place) -> ConfigError:
+    return ConfigError(
+        root.path,
+        "no directory authority is configured, so no document could ever be verified",
+        table="VotingAuthority",
+        fix="copy the network's [[VotingAuthority.Peers]] tables",
+    )

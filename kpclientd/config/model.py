@@ -1,14 +1,13 @@
 """What a configuration says, once it has been read and found good."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kpclientd.addresses import is_loopback
+from kpclientd.config.client_file import ClientFile, Debug, Limits
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.transports import UpstreamProxy
 from sphinx.geometry import Geometry
-
-MEBIBYTE = 1024 * 1024
 
 OWNER_ONLY = 0o600
 """Permissions of a socket's file that lets in nobody else."""
@@ -73,39 +72,10 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
-class Debug:
-    """Switches for experiments; the three times (seconds) are read for the reference's sake and drive nothing."""
+class Arq:
+    """Where messages that are under way are kept over a restart; nowhere where `state_file` is None."""
 
-    disable_decoy_traffic: bool = False
-    enable_time_sync: bool = False
-    session_dial_timeout: int = 30
-    initial_max_pki_retrieval_delay: int = 30
-    polling_interval: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much applications may take of the daemon; a table of our own, which the reference does not have.
-
-    Attributes:
-        connections: applications that are connected at once; fewer where the process may not have so many descriptors.
-        unfinished_frame_bytes: of the unfinished frames of all connections together.
-        unread_bytes: of what all connected applications together leave unread.
-        away_sessions: sessions kept for applications that are away.
-        away_bytes: of what is kept for all of these together, messages and answers.
-        messages_per_application: waiting and in flight.
-        message_bytes_per_application: the same in bytes.
-        message_bytes: of the messages of all applications together.
-    """
-
-    connections: int = 512
-    unfinished_frame_bytes: int = 48 * MEBIBYTE
-    unread_bytes: int = 48 * MEBIBYTE
-    away_sessions: int = 1024
-    away_bytes: int = 24 * MEBIBYTE
-    messages_per_application: int = 4096
-    message_bytes_per_application: int = 16 * MEBIBYTE
-    message_bytes: int = 40 * MEBIBYTE
+    state_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +106,14 @@ class Authority:
 class ClientConfig:
     """The whole of a `client.toml`; times in seconds, schemes by their canonical names.
 
-    `epoch_duration` is the network's period, None where the file does not say.
-
-    `state_file`, ours, is where sessions and messages are kept that outlive the process, or None.
-
-    `data_dir`, ours, is where documents are kept, or None; `max_consensus_size` bounds them (bytes), 0 is the default.
+    Attributes:
+        epoch_duration: the network's period, None where the file does not say.
+        data_dir: where documents are kept, or None; ours.
+        max_consensus_size: bounds documents (bytes); 0 is the default.
+        ignored_keys: keys of the file that mean nothing, by their dotted names.
+        ignored_in_entries: the same of the tables of gateways and authorities.
+        hints: what misspelt ones among them may have been meant for.
+        file: the file as it was read, every key with its value or default.
     """
 
     path: Path
@@ -161,10 +134,12 @@ class ClientConfig:
     authorities: tuple[Authority, ...]
     epoch_duration: float | None = None
     data_dir: Path | None = None
-    state_file: Path | None = None
     max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
     ignored_in_entries: tuple[str, ...] = ()
+    arq: Arq = Arq()
+    hints: tuple[str, ...] = field(default=(), compare=False)
+    file: ClientFile = field(default=ClientFile(), compare=False, repr=False)
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the log about what the file says and nothing heeds."""
@@ -176,7 +151,10 @@ class ClientConfig:
                 where = f"port {listen.port} of {listen.host or 'every interface'}"
                 warnings.append(f"whoever reaches {where} can use this daemon: listen on 127.0.0.1 or a Unix socket")
         if self.ignored_keys:
-            warnings.append(f"unrecognised configuration keys are ignored: {', '.join(self.ignored_keys)}")
+            told = "; ".join(
+                ("unrecognised configuration keys are ignored: " + ", ".join(self.ignored_keys), *self.hints)
+            )
+            warnings.append(told)
         if self.ignored_in_entries:
             warnings.append(f"keys that mean nothing to a client are ignored: {', '.join(self.ignored_in_entries)}")
         return tuple(f"{self.path}: {warning}" for warning in warnings)

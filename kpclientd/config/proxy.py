@@ -4,71 +4,62 @@ Whoever configures a proxy must not be connected without it because of a slip of
 refused in this table, and a table that may have been meant for it is, also where other unknown keys are only warned of.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import AddressError, require_ip_address
-from kpclientd.config.table import Table
+from kpclientd.config.client_file import ProxyTable
+from kpclientd.config.place import Place
 from kpclientd.transports import UpstreamProxy
 from kpclientd.transports.socks5 import LONGEST_FIELD
 from kpclientd.transports.upstream import NO_PROXY, SOCKS5, TOR
 
 TABLE: Final = "UpstreamProxy"
 
-_TELLING: Final = ("proxy", "socks")
+_TELLING: Final = ("proxy", "proxies", "socks")
 """Parts of names that mean a proxy, whatever else they mean."""
 
 _LEAST_LIKENESS: Final = 0.7
 
 
-def read_proxy(table: Table | None) -> UpstreamProxy:
-    """Read the table's values; no table means no proxy.
-
-    Raises:
-        ConfigError: a value has the wrong type.
-    """
-    if table is None:
-        return UpstreamProxy()
+def read_proxy(table: ProxyTable) -> UpstreamProxy:
+    """The settings; what has one meaning in any case comes in lower case."""
     return UpstreamProxy(
-        type=table.string("Type").lower() or NO_PROXY,
-        network=table.string("Network").lower(),
-        address=table.string("Address"),
-        user=table.string("User"),
-        password=table.string("Password"),
+        type=table.type.lower(),
+        network=table.network.lower(),
+        address=table.address,
+        user=table.user,
+        password=table.password,
     )
 
 
-def check_proxy(proxy: UpstreamProxy, table: Table | None) -> None:
+def check_proxy(proxy: UpstreamProxy, root: Place) -> None:
     """Refuse what the reference refuses, with its texts and in its order, and then keys that nobody knows.
 
     Raises:
         ConfigError: the settings contradict each other, or the table holds anything else.
     """
-    if table is None:
-        return
+    place = root.tables[TABLE]
     if proxy.type not in (NO_PROXY, SOCKS5, TOR):
         fix = f'expected "{NO_PROXY}", "{SOCKS5}" or "{TOR}"'
-        raise table.fault("Type", f"proxy/config: Type '{proxy.type}' is invalid", fix)
+        raise place.fault("Type", f"proxy/config: Type '{proxy.type}' is invalid", fix)
     if proxy.is_used:
-        _check_credentials(proxy, table)
-        _check_address(proxy, table)
-    for name in table.unknown_keys():
-        key = name.rpartition(".")[2]
-        raise table.fault(key, "is unknown, and a proxy must not be missed by a misspelling", "correct or remove it")
+        _check_credentials(proxy, place)
+        _check_address(proxy, place)
+    for key in sorted(place.unknown):
+        raise place.fault(key, "is unknown, and a proxy must not be missed by a misspelling", "correct or remove it")
 
 
-def refuse_misspelt(root: Table, unknown: Iterable[str]) -> None:
+def refuse_misspelt(root: Place) -> None:
     """Refuse an unknown key, at any level, that may have been meant for the table.
 
     Args:
         root: the file.
-        unknown: dotted names of the keys that nobody knows.
 
     Raises:
         ConfigError: the first such key.
     """
-    for name in unknown:
+    for name in root.unknown_keys():
         if any(_may_mean_proxy(part) for part in name.split(".")):
             fault = "is unknown, and may mean a proxy, which must not be missed"
             raise root.fault(name, fault, f"write [{TABLE}] if that is meant, or remove it")
@@ -83,35 +74,35 @@ def _may_mean_proxy(key: str) -> bool:
     return SequenceMatcher(None, folded, TABLE.casefold()).ratio() >= _LEAST_LIKENESS
 
 
-def _check_credentials(proxy: UpstreamProxy, table: Table) -> None:
+def _check_credentials(proxy: UpstreamProxy, place: Place) -> None:
     for key, value in (("User", proxy.user), ("Password", proxy.password)):
         length = len(value.encode())
         if length > LONGEST_FIELD:
-            raise table.fault(
+            raise place.fault(
                 key, f"proxy/config: {key} too long: {length} bytes", f"at most {LONGEST_FIELD} are allowed"
             )
     if bool(proxy.user) != bool(proxy.password):
-        raise table.fault("", "proxy/config: Both User and Password must be specified", "or neither")
+        raise place.fault("", "proxy/config: Both User and Password must be specified", "or neither")
     if proxy.is_tor and proxy.user:
-        raise table.fault(
+        raise place.fault(
             "",
             "proxy/config: Tor SOCKS5 conflicts with setting User/Password",
             "remove both, they carry Tor's stream isolation",
         )
 
 
-def _check_address(proxy: UpstreamProxy, table: Table) -> None:
+def _check_address(proxy: UpstreamProxy, place: Place) -> None:
     match proxy.network:
         case "tcp":
             try:
                 require_ip_address(proxy.address)
             except AddressError as error:
-                raise table.fault("Address", f"proxy/config: {error}") from error
+                raise place.fault("Address", f"proxy/config: {error}") from error
         case "unix":
             if not _is_socket(Path(proxy.address)):
-                raise table.fault("Address", f"proxy/config: '{proxy.address}' is not an existing socket")
+                raise place.fault("Address", f"proxy/config: '{proxy.address}' is not an existing socket")
         case other:
-            raise table.fault("Network", f"proxy/config: Network '{other}' is invalid", 'expected "tcp" or "unix"')
+            raise place.fault("Network", f"proxy/config: Network '{other}' is invalid", 'expected "tcp" or "unix"')
 
 
 def _is_socket(path: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kpclientd.config.table import read_toml
+from kpclientd.config.toml import read_toml
 from kpclientd.errors import ConfigError
 from kpclientd.loopix.errors import LoopixConfigError
 from pki.any_case import AnyCase

@@ -1,6 +1,7 @@
 """The command line: texts and exit statuses as the reference has them, and no import that is not needed."""
 
 import logging
+import socket
 import subprocess
 import sys
 import types
@@ -25,9 +26,9 @@ def config(tmp_path: Path) -> Path:
 
 
 def install_daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[[ClientConfig], int]) -> None:
-    module = types.ModuleType("kpclientd.daemon")
-    module.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "kpclientd.daemon", module)
+    module = types.ModuleType("kpclientd.service")
+    module.run = lambda config, _: run(config)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kpclientd.service", module)
 
 
 def test_a_good_file_is_valid_and_nothing_is_started(
@@ -147,6 +148,16 @@ def test_a_log_file_that_cannot_be_opened_ends_the_start(tmp_path: Path, capsys:
     path = written(tmp_path, client_toml(Logging=f'[Logging]\nFile = "{tmp_path}/absent/x.log"'))
     assert main(["--config", str(path)]) == 1
     assert capsys.readouterr().err.startswith("kpclientd: failed to create daemon: log file ")
+
+
+def test_a_log_file_that_is_standard_output_and_no_file_is_explained(tmp_path: Path) -> None:
+    path = written(tmp_path, literal_toml(Logging='[Logging]\nFile = "/dev/stdout"'))
+    ours, theirs = socket.socketpair()  # as under systemd, which reads standard output from a socket
+    with ours, theirs:
+        command = (sys.executable, "-m", "kpclientd.cli", "--config", str(path))
+        done = subprocess.run(command, stdout=theirs.fileno(), stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "log file /dev/stdout cannot be opened: No such device or address; leave File empty" in done.stderr
 
 
 def test_commands_get_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:

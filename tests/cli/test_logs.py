@@ -110,3 +110,42 @@ def test_afterwards_all_is_as_before() -> None:
     before = (root.level, list(root.handlers))
     logged("DEBUG", (logging.DEBUG, "x"))
     assert (root.level, list(root.handlers)) == before
+
+
+def test_opened_anew_the_log_goes_on_in_a_new_file_and_the_renamed_one_is_complete(tmp_path: Path) -> None:
+    path, renamed = tmp_path / "kpclientd.log", tmp_path / "kpclientd.log.1"
+    with logging_to(Logging(file=path)) as output:
+        logging.getLogger("client").error("first")
+        path.rename(renamed)
+        logging.getLogger("client").error("second")
+        output.reopen(Logging(file=path))
+        logging.getLogger("client").error("third")
+    assert [line.split(": ")[1] for line in renamed.read_text().splitlines()] == ["first", "second"]
+    assert [line.split(": ")[1] for line in path.read_text().splitlines()] == ["third"]
+
+
+def test_opened_anew_the_log_has_another_level_or_place_or_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kpclientd.log"
+    log = logging.getLogger("client")
+    before = (logging.getLogger().level, list(logging.getLogger().handlers))
+    with logging_to(Logging()) as output:
+        for settings in (Logging(level="DEBUG"), Logging(file=path), Logging(disable=True), Logging()):
+            output.reopen(settings)
+            log.debug("%s", settings.level)
+            log.error("%s", settings.level)
+    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == ["DEBUG", "DEBUG", "NOTICE"]
+    assert [line.split(": ")[1] for line in path.read_text().splitlines()] == ["NOTICE"]
+    assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before
+
+
+def test_a_log_that_cannot_be_opened_anew_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "kpclientd.log"
+    with logging_to(Logging(file=path)) as output:
+        with pytest.raises(LogFileError, match="cannot be opened"):
+            output.reopen(Logging(file=tmp_path / "absent" / "x.log", level="DEBUG"))
+        logging.getLogger("client").info("unheard")
+        logging.getLogger("client").error("heard")
+    assert path.read_text().endswith("ERRO client: heard\n")
+    assert len(path.read_text().splitlines()) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kpclientd.config.load import load_config
-from kpclientd.config.table import MAX_FILE_LENGTH
+from kpclientd.config.toml import MAX_FILE_LENGTH
 from kpclientd.errors import ConfigError
 from sphinx.geometry import Geometry
 from tests.config.samples import authority, client_toml, gateway, link_pem, literal_toml, written
@@ -118,7 +118,11 @@ def test_the_first_broken_rule_is_the_one_that_is_told(tmp_path: Path, first: in
         ("Logging", "[Logging]\nDisable = 1", "[Logging] Disable: is an integer; expected a boolean"),
         ("Logging", '[Logging]\nFile = "here.log"', "[Logging] File: log file path must be absolute path"),
         ("Debug", "[Debug]\nPollingInterval = true", "[Debug] PollingInterval: is a boolean; expected an integer"),
-        ("Debug", "[Debug]\nPollingInterval = -1", "[Debug] PollingInterval: is -1; expected seconds"),
+        (
+            "Debug",
+            "[Debug]\nPollingInterval = -1",
+            "[Debug] PollingInterval: is -1; expected at least 0 seconds; the default is 10",
+        ),
         ("top", 'PreferedTransports = ["tcp", 6]', "PreferedTransports: element 2 is an integer; expected a string"),
         ("top", 'PreferedTransports = "tcp"', "PreferedTransports: is a string; expected an array"),
         ("top", "CachedDocument = {}", "[CachedDocument] is not supported"),
@@ -325,6 +329,17 @@ def test_a_file_of_absurd_length_is_not_parsed(tmp_path: Path) -> None:
 
 def test_absurd_nesting_ends_in_an_error_not_in_a_crash(tmp_path: Path) -> None:
     assert "toml: " in refusal(tmp_path, "a = " + "[" * 100_000)
+
+
+def test_absurdly_long_dotted_keys_are_refused(tmp_path: Path) -> None:
+    assert "nest deeper than 20 levels" in refusal(tmp_path, "a" + ".a" * 10_000 + " = 1")
+
+
+def test_unknown_keys_without_number_are_told_without_a_search_for_each(tmp_path: Path) -> None:
+    text = client_toml(top="\n".join(f"DataDir{number} = 1" for number in range(20_000)))
+    config = load_config(written(tmp_path, text))
+    assert len(config.ignored_keys) == 20_000
+    assert len(config.hints) == 20
 
 
 def test_no_fault_repeats_the_value_of_a_secret(tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpclientd.config.client_file import Debug, Limits
 from kpclientd.config.load import load_config
 from kpclientd.config.model import (
     Authority,
     ClientConfig,
-    Debug,
-    Limits,
     Listen,
     ListenTcp,
     ListenUnix,

@@ -1,12 +1,11 @@
 """[Limits]: how much applications may take, a table that only this daemon has."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from kpclientd.config.client_file import MEBIBYTE, Limits
 from kpclientd.config.load import load_config
-from kpclientd.config.model import MEBIBYTE, Limits
 from kpclientd.errors import ConfigError, UnknownKeysError
 from tests.config.samples import client_toml, written
 
@@ -27,7 +26,7 @@ def limits(folder: Path, *lines: str) -> Limits:
 
 
 def test_every_limit_has_a_key() -> None:
-    assert sorted(KEYS.values()) == sorted(field.name for field in fields(Limits))
+    assert sorted(KEYS.values()) == sorted(Limits.__struct_fields__)
 
 
 def test_an_empty_table_leaves_the_defaults(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_a_unix_proxy_has_to_be_a_socket(tmp_path: Path, kind: str) -> None:
         "[Upstream]",
         "[Proxy]",
         "[Socks5]",
+        "[Proxies]",
         "[Debug.UpstreamProxy]",
         "[Listen.Proxy]",
     ],

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from kpclientd.config.load import load_config
+from kpclientd.config.writer import effective_toml
 from kpclientd.errors import ConfigError
 from kpclientd.thin.errors import FrameError, ThinError
 from kpclientd.thin.framing import FrameReader, decode_body, encode_frame
@@ -37,12 +38,15 @@ def request(data: bytes) -> None:
 
 
 def config(data: bytes) -> None:
-    """Any file as client.toml: a configuration, or an error that names the file."""
+    """Any file as client.toml: a configuration, which is shown as one that says the same, or an error that names it."""
     with tempfile.TemporaryDirectory(prefix="kpclientd-fuzz-") as folder:
         path = Path(folder) / "client.toml"
         path.write_bytes(data)
         for strict in (False, True):
             try:
-                load_config(path, strict=strict)
+                shown = effective_toml(load_config(path, strict=strict).file)
+                path.write_text(shown)
+                assert effective_toml(load_config(path, strict=True).file) == shown
+                path.write_bytes(data)
             except ConfigError as error:
                 assert str(path) in str(error)
