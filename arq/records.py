@@ -4,19 +4,20 @@ Theory of operation. A reply finds its way by a queue that the gateway keeps for
 when the process ends can ever be answered, and none is recorded: no SURB key goes to a disk. What remains of an
 operation is what it is for, whose it is, and how far it has come, of which there are three steps: it waits, for it has
 not left; it awaits its answer, and must be sent again; it has its answer. A message that is sent once has nothing to
-wait for once it has left, so there is no record of it any more.
+wait for once it has left, so there is no record of it any more; what has its answer is recorded without its payload.
 
 Deadlines are Unix seconds, as monotonic clocks do not outlive a process; `offset` is Unix time less monotonic time at
 the moment of the conversion.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from arq.errors import RecordError
 from arq.operations import AppId, Kind, Message, Operation, State
-from sphinx.types import NODE_ID_LENGTH, RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId
+from sphinx.types import NODE_ID_LENGTH, RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId
 
 _RECORDED_AS: Final[Mapping[tuple[Kind, State], State]] = {
     (Kind.ONE_WAY, State.WAITING): State.WAITING,
@@ -60,12 +61,15 @@ class OperationRecord:
         if state is None or operation.owner is None or operation.message is None:
             return None
         expires_at = operation.expires_at if state is not State.WAITING else None
+        message = replace(operation.message, owner=operation.owner)  # it may have changed hands
+        if state is State.ANSWERED:
+            message = replace(message, payload=b"")
         return cls(
             operation.number,
             operation.kind,
             state,
             operation.owner,
-            replace(operation.message, owner=operation.owner),  # it may have changed hands
+            message,
             None if expires_at is None else expires_at + offset,
         )
 
@@ -88,7 +92,7 @@ class OperationRecord:
         return {"owner": self.owner, "state": self.state.value, "expires_at": self.expires_at}
 
     def content(self) -> dict[str, Any]:
-        """What never changes, likewise."""
+        """What never changes, likewise, but for the payload, which goes with the answer."""
         message = self.message
         return {
             "kind": self.kind.value,
@@ -108,7 +112,7 @@ class OperationRecord:
         """
         try:
             record = cls._from_plain(number, content, progress)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RecordError(f"a record of an operation is malformed: {type(error).__name__} {error}") from None
         record.check()
         return record
@@ -116,16 +120,17 @@ class OperationRecord:
     @classmethod
     def _from_plain(cls, number: int, content: Mapping[str, Any], progress: Mapping[str, Any]) -> "OperationRecord":
         kind = Kind(content["kind"])
-        owner = AppId(bytes(progress["owner"]))
+        owner = AppId(_octets(progress["owner"]))
         expires_at = progress["expires_at"]
+        surb_id = content["surb_id"]
         message = Message(
             owner=owner,
-            message_id=content["message_id"],
-            destination=NodeId(content["destination"]),
-            recipient=RecipientId(content["recipient"]),
-            payload=bytes(content["payload"]),
+            message_id=None if content["message_id"] is None else _octets(content["message_id"]),
+            destination=NodeId(_octets(content["destination"])),
+            recipient=RecipientId(_octets(content["recipient"])),
+            payload=_octets(content["payload"]),
             with_surb=kind is not Kind.ONE_WAY,
-            surb_id=content["surb_id"],
+            surb_id=None if surb_id is None else SurbId(_octets(surb_id)),
             reliable=kind is Kind.RELIABLE,
         )
         return cls(
@@ -145,11 +150,17 @@ class OperationRecord:
         """
         if (self.kind, self.state) not in _RECORDED_AS or _RECORDED_AS[self.kind, self.state] is not self.state:
             raise RecordError(f"a {self.kind.value} operation is not recorded as {self.state.value!r}")
-        if (self.expires_at is None) != (self.state is State.WAITING):
+        if (self.expires_at is None) != (self.state is State.WAITING) or not math.isfinite(self.expires_at or 0.0):
             raise RecordError(f"an operation that is {self.state.value} ends at {self.expires_at}")
         lengths = (len(self.message.destination), len(self.message.recipient))
         if lengths != (NODE_ID_LENGTH, RECIPIENT_ID_LENGTH):
             raise RecordError(f"a destination of {lengths[0]} bytes with a recipient of {lengths[1]}")
         for name, value in (("SURB id", self.message.surb_id), ("message id", self.message.message_id)):
-            if value is not None and (type(value) is not bytes or len(value) != SURB_ID_LENGTH):
+            if value is not None and len(value) != SURB_ID_LENGTH:
                 raise RecordError(f"a {name} that is no {SURB_ID_LENGTH} bytes")
+
+
+def _octets(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"bytes are needed, not a {type(value).__name__}")
+    return value

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from arq import AppId, Engine
+from arq import AppId, Engine, State
 from kpclientd.state.rows import answer_key, content_key, progress_key, session_key, session_row
 from kpclientd.thin.sessions import Session, Sessions
 
@@ -46,7 +46,7 @@ class Journal:
         self._operations: set[int] = set()
         self._sessions: set[AppId] = set()
         self._number = 1
-        self._known: dict[bytes, Any] = {}  # rows in the file: what may change by its value, the rest as None
+        self._known: dict[bytes, Any] = {}  # rows in the file, contents by whether they are without payload
         self._answers: dict[AppId, set[int]] = {}
 
     @property
@@ -136,9 +136,9 @@ class Journal:
             self._drop(content_key(number), rows)
             self._drop(progress_key(number), rows)
             return
-        key = content_key(number)
-        if key not in self._known:
-            self._known[key] = None
+        key, is_answered = content_key(number), record.state is State.ANSWERED
+        if self._known.get(key) is not is_answered:
+            self._known[key] = is_answered
             rows[key] = record.content()
         self._put(progress_key(number), record.progress(), rows)
 

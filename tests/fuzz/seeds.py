@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
+import cbor2
+
+from arq import AppId
 from kpclientd.loopix import messages_pb2 as pb
 from kpclientd.loopix.framing import encode_frame
 from kpclientd.loopix.nodes import PROVIDER_LAYER, ClientConfig, MixConfig
 from kpclientd.loopix.packet import COMM, general
 from kpclientd.loopix.profile import PROFILES
 from kpclientd.loopix.requests import Fetch, Flush, GetClients, Request, Send, encode_json_request, encode_request
+from kpclientd.state.record_log import LogWriter
+from kpclientd.state.rows import answer_key, content_key, progress_key, session_key
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
 from kpclientd.wire.consensus import consensus_commands
 from pki.signatures import SIGNATURE_SCHEMES
@@ -30,7 +35,7 @@ from sphinx.commands import encode_commands
 from sphinx.crypto.kem import kem_scheme
 from sphinx.randomness import seeded
 from tests.config.samples import client_toml, literal_toml
-from tests.fuzz import gateway_targets, sphinx_targets, wire_targets
+from tests.fuzz import gateway_targets, sphinx_targets, state_targets, wire_targets
 from tests.fuzz.targets import C_TARGETS, CORPUS
 from tests.pki.network import paper_network
 from tests.support.vectors import recorded
@@ -181,6 +186,25 @@ def thin_seeds() -> Iterator[Seed]:
     yield "config-client", "literal", literal_toml().encode()
 
 
+def state_seeds() -> Iterator[Seed]:
+    app_id, owner = AppId(b"A" * 16), {"owner": b"A" * 16}
+    content = {"message_id": b"m" * 16, "destination": bytes(32), "recipient": bytes(32), "payload": b"p"}
+    rows = {
+        session_key(app_id): {"token": b"t" * 16, "is_legacy_v1": False},
+        answer_key(app_id, 5): b"frame",
+        content_key(1): content | {"kind": "reliable", "surb_id": None},
+        progress_key(1): owner | {"state": "in flight", "expires_at": 1.8e9},
+        content_key(2): content | {"kind": "plain", "surb_id": b"s" * 16},
+        progress_key(2): owner | {"state": "waiting", "expires_at": None},
+        content_key(3): content | {"kind": "reliable", "surb_id": None},
+    }
+    yield "state-rows", "all", cbor2.dumps(rows)
+    writer = LogWriter(state_targets.KEY, seeded(b"seeds"))
+    yield "state-file", "head", (data := writer.head())
+    yield "state-file", "marked", (data := data + writer.record({b"a": 1}) + writer.mark())
+    yield "state-file", "torn", (data + writer.record({b"a": None}))[:-5]
+
+
 def transport_seeds() -> Iterator[Seed]:
     onion = "a" * 56
     urls = {
@@ -313,6 +337,7 @@ def main() -> None:
         gateway_seeds(),
         document_seeds(),
         thin_seeds(),
+        state_seeds(),
         transport_seeds(),
         c_seeds(),
         loopix_seeds(),

@@ -1,0 +1,17 @@
+"""A real daemon with a state file, killed without warning: what it said is under way is answered, and once."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.kills import NETWORK, kill_again_and_again
+from tests.support.processes import local_network
+
+
+async def test_a_daemon_that_is_killed_five_times_loses_nothing_and_answers_nothing_twice() -> None:
+    # Longer: python -m tests.support.kills
+    with TemporaryDirectory(prefix="kpclientd-") as name, local_network(Path(name), *NETWORK) as (_, ready):
+        assert ready.startswith("ready") or "engine" in ready
+        tally = await kill_again_and_again(Path(name), messages=40, kills=5, seed=7)
+    assert tally.connections >= 3
+    assert len(tally.sent) >= 40
+    assert (tally.lost, tally.answered_twice, tally.refused) == (set(), set(), {})

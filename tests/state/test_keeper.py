@@ -1,0 +1,286 @@
+"""Commits while the daemon runs: nobody is told before the disk has it, and a disk that fails stops nothing."""
+
+import errno
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from arq import AppId, Engine, Operation, Policy
+from kpclientd.state.errors import StateError
+from kpclientd.state.keeper import LAZY_SECONDS, RETRY_SECONDS, StateKeeper, opened_keeper
+from kpclientd.state.record_log import recover
+from kpclientd.state.rows import DaemonState, read_rows
+from kpclientd.state.state_file import opened
+from kpclientd.thin.framing import FrameReader
+from kpclientd.thin.notifier import Notifier
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.traffic.queues import FairQueues
+from sphinx.randomness import seeded
+from tests.arq.engine_bench import message, open_reply
+from tests.thin.serving import Peer, connected
+
+KEY = bytes(32)
+TOKEN = b"t" * 16
+OFFSET = 1_800_000_000.0
+
+
+class Disk:
+    """Runs what blocks on the loop, and may be slow or broken."""
+
+    def __init__(self) -> None:
+        self.open = trio.Event()
+        self.open.set()
+        self.works = 0
+        self.broken: OSError | None = None
+
+    def become_slow(self) -> None:
+        self.open = trio.Event()
+
+    async def __call__(self, work: Callable[[], Any], /) -> Any:
+        await self.open.wait()
+        self.works += 1
+        if self.broken is not None and getattr(work, "func", work).__name__ in ("append", "begin_rewrite"):
+            raise self.broken
+        return work()
+
+
+class House:
+    """What a daemon keeps, with its keeper."""
+
+    def __init__(self, keeper: StateKeeper, disk: Disk, path: Path) -> None:
+        self.keeper, self.disk, self.path = keeper, disk, path
+        randomness = seeded(b"house %d" % trio.current_time())
+        self.engine = Engine(open_reply, randomness, Policy(), keeper.journal.operation_changed)
+        self.queues: FairQueues[AppId, Operation] = FairQueues()
+        self.sessions = Sessions(
+            randomness,
+            SessionBounds(),
+            destroy=self.engine.cancel_owner,
+            bytes_of=self.engine.bytes_of,
+            on_change=keeper.journal.session_changed,
+            next_commit=keeper.journal.next_commit,
+            marks=keeper.marks,
+        )
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: OFFSET)
+        keeper.restore(self.engine, self.sessions, lambda: OFFSET, trio.current_time())
+        self.notifier.pump()
+
+    def app(self, token: bytes = TOKEN) -> tuple[Peer, Session]:
+        peer, session = connected(self.sessions)
+        registration = self.sessions.register(session, token)
+        peer.session = registration.session
+        for frame in registration.kept:
+            self.sessions.put(registration.session, frame)
+        return peer, registration.session
+
+    def send(self, session: Session, name: bytes = b"m" * 16, payload: bytes = b"hello") -> Operation:
+        operation = self.engine.accept(message(session.app_id, message_id=name, reliable=True, payload=payload))
+        self.notifier.pump()
+        return operation
+
+    def leave(self, operation: Operation) -> None:
+        now = trio.current_time()
+        self.engine.departs(operation, self.engine.surb_id_for(operation), b"keys", 1.0, now)
+        self.engine.left(operation, now)
+        self.notifier.pump()
+
+    def answer(self, operation: Operation) -> None:
+        assert operation.surb_id is not None
+        self.engine.receive(operation.surb_id, b"keys" + b"answer", trio.current_time())
+        self.notifier.pump()
+
+    def told(self, session: Session) -> list[str]:
+        """What the application would be written now."""
+        data = session.outbox.take(1 << 20, self.sessions.durable)
+        return [event for frame in FrameReader().feed(data) for event in frame]
+
+    @property
+    def on_disk(self) -> DaemonState:
+        return read_rows(recover(self.path.read_bytes(), KEY).rows, {})
+
+
+@asynccontextmanager
+async def house(path: Path, disk: Disk | None = None) -> AsyncIterator[House]:
+    disk = disk or Disk()
+    with opened(path, lambda _: KEY, seeded(b"%f" % trio.current_time())) as file:
+        kept = House(StateKeeper(file, None, disk), disk, path)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kept.keeper.run, kept.engine, kept.sessions, lambda: OFFSET)
+            yield kept
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+async def settle(seconds: float = 0.0) -> None:
+    await trio.sleep(seconds)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_an_application_is_told_once_it_is_on_the_disk(path: Path, autojump_clock: trio.abc.Clock) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        operation = here.send(session)
+        await settle(2 * LAZY_SECONDS)
+        assert [one.message.payload for one in here.on_disk.operations] == [b"hello"]
+        here.disk.become_slow()
+        here.leave(operation)
+        await settle(60.0)
+        assert here.told(session) == []
+        here.disk.open.set()
+        await settle()
+        assert here.told(session) == ["message_sent_event"]
+        assert here.on_disk.operations[0].expires_at is not None
+
+        here.disk.become_slow()
+        here.answer(operation)
+        await settle(60.0)
+        assert here.told(session) == []
+        here.disk.open.set()
+        await settle()
+        (kept,) = here.on_disk.sessions
+        assert len(kept.answers) == 1, "the answer and the end of its operation are on the disk together"
+        assert [one.state.value for one in here.on_disk.operations] == ["answered"]
+        assert here.told(session) == ["message_reply_event"]
+
+
+async def test_what_nobody_waits_for_is_committed_within_a_second_and_together(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        await settle(2 * LAZY_SECONDS)
+        works = here.disk.works
+        for number in range(50):
+            here.send(session, number.to_bytes(16, "big"))
+            await trio.sleep(0.01)
+        await settle(2 * LAZY_SECONDS)
+        assert here.disk.works - works <= 2
+        assert len(here.on_disk.operations) == 50
+        works = here.disk.works
+        await settle(3600.0)
+        assert here.disk.works == works, "at rest the disk is left alone"
+
+
+async def test_an_application_without_a_token_waits_for_no_disk_and_leaves_nothing_there(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        here.disk.become_slow()
+        _, session = connected(here.sessions)
+        operation = here.send(session)
+        here.leave(operation)
+        here.answer(operation)
+        assert here.told(session) == ["message_sent_event", "message_reply_event"]
+        here.disk.open.set()
+        await settle(2 * LAZY_SECONDS)
+        assert here.on_disk == DaemonState()
+        here.sessions.register(session, TOKEN)
+        await settle(2 * LAZY_SECONDS)
+        assert len(here.on_disk.operations) == 1, "what it had before it named its token is kept from then on"
+
+
+async def test_all_goes_on_with_the_next_daemon(
+    path: Path, autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(path) as here:
+        peer, session = here.app()
+        waiting, under_way, answered = (here.send(session, bytes([number]) * 16) for number in range(3))
+        for operation in (under_way, answered):
+            here.leave(operation)
+        here.answer(answered)
+    with caplog.at_level(logging.INFO):
+        async with house(path) as here:
+            assert "1 applications may come back" in caplog.text
+            assert "3 messages, and 1 answers" in caplog.text
+            queued = [(one.number, one.state.value) for one in iter(here.queues.pick, None)]
+            assert queued == [(under_way.number, "retransmission due"), (waiting.number, "waiting")]
+            _, back = here.app()
+            assert here.told(back) == ["message_reply_event"]
+            back.outbox.note_unread(0)
+    assert peer.closed is None
+
+
+async def test_a_session_that_ends_takes_its_rows_along(path: Path, autojump_clock: trio.abc.Clock) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        here.leave(here.send(session))
+        await settle(2 * LAZY_SECONDS)
+        assert len(here.on_disk.operations) == 1
+        here.sessions.end(session)
+        await settle(2 * LAZY_SECONDS)
+        assert recover(path.read_bytes(), KEY).rows == {}
+
+
+async def test_the_file_is_written_anew_while_messages_go_on_and_stays_short(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        kept = [here.send(session, number.to_bytes(16, "big"), bytes(1000)) for number in range(100)]
+        longest = 0
+        for number in range(100, 400):
+            operation = here.send(session, number.to_bytes(16, "big"), bytes(20_000))
+            here.leave(operation)
+            here.answer(operation)
+            await settle()
+            here.told(session)
+            here.sessions.note_unread(session, 0)
+            longest = max(longest, path.stat().st_size)
+        assert longest < 2_000_000, "what is answered is not kept with its payload"
+        await settle(2 * LAZY_SECONDS)
+        expected = {one.number for one in here.engine}
+        assert {one.number for one in kept} <= expected
+        assert {one.number for one in here.on_disk.operations} == expected
+        assert here.on_disk.left_out == 0
+
+
+async def test_a_disk_that_fails_is_said_once_and_tried_again_until_it_takes_everything(
+    path: Path, autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with house(path) as here:
+        _, session = here.app()
+        here.disk.broken = OSError(errno.ENOSPC, "No space left on device")
+        for number in range(20):
+            operation = here.send(session, number.to_bytes(16, "big"))
+            here.leave(operation)
+            await settle(RETRY_SECONDS / 2)
+            assert here.told(session) == ["message_sent_event"], "an application is not punished for a full disk"
+        said = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+        assert len(said) == 1
+        assert "No space left on device" in said[0]
+        works = here.disk.works
+        await settle(10 * RETRY_SECONDS)
+        assert 8 <= here.disk.works - works <= 25, "it is tried again though nothing happens, and not too often"
+        here.disk.broken = None
+        await settle(2 * RETRY_SECONDS)
+        assert "State is kept again" in caplog.text
+        assert len(here.on_disk.operations) == 20
+        here.leave(here.send(session, b"z" * 16))
+        await settle()
+        assert len(here.on_disk.operations) == 21
+
+
+async def test_the_last_moments_are_kept_when_the_daemon_stops(path: Path, autojump_clock: trio.abc.Clock) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        here.send(session)
+    async with house(path) as here:
+        assert len(here.on_disk.operations) == 1
+
+
+async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "state"
+    with pytest.raises(StateError, match=f"no state can be kept in {place}: "), opened_keeper(place, {}, seeded(b"x")):
+        pass
