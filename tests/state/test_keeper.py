@@ -2,7 +2,8 @@
 
 import errno
 import logging
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from arq import AppId, Engine, Operation, Policy
+from arq import AppId, Engine, Operation, Policy, State
 from kpclientd.state.errors import StateError
 from kpclientd.state.keeper import LAZY_SECONDS, RETRY_SECONDS, StateKeeper, opened_keeper
 from kpclientd.state.record_log import recover
@@ -38,6 +39,7 @@ class Disk:
         self.open.set()
         self.works = 0
         self.broken: OSError | None = None
+        self.before_work: Callable[[str], None] = lambda name: None
 
     def become_slow(self) -> None:
         self.open = trio.Event()
@@ -45,7 +47,9 @@ class Disk:
     async def __call__(self, work: Callable[[], Any], /) -> Any:
         await self.open.wait()
         self.works += 1
-        if self.broken is not None and getattr(work, "func", work).__name__ in ("append", "begin_rewrite"):
+        name = getattr(work, "func", work).__name__
+        self.before_work(name)
+        if self.broken is not None and name in ("append", "begin_rewrite"):
             raise self.broken
         return work()
 
@@ -158,6 +162,7 @@ async def test_what_nobody_waits_for_is_committed_within_a_second_and_together(
 ) -> None:
     async with house(path) as here:
         _, session = here.app()
+        here.leave(here.send(session))  # somebody waits for this commit, and not for those after it
         await settle(2 * LAZY_SECONDS)
         works = here.disk.works
         for number in range(50):
@@ -165,10 +170,66 @@ async def test_what_nobody_waits_for_is_committed_within_a_second_and_together(
             await trio.sleep(0.01)
         await settle(2 * LAZY_SECONDS)
         assert here.disk.works - works <= 2
-        assert len(here.on_disk.operations) == 50
+        assert len(here.on_disk.operations) == 51
         works = here.disk.works
         await settle(3600.0)
         assert here.disk.works == works, "at rest the disk is left alone"
+
+
+async def test_a_retransmission_costs_the_disk_nothing(path: Path, autojump_clock: trio.abc.Clock) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        operation = here.send(session)
+        here.leave(operation)
+        await settle(2 * LAZY_SECONDS)
+        size = path.stat().st_size
+        for _ in range(3):
+            await trio.sleep(60.0)
+            here.engine.handle_timers(trio.current_time())
+            here.leave(operation)
+        await settle(2 * LAZY_SECONDS)
+        assert operation.transmissions == 4
+        assert path.stat().st_size == size
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whenever_the_new_file_takes_its_place_answers_and_operations_agree(
+    path: Path, autojump_clock: trio.abc.Clock, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    async with house(path) as here:
+        _, session = here.app()
+        for number in range(150):
+            here.leave(here.send(session, number.to_bytes(16, "big")))
+        await settle(2 * LAZY_SECONDS)
+        answered: set[int] = set()
+        looks = 0
+
+        def before_work(name: str) -> None:
+            """Something happens during each piece of work, and the disk is looked at, as after a crash then."""
+            nonlocal looks
+            if name not in ("begin_rewrite", "abandon_rewrite"):
+                for operation in chance.sample(list(here.engine), chance.randint(0, 3)):
+                    if operation.surb_id is not None and operation.number not in answered:
+                        answered.add(operation.number)
+                        here.answer(operation)
+            state = here.on_disk
+            ended = {one.message.message_id for one in state.operations if one.state is State.ANSWERED}
+            kept = {body["message_id"] for one in state.sessions for body in bodies(one.answers.values())}
+            assert ended == kept
+            looks += 1
+
+        here.disk.before_work = before_work
+        await here.keeper._rewrite(here.engine, here.sessions, lambda: OFFSET)
+        await settle(2 * LAZY_SECONDS)
+        before_work("look")
+        assert looks > 10
+        assert len(answered) > 5
+
+
+def bodies(frames: Iterable[bytes]) -> list[dict[str, Any]]:
+    return [body for data in frames for frame in FrameReader().feed(data) for body in frame.values()]
 
 
 async def test_an_application_without_a_token_waits_for_no_disk_and_leaves_nothing_there(

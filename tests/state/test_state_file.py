@@ -1,5 +1,6 @@
 """The state file on a real disk: made, locked, recovered, appended to, written anew; and its key."""
 
+import errno
 import logging
 import os
 import resource
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kpclientd.state.errors import StateError
-from kpclientd.state.record_log import HEAD_LENGTH, LogWriter, last_record, recover
+from kpclientd.state.record_log import HEAD_LENGTH, RECORD_HEAD_LENGTH, LogWriter, last_record, recover
 from kpclientd.state.state_file import StateFile, opened
 from kpclientd.state.state_key import CREDENTIAL, state_key
 from sphinx.randomness import Randomness, seeded
@@ -72,6 +73,39 @@ def test_each_commit_ends_in_a_mark_so_that_a_cut_in_the_last_record_costs_nothi
             data = path.read_bytes()
             for cut in range(last_record(data), len(data) + 1):
                 assert recover(data[:cut], KEY).rows == {b"row": number}
+
+
+def test_a_commit_is_flushed_before_it_is_marked_and_a_new_file_before_it_takes_the_old_ones_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    flushed: list[tuple[str, int]] = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    monkeypatch.setattr(os, "fsync", flush)
+    with fresh(path) as file:
+        assert [name for name, _ in flushed] == [f"{path}.new", str(tmp_path)]
+        flushed.clear()
+        file.append({b"a": 1})
+        assert flushed == [(str(path), path.stat().st_size - RECORD_HEAD_LENGTH)]
+        assert last_record(path.read_bytes()) == path.stat().st_size - RECORD_HEAD_LENGTH
+
+
+def test_what_cannot_be_flushed_is_not_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state"
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with fresh(path) as file:
+        before = path.stat().st_size
+        monkeypatch.setattr(os, "fdatasync", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            file.append({b"a": 1})
+        assert last_record(path.read_bytes()) == before
 
 
 def test_a_torn_end_is_said_and_damage_is_kept_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -199,3 +199,39 @@ class OutboxMachine(RuleBasedStateMachine):
 
 TestOutboxMachine = OutboxMachine.TestCase
 TestOutboxMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+def test_what_was_written_is_known_by_the_last_whole_frame_in_what_was_sent() -> None:
+    outbox = Outbox()
+    frames = [Frame(b"one", final=True, number=4), Frame(b"said", final=False), Frame(b"three", final=True, number=9)]
+    for frame in frames:
+        outbox.put(frame)
+    assert outbox.last_written(100) == 0, "nothing was taken yet"
+    outbox.take(ALL)
+    assert [outbox.last_written(sent) for sent in (0, 2, 3, 7, 11, 12)] == [0, 0, 4, 4, 4, 9]
+    assert outbox.note_unread(5) == 4
+    assert outbox.last_written(7) == 0, "what was read is read"
+    assert outbox.note_unread(5) == 0
+    assert outbox.note_unread(0) == 9
+
+
+def test_what_waits_for_a_commit_holds_back_what_was_said_after_it() -> None:
+    outbox = Outbox()
+    for data, commit in ((b"a", 0), (b"b", 5), (b"c", 0), (b"d", 6)):
+        outbox.put(Frame(data, commit=commit))
+    assert outbox.take(ALL, durable=4) == b"a"
+    assert not outbox.is_ready(4)
+    assert outbox.take(ALL, durable=4) == b""
+    assert outbox.is_ready(5)
+    assert outbox.take(ALL, durable=5) == b"bc"
+    assert outbox.take(ALL) == b"d"
+    assert not outbox.is_ready()
+
+
+def test_what_reached_its_application_is_forgotten_and_counted_no_more() -> None:
+    outbox = Outbox()
+    for number in range(1, 5):
+        outbox.put(Frame(b"%d" % number * number, final=True, number=number))
+    outbox.forget_up_to(2)
+    assert [frame.number for frame in outbox.final()] == [3, 4]
+    assert (outbox.bytes, outbox.bytes_waiting) == (7, 7)
