@@ -22,12 +22,12 @@ from arq import AppId, Engine
 from kpclientd.log_levels import NOTICE
 from kpclientd.state.errors import StateError
 from kpclientd.state.journal import Journal
-from kpclientd.state.rows import DaemonState, read_rows
+from kpclientd.state.rows import DaemonState, read_rows, session_ids
 from kpclientd.state.state_file import StateFile, opened
 from kpclientd.state.state_key import state_key
 from kpclientd.state.written_page import WrittenPage
 from kpclientd.streams import reason_of
-from kpclientd.thin.sessions import NoMarks, Sessions, WrittenMarks
+from kpclientd.thin.sessions import HandedOver, NoMarks, Sessions, WrittenMarks
 from kpclientd.thin.workers import Workers
 from sphinx.randomness import Randomness
 
@@ -116,10 +116,10 @@ class StateKeeper:
             raise StateError(f"no state can be kept: {reason_of(error)}") from error
         _say_what_goes_on(state)
 
-    def _handed_over(self) -> Any:
+    def _handed_over(self) -> Mapping[AppId, HandedOver]:
         if self._page is None:
             return {}
-        self._page.keep_only({AppId(key[1:]) for key in self._file.recovered.rows if key[:1] == b"s"})
+        self._page.keep_only(session_ids(self._file.recovered.rows))
         return self._page.handed_over()
 
     async def run(self, engine: Engine, sessions: Sessions, offset: Callable[[], float]) -> None:
@@ -193,10 +193,10 @@ def _say_what_goes_on(state: DaemonState) -> None:
         answers = sum(len(session.answers) for session in state.sessions)
         log.log(
             NOTICE,
-            "%d applications may come back to what they left: %d messages, and %d answers that wait for them.",
+            "Applications that may come back to what they left: %d; messages: %d; answers that wait for them: %d.",
             len(state.sessions),
             len(state.operations),
             answers,
         )
     if state.left_out:
-        log.error("%d rows of the state file make no sense without others that are lost.", state.left_out)
+        log.error("Rows of the state file that make no sense without others that are lost: %d.", state.left_out)

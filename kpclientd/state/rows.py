@@ -54,6 +54,11 @@ def progress_key(number: int) -> bytes:
     return _PROGRESS + number.to_bytes(_NUMBER_LENGTH, "big")
 
 
+def session_ids(rows: Rows) -> set[AppId]:
+    """The sessions that have a row."""
+    return {AppId(name[len(_SESSION) :]) for name in rows if name[:1] == _SESSION}
+
+
 def session_row(session: Session) -> dict[str, Any]:
     """The row of a session that a token names."""
     return {"token": session.token, "is_legacy_v1": session.is_legacy_v1}

@@ -39,6 +39,12 @@ _OWNER_ONLY: Final = 0o600
 _FREE: Final = bytes(APP_ID_LENGTH)
 
 
+def page_of(state_file: Path, directory: Path = SHARED_MEMORY) -> Path:
+    """Where the page of a state file is; it stays there when the daemon ends, for the next one."""
+    name = blake3(os.fsencode(state_file)).hexdigest()[:_NAME_LENGTH]
+    return directory / f"kpclientd-{os.geteuid()}-{name}"
+
+
 class WrittenPage:
     """The page of one state file; see `opened`.
 
@@ -62,8 +68,7 @@ class WrittenPage:
     @classmethod
     def opened(cls, state_file: Path, directory: Path = SHARED_MEMORY) -> "WrittenPage | None":
         """The page that belongs to `state_file`, with what the process before noted; None where there can be none."""
-        name = blake3(os.fsencode(state_file)).hexdigest()[:_NAME_LENGTH]
-        path = directory / f"kpclientd-{os.geteuid()}-{name}"
+        path = page_of(state_file, directory)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
         except OSError as error:

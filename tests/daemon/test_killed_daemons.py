@@ -12,6 +12,7 @@ async def test_a_daemon_that_is_killed_five_times_loses_nothing_and_answers_noth
     with TemporaryDirectory(prefix="kpclientd-") as name, local_network(Path(name), *NETWORK) as (_, ready):
         assert ready.startswith("ready") or "engine" in ready
         tally = await kill_again_and_again(Path(name), messages=40, kills=5, seed=7)
-    assert tally.connections >= 3
+    assert tally.connections >= 2
+    assert tally.cuts >= 1
     assert len(tally.sent) >= 40
     assert (tally.lost, tally.answered_twice, tally.refused) == (set(), set(), {})

@@ -23,6 +23,7 @@ import trio
 
 from kpclientd.config.model import ListenUnix
 from kpclientd.state.record_log import last_record
+from kpclientd.state.written_page import page_of
 from kpclientd.thin.client import DaemonGoneError, DaemonUnreachableError, ThinClient, connected_to
 from pki import ServiceEndpoint
 from tests.support.processes import local_network
@@ -30,8 +31,13 @@ from tests.support.processes import local_network
 EPOCH = "30s"
 NETWORK = ("--epoch", EPOCH, "--thin-port", "0", "--mu", "0.2", "--lambda-p", "0.02", "--lambda-l", "0.005")
 TOKEN = b"an application.."
-SHORTEST_LIFE, LONGEST_LIFE = 0.1, 2.0
-"""Seconds from the start of a process to its kill."""
+LONGEST_LIFE = 1.5
+"""Seconds for which a daemon may live, as a rule once the application is connected."""
+
+KILLED_EARLY = 0.2
+"""Share of the daemons that are killed in so many seconds from their start, whatever they have come to."""
+
+START_SECONDS = 30.0
 
 AHEAD = 40
 """Messages that may be unacknowledged at a time."""
@@ -162,8 +168,13 @@ async def kill_again_and_again(directory: Path, messages: int, kills: int, seed:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(application.run)
         while tally.kills < kills:
+            connections = tally.connections
             async with daemon(config, log):
-                await trio.sleep(chance.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+                if chance.random() > KILLED_EARLY:
+                    with trio.fail_after(START_SECONDS):
+                        while tally.connections == connections:
+                            await trio.sleep(0.005)
+                await trio.sleep(chance.uniform(0.0, LONGEST_LIFE))
             tally.kills += 1
             # What was cut once stays as it is until a daemon has taken it up: no disk loses what it has flushed.
             if tally.cuts < tally.kills / 2 and state.exists() and state.stat().st_ino != was_cut:
@@ -175,6 +186,7 @@ async def kill_again_and_again(directory: Path, messages: int, kills: int, seed:
                 while len(tally.sent) < messages or tally.lost:
                     await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
+    page_of(state).unlink()
     said = log.read_text()
     assert "Traceback" not in said, said
     return tally
