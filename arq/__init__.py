@@ -16,12 +16,13 @@ from arq.engine import (
     SlotWanted,
 )
 from arq.errors import ArqError, RecordError, SurbIdInUse, TooManyInFlight, TooMuchHeld
-from arq.operations import AppId, Input, Kind, Message, Operation, Policy, State
+from arq.operations import UNNAMED, AppId, Input, Kind, Message, Operation, Policy, RouteNames, State
 from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 
 __all__ = [
+    "UNNAMED",
     "AppId",
     "ArqError",
     "Collected",
@@ -39,6 +40,7 @@ __all__ = [
     "RecordError",
     "ReplyDrop",
     "ReplyReceived",
+    "RouteNames",
     "SlotWanted",
     "State",
     "Surb",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from arq.errors import TooManyInFlight, TooMuchHeld
-from arq.operations import Action, AppId, Input, Kind, Message, Operation, Policy, State
+from arq.operations import UNNAMED, Action, AppId, Input, Kind, Message, Operation, Policy, RouteNames, State
 from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
@@ -34,12 +34,13 @@ class SlotWanted:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """A message's first packet left; `eta` is seconds from then to the estimated reply."""
+    """A message's first packet left by a `route`; `eta` is seconds from then to the estimated reply."""
 
     owner: AppId
     message_id: bytes | None
     surb_id: SurbId | None
     eta: float
+    route: RouteNames = field(default=UNNAMED, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,15 @@ class Engine:
         chosen = operation.message.surb_id if operation.message is not None else None
         return chosen if chosen is not None else self.surbs.fresh_id()
 
-    def departs(self, operation: Operation, surb_id: SurbId | None, keys: bytes, eta: float, now: float) -> bool:
+    def departs(
+        self,
+        operation: Operation,
+        surb_id: SurbId | None,
+        keys: bytes,
+        eta: float,
+        now: float,
+        route: RouteNames = UNNAMED,
+    ) -> bool:
         """A packet of `operation` is about to be written.
 
         Args:
@@ -184,6 +193,7 @@ class Engine:
             keys: the SURB's decryption keys.
             eta: seconds from now to the estimated arrival of its reply.
             now: monotonic seconds.
+            route: for the application.
 
         Returns:
             False if the operation has ended or is under way meanwhile: the packet is nothing but cover then.
@@ -195,7 +205,7 @@ class Engine:
         previous = operation.surb_id
         if previous is not None:
             self.surbs.end(previous, operation, SurbEnd.ROTATED)
-        operation.surb_id, operation.eta = surb_id, eta
+        operation.surb_id, operation.eta, operation.route = surb_id, eta, route
         self.retransmissions += operation.state is State.DUE
         self._apply(operation, Input.DEPARTS, now)
         if surb_id is not None:
@@ -408,7 +418,7 @@ class Engine:
             return
         match action:
             case Action.TELL_SENT:
-                self._events.append(MessageSent(owner, message_id, surb_id, operation.eta))
+                self._events.append(MessageSent(owner, message_id, surb_id, operation.eta, operation.route))
             case Action.TELL_REFUSED:
                 self._events.append(MessageRefused(owner, message_id, surb_id, reason))
             case Action.TELL_REPLY if surb_id is not None:

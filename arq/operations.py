@@ -69,6 +69,22 @@ class Message:
     reliable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RouteNames:
+    """The nodes that a packet passes, by the names that people know; only ever handed on.
+
+    Attributes:
+        forward: from the first node to the service's; empty where that is not known.
+        back: those of its reply, from the first node after the service's to the last; empty without SURB.
+    """
+
+    forward: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+
+
+UNNAMED: Final = RouteNames()
+
+
 class _Member(enum.Enum):
     """Members are looked up with every packet: each is one object, and hashes as such."""
 
@@ -242,6 +258,7 @@ class Operation:
         surb_id: that of the last packet, or the application's choice before there is one.
         transmissions: packets that left.
         eta: seconds from its departure to the last packet's estimated reply.
+        route: that packet's way.
         retry_at: monotonic seconds at which a retransmission is due, or None.
         expires_at: monotonic seconds at which it ends whatever happens; None until its first packet departs.
     """
@@ -254,6 +271,7 @@ class Operation:
     surb_id: SurbId | None = None
     transmissions: int = 0
     eta: float = 0.0
+    route: RouteNames = field(default=UNNAMED, repr=False)
     retry_at: float | None = None
     expires_at: float | None = None
 

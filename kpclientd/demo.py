@@ -19,7 +19,8 @@ from kpclientd.errors import KpclientdError
 from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.localnet.options import stop_signals
-from kpclientd.ping import Options, PingStatistics, ping
+from kpclientd.ping import Options, ping
+from kpclientd.ping_statistics import PingStatistics
 from kpclientd.status import DaemonStatus
 from kpclientd.thin.listener import open_listeners
 

@@ -15,6 +15,7 @@ import trio
 from kpclientd.config.dial import load_dial
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError, KpclientdError
+from kpclientd.ping_statistics import PingStatistics
 from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
@@ -54,42 +55,34 @@ class UnknownServiceError(KpclientdError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to ping and how: `interval` between two sends and `timeout` for each answer in seconds."""
+    """What to ping and how: `interval` between two sends and `timeout` for each answer in seconds.
+
+    A `verbose` one shows by way of which nodes each message went, as far as the daemon tells.
+    """
 
     service: str = DEFAULT_SERVICE
     count: int = DEFAULT_COUNT
     interval: float = DEFAULT_INTERVAL
     timeout: float = DEFAULT_TIMEOUT
-
-
-@dataclass(slots=True)
-class PingStatistics:
-    """How many were sent, and the round trips (seconds) of those that were answered."""
-
-    sent: int = 0
-    round_trips: list[float] = field(default_factory=list)
-
-    def summary(self) -> str:
-        """One line, with the times in milliseconds where there are any."""
-        received = len(self.round_trips)
-        loss = 100 * (self.sent - received) / self.sent if self.sent else 0.0
-        line = f"{self.sent} sent, {received} received, {loss:.3g}% lost"
-        if not received:
-            return line
-        ordered = sorted(self.round_trips)
-        median = (ordered[(received - 1) // 2] + ordered[received // 2]) / 2
-        p95 = ordered[math.ceil(0.95 * received) - 1]
-        times = "/".join(f"{seconds * MILLISECONDS_PER_SECOND:.1f}" for seconds in (ordered[0], median, p95))
-        return f"{line}; min/median/p95 {times} ms"
+    verbose: bool = False
 
 
 @dataclass(slots=True)
 class _Pending:
-    """One message on its way; `result` is the answer's payload or the reason why there will be none."""
+    """One message on its way.
+
+    Attributes:
+        payload: what was sent.
+        ended: set once there is a result.
+        result: the answer's payload, or the reason why there will be none.
+        forward, back: the nodes on its way; empty where they are not known.
+    """
 
     payload: bytes = field(repr=False)
     ended: trio.Event = field(default_factory=trio.Event)
     result: bytes | str = field(default="", repr=False)
+    forward: list[str] = field(default_factory=list)
+    back: list[str] = field(default_factory=list)
 
     def end(self, result: bytes | str) -> None:
         self.result = result
@@ -99,7 +92,7 @@ class _Pending:
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 0 if anything answered, 1 if nothing did, 2 if it was misused."""
     parsed = _parser().parse_args(arguments)
-    options = Options(parsed.service, parsed.n, parsed.interval, parsed.timeout)
+    options = Options(parsed.service, parsed.n, parsed.interval, parsed.timeout, parsed.verbose)
     try:
         address = load_dial(parsed.config)
     except ConfigError as error:
@@ -136,6 +129,8 @@ async def ping(
         finally:
             show(f"--- {options.service} ping statistics ---")
             show(statistics.summary())
+            if suspects := statistics.suspects():
+                show(suspects)
 
 
 class _Run:
@@ -192,17 +187,21 @@ class _Run:
             await pending.ended.wait()
         del self._pending[surb_id]
         elapsed = trio.current_time() - start
-        match pending.result:
-            case bytes() as answer if answer.startswith(pending.payload):
-                self._statistics.round_trips.append(elapsed)
-                self._show(
-                    f"{len(pending.payload)} bytes from {self._service.descriptor.name}: "
-                    f"seq={sequence} time={elapsed * MILLISECONDS_PER_SECOND:.1f} ms"
-                )
-            case bytes():
-                self._show(f"seq={sequence} lost: the answer is not what was sent")
-            case reason:
-                self._show(f"seq={sequence} lost: {reason or f'no answer within {self._options.timeout:g} s'}")
+        is_answered = isinstance(pending.result, bytes) and pending.result.startswith(pending.payload)
+        if is_answered:
+            self._statistics.round_trips.append(elapsed)
+            self._show(
+                f"{len(pending.payload)} bytes from {self._service.descriptor.name}: "
+                f"seq={sequence} time={elapsed * MILLISECONDS_PER_SECOND:.1f} ms"
+            )
+        elif isinstance(pending.result, bytes):
+            self._show(f"seq={sequence} lost: the answer is not what was sent")
+        else:
+            reason = pending.result or f"no answer within {self._options.timeout:g} s"
+            self._show(f"seq={sequence} lost: {reason}")
+        self._statistics.note_route((*pending.forward, *pending.back), answered=is_answered)
+        if self._options.verbose and pending.forward:
+            self._show(f"    by {' '.join(pending.forward)}; back by {' '.join(pending.back) or '?'}")
 
     async def _listen(self) -> None:
         try:
@@ -226,6 +225,8 @@ class _Run:
         pending = self._pending.get(surb_id) if isinstance(surb_id, bytes) else None
         if pending is None:
             return
+        pending.forward = _names(event.get("forward_route")) or pending.forward
+        pending.back = _names(event.get("return_route")) or pending.back
         if reason := event.get("err"):
             pending.end(f"not sent: {reason}")
         elif code := event.get("error_code"):
@@ -272,6 +273,11 @@ async def _online(client: ThinClient) -> Document:
     return document
 
 
+def _names(route: object) -> list[str]:
+    """The nodes of a route as an event tells it; daemons of today only do."""
+    return [name for name in route if isinstance(name, str)] if isinstance(route, list) else []
+
+
 def _find(document: Document, service: str, randomness: Randomness) -> ServiceEndpoint:
     endpoints = document.services(service)
     if not endpoints:
@@ -297,6 +303,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=_seconds, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for an answer, default: 30"
     )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the nodes on each message's way")
     return parser
 
 

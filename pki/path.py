@@ -31,10 +31,12 @@ class Route:
 
     Attributes:
         hops: for the packet's or SURB's builder.
+        names: of the hops' nodes, for people.
         arrival: unix seconds at which the packet is done with its last delay, were the network instantaneous.
     """
 
     hops: tuple[PathHop, ...]
+    names: tuple[str, ...]
     arrival: float
 
 
@@ -178,7 +180,8 @@ class _Draw:
                 waited_ms += delay_ms
                 commands = (NodeDelay(delay_ms),)
             hops.append(PathHop(node.node_id, public_key, commands + last_commands if is_last else commands))
-        return Route(tuple(hops), self.start + waited_ms / MILLISECONDS_PER_SECOND)
+        names = tuple(node.name for node in nodes)
+        return Route(tuple(hops), names, self.start + waited_ms / MILLISECONDS_PER_SECOND)
 
     def _key(self, node: MixDescriptor, arrival: float) -> bytes:
         # The reference reckons in whole seconds. That is the same where epochs begin at whole seconds, and where they

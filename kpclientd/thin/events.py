@@ -6,6 +6,8 @@ Each function returns a map with one live key. Source: the Katzenpost thin-clien
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from arq import UNNAMED, RouteNames
+
 SUCCESS: Final = 0
 INVALID_REQUEST: Final = 3
 INTERNAL_ERROR: Final = 4
@@ -47,16 +49,30 @@ def session_token_reply(app_id: bytes, *, resumed: bool) -> Event:
     return {"session_token_reply": {"app_id": app_id, "resumed": resumed}}
 
 
-def message_sent(message_id: bytes | None, surb_id: bytes | None, *, sent_at: float, reply_eta: float) -> Event:
-    """A packet left: `sent_at` in Unix seconds, `reply_eta` in seconds from then."""
-    return {
-        "message_sent_event": {
-            "message_id": message_id,
-            "surbid": surb_id,
-            "sent_at": int(sent_at),
-            "reply_eta": round(reply_eta * NANOSECONDS),
-        }
+def message_sent(
+    message_id: bytes | None,
+    surb_id: bytes | None,
+    *,
+    sent_at: float,
+    reply_eta: float,
+    route: RouteNames = UNNAMED,
+) -> Event:
+    """A packet left: `sent_at` in Unix seconds, `reply_eta` in seconds from then.
+
+    The names of the nodes on its way are of the newest protocol; clients of every generation pass over keys that they
+    do not know.
+    """
+    body: dict[str, Any] = {
+        "message_id": message_id,
+        "surbid": surb_id,
+        "sent_at": int(sent_at),
+        "reply_eta": round(reply_eta * NANOSECONDS),
     }
+    if route.forward:
+        body["forward_route"] = list(route.forward)
+    if route.back:
+        body["return_route"] = list(route.back)
+    return {"message_sent_event": body}
 
 
 def message_not_sent(message_id: bytes | None, surb_id: bytes | None, reason: str, *, now: float) -> Event:

@@ -54,8 +54,10 @@ class Notifier:
         match event:
             case SlotWanted(operation=operation, again=again):
                 self._put_in_queue(operation, again)
-            case MessageSent(owner=owner, message_id=message_id, surb_id=surb_id, eta=eta):
-                sent = events.message_sent(message_id, surb_id, sent_at=self._network_time(), reply_eta=eta)
+            case MessageSent(owner=owner, message_id=message_id, surb_id=surb_id, eta=eta, route=route):
+                sent = events.message_sent(
+                    message_id, surb_id, sent_at=self._network_time(), reply_eta=eta, route=route
+                )
                 deliver(owner, sent, final=False)
             case MessageRefused(owner=owner, message_id=message_id, surb_id=surb_id, reason=reason):
                 session = self._sessions.find(owner)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from arq import RouteNames
 from kpclientd.errors import KpclientdError
 from pki import Document, EpochClock, PkiError, forward_route, reply_route
 from sphinx import Sphinx, compose_plaintext
@@ -49,11 +50,13 @@ class ComposedPacket:
         packet: `packet_length` bytes.
         surb_keys: the decryption keys of its SURB, or empty.
         eta: seconds from composing to the estimated arrival of the reply, or at the service without one.
+        route: its way there and back. Every packet has it, a decoy too, so that the work does not tell the kinds apart.
     """
 
     packet: bytes = field(repr=False)
     surb_keys: bytes = field(repr=False)
     eta: float
+    route: RouteNames = field(repr=False)
 
 
 class Composer:
@@ -139,6 +142,7 @@ class Composer:
             public_key_length=key_length,
         )
         arrival, surb, surb_keys = there.arrival, None, b""
+        names_back: tuple[str, ...] = ()
         if surb_id is not None:
             back = reply_route(
                 document,
@@ -150,7 +154,7 @@ class Composer:
                 randomness=self._randomness,
                 public_key_length=key_length,
             )
-            arrival = back.arrival
+            arrival, names_back = back.arrival, back.names
             made = self._sphinx.new_surb(back.hops, self._randomness)
             surb, surb_keys = made.surb, made.keys
         if arrival - now >= MAX_EPOCHS_UNDERWAY * self._clock.period:
@@ -159,4 +163,4 @@ class Composer:
         packet = self._sphinx.new_packet(there.hops, plaintext, self._randomness)
         if self._network_time() - now > self._clock.till_next(now):
             return None
-        return ComposedPacket(packet, surb_keys, arrival - now)
+        return ComposedPacket(packet, surb_keys, arrival - now, RouteNames(there.names, names_back))

@@ -333,7 +333,7 @@ class Sender:
     async def _emit(self, link: Link, prepared: _Prepared) -> None:
         operation, composed = prepared.operation, prepared.composed
         departed = self._engine.departs(
-            operation, prepared.surb_id, composed.surb_keys, composed.eta, trio.current_time()
+            operation, prepared.surb_id, composed.surb_keys, composed.eta, trio.current_time(), composed.route
         )
         written = False
         try:

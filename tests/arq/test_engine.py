@@ -13,6 +13,7 @@ from arq import (
     Policy,
     ReplyDrop,
     ReplyReceived,
+    RouteNames,
     SlotWanted,
     State,
     SurbEnd,
@@ -39,6 +40,14 @@ def test_a_plain_message_is_told_as_sent_when_it_has_left_and_not_before(bench: 
     assert bench.events() == []
     bench.engine.left(operation, now=0.5)
     assert bench.events() == [MessageSent(ALICE, MESSAGE, operation.surb_id, ETA)]
+
+
+def test_a_message_is_told_as_sent_by_the_way_of_the_packet_that_left(bench: Bench) -> None:
+    operation = bench.accept(message(message_id=MESSAGE, surb_id=SURB))
+    for name in ("recalled", "left"):
+        bench.engine.departs(operation, bench.engine.surb_id_for(operation), b"keys", ETA, 0.0, RouteNames((name,)))
+        getattr(bench.engine, name)(operation, 0.5)
+    assert bench.events() == [MessageSent(ALICE, MESSAGE, operation.surb_id, ETA, RouteNames(("left",)))]
 
 
 def test_a_plain_messages_reply_is_delivered_once_with_its_ids(bench: Bench) -> None:

@@ -13,8 +13,10 @@ import pytest
 import trio
 import trio.testing
 
+from arq import RouteNames
 from kpclientd.config.model import ListenUnix
-from kpclientd.ping import SEND_SECONDS, OfflineError, Options, PingStatistics, UnknownServiceError, main, ping
+from kpclientd.ping import SEND_SECONDS, OfflineError, Options, UnknownServiceError, main, ping
+from kpclientd.ping_statistics import PingStatistics
 from kpclientd.thin import events
 from kpclientd.thin.client import DaemonUnreachableError
 from sphinx.randomness import seeded
@@ -92,6 +94,39 @@ async def test_what_is_not_answered_in_time_is_lost(tmp_path: Path, autojump_clo
     assert "seq=2 lost: no answer within 4.25 s" in lines
     assert lines[-1] == "3 sent, 1 received, 66.7% lost; min/median/p95 4000.0/4000.0/4000.0 ms"
     assert statistics.sent == 3
+
+
+def by_way_of(mix: str, seconds: float | None) -> Any:
+    """An answer after so many seconds, or none, to a message that went through a mix and came back by another."""
+    route = RouteNames(("gateway1", mix, "service1"), ("mix9", "gateway1"))
+
+    def script(request: dict[str, Any]) -> Script:
+        sent = events.message_sent(None, request["surbid"], sent_at=0, reply_eta=1, route=route)
+        return [(0, sent)] if seconds is None else [(0, sent), (seconds, echoed(request))]
+
+    return script
+
+
+async def test_the_nodes_on_the_way_are_shown_to_who_asks(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    daemon = ScriptedDaemon(scripts=[by_way_of("mix1", 0.25), by_way_of("mix2", None)])
+    _, lines = await run(daemon, tmp_path, Options(count=2, verbose=True))
+    assert lines[1:5] == [
+        "32 bytes from service1: seq=1 time=250.0 ms",
+        "    by gateway1 mix1 service1; back by mix9 gateway1",
+        "seq=2 lost: no answer within 30 s",
+        "    by gateway1 mix2 service1; back by mix9 gateway1",
+    ]
+
+
+async def test_the_summary_names_the_nodes_that_lost_more_than_the_others(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    good, bad = by_way_of("mix1", 0.25), by_way_of("mix2", None)
+    _, lines = await run(ScriptedDaemon(scripts=[good, bad, bad, good]), tmp_path, Options(count=6))
+    assert lines[-1] == "lost by way of: mix2 2 of 2"
+    assert not any("gateway1" in line for line in lines), "all passed it; and nobody asked for the ways"
 
 
 def wrong(request: dict[str, Any]) -> Script:

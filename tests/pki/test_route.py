@@ -59,6 +59,8 @@ def delays(route: Route) -> list[int]:
 def test_a_forward_route_goes_through_the_gateway_each_layer_and_the_service_node() -> None:
     route = forward(seeded(b"route"))
     assert [hop.node_id for hop in (route.hops[0], route.hops[-1])] == [GATEWAY.node_id, SERVICE.node_id]
+    names = {node.node_id: node.name for node in PAPER.mix_descriptors()}
+    assert list(route.names) == [names[hop.node_id] for hop in route.hops]
     for hop, layer in zip(route.hops[1:-1], PAPER.topology, strict=True):
         assert hop.node_id in {node.node_id for node in layer}
 

@@ -5,6 +5,7 @@ from typing import Any
 import cbor2
 import pytest
 
+from arq import RouteNames
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.thin import events
 from kpclientd.thin.announcements import document_frame, pushed_document
@@ -94,6 +95,17 @@ def test_the_shutdown_event_has_todays_name_and_the_old_misspelt_one() -> None:
 def test_times_are_whole_seconds_and_estimates_nanoseconds() -> None:
     sent = events.message_sent(ID, SURB, sent_at=1780000000.9, reply_eta=1.5)["message_sent_event"]
     assert (sent["sent_at"], sent["reply_eta"]) == (1780000000, 1_500_000_000)
+
+
+def test_a_sent_event_names_the_nodes_on_its_way_as_far_as_they_are_known() -> None:
+    def routes(route: RouteNames) -> events.Event:
+        body = events.message_sent(ID, SURB, sent_at=0.0, reply_eta=0.0, route=route)["message_sent_event"]
+        return {key: value for key, value in body.items() if "route" in key}
+
+    there, back = ("gateway1", "mix1", "service1"), ("mix2", "gateway1")
+    assert routes(RouteNames(there, back)) == {"forward_route": list(there), "return_route": list(back)}
+    assert routes(RouteNames(there)) == {"forward_route": list(there)}, "there is no way back without a SURB"
+    assert routes(RouteNames()) == {}
 
 
 def test_a_refusal_is_named_as_the_reply_that_its_client_waits_for() -> None:

@@ -60,7 +60,26 @@ async def test_a_sent_message_is_reported_with_its_surb_id_and_the_replys_estima
     assert isinstance(sent, MessageSent)
     assert (sent.owner, sent.message_id, sent.surb_id) == (ALICE, (7).to_bytes(16, "big"), (7).to_bytes(16, "big"))
     assert 0 < sent.eta < 60
+    assert operation.route == sent.route
     assert operation.state is State.IN_FLIGHT
+
+
+async def test_a_sent_message_is_reported_with_the_names_of_the_nodes_on_its_way(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    bench.sender.set_rates(LAMBDA_P, 0.0)
+    bench.submit(7)
+    await bench.run_until(bench.outlet(), lambda: bench.events)
+    (sent,) = bench.events
+    assert isinstance(sent, MessageSent)
+    document = bench.network.authorities.document(bench.network.epoch)
+    layers = [{node.name for node in layer} for layer in document.topology]
+    gateways = {node.name for node in document.gateway_nodes}
+    services = {node.name for node in document.service_nodes}
+    for route, stations in (
+        (sent.route.forward, [gateways, *layers, services]),
+        (sent.route.back, [*layers, gateways]),
+    ):
+        assert [name in names for name, names in zip(route, stations, strict=True)] == [True] * len(stations)
 
 
 async def test_a_message_without_surb_ends_when_it_has_left(autojump_clock: MockClock) -> None:

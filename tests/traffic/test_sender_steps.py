@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from arq import Operation
+from arq import UNNAMED, Operation, RouteNames
 from kpclientd.traffic.composer import ComposedPacket, PacketRequest
 from kpclientd.traffic.sender import LEAD_SECONDS
 from pki import Document
@@ -23,6 +23,7 @@ class Trace:
     def __init__(self, bench: Bench, outlet: RecordingLink) -> None:
         self.steps: list[tuple[float, str]] = []
         self.lengths: set[tuple[int, int]] = set()
+        self.hops: set[tuple[int, int]] = set()
         engine, composer, send = bench.engine, bench.composer, outlet.send_packet
         surb_id_for, departs, left, compose = engine.surb_id_for, engine.departs, engine.left, composer.compose
 
@@ -41,9 +42,17 @@ class Trace:
             self.lengths.add((len(composed.packet), len(composed.surb_keys)))
             return composed
 
-        def departing(operation: Operation, surb_id: SurbId | None, keys: bytes, eta: float, now: float) -> bool:
+        def departing(
+            operation: Operation,
+            surb_id: SurbId | None,
+            keys: bytes,
+            eta: float,
+            now: float,
+            route: RouteNames = UNNAMED,
+        ) -> bool:
             note("departs")
-            return departs(operation, surb_id, keys, eta, now)
+            self.hops.add((len(route.forward), len(route.back)))
+            return departs(operation, surb_id, keys, eta, now, route)
 
         def leaving(operation: Operation, now: float) -> None:
             note("left")
@@ -87,6 +96,8 @@ async def test_a_message_and_a_decoy_go_through_the_same_steps_at_the_same_times
     assert [at - begun for at, _ in of_messages.steps] == pytest.approx([at - between for at, _ in of_decoys.steps])
     assert of_messages.lengths == of_decoys.lengths
     assert len(of_messages.lengths) == 1
+    assert of_messages.hops == of_decoys.hops
+    assert len(of_messages.hops) == 1
 
 
 async def test_every_packet_has_each_step_once(autojump_clock: MockClock) -> None:
