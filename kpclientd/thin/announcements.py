@@ -15,7 +15,7 @@ import cbor2
 import trio
 
 from kpclientd.thin import events
-from kpclientd.thin.connection import AppConnection
+from kpclientd.thin.connection import AppConnection, News
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.outbox import Frame
 from kpclientd.thin.sessions import Sessions
@@ -90,7 +90,7 @@ class Announcements:
     def set_connected(self, connected: bool) -> None:
         """The link came up, or was lost, or a try for it failed."""
         self._status = self._encode_status(connected=connected)
-        self._tell_all(self._status)
+        self._tell_all(News.STATUS, self._status)
 
     def set_document(self, frame: bytes | None) -> None:
         """A document has become current; `frame` is what `document_frame` made of it. None: there is none any more.
@@ -102,7 +102,7 @@ class Announcements:
             return
         self._document = Frame(frame)
         self._have_document.set()
-        self._tell_all(self._document)
+        self._tell_all(News.DOCUMENT, self._document)
 
     def shut_down(self) -> None:
         """The daemon stops."""
@@ -111,10 +111,10 @@ class Announcements:
             if isinstance(session.connection, AppConnection):
                 session.connection.send_shutdown(frame)
 
-    def _tell_all(self, frame: Frame) -> None:
+    def _tell_all(self, news: News, frame: Frame) -> None:
         for session in self._sessions:
             if isinstance(session.connection, AppConnection):
-                session.connection.broadcast(frame)
+                session.connection.broadcast(news, frame)
 
     def _encode_status(self, *, connected: bool) -> Frame:
         return Frame(

@@ -1,10 +1,11 @@
 """One application's connection: greeted, read, written, and ended for one stated reason.
 
     waiting for a document --> greeted --> open --> ended
-                                  (broadcasts are held back until the first request is answered, or for a second)
+                                  (broadcasts are held back until the first request is answered, or for 5 s)
 
 Theory of operation. Three tasks. One reads, serves what was read while it holds the turn (see `turns`), and waits for
-nobody: answers go into the session's outbox. One writes what is in the outbox. One lets held broadcasts go.
+nobody: answers go into the session's outbox. One writes what is in the outbox. One lets held broadcasts go: the newest
+of each kind, the status first.
 
 * Answers have the order of their requests. A slow request is served by a worker; what stands behind it waits, and the
   connection is read ahead meanwhile, so that its end is noticed and the work given up.
@@ -17,6 +18,7 @@ nobody: answers go into the session's outbox. One writes what is in the outbox. 
 Source: the Katzenpost thin-client protocol, "first messages after accept" and "framing".
 """
 
+import enum
 import logging
 import math
 import os
@@ -53,8 +55,9 @@ READ_NOTHING_SECONDS: Final = 60.0
 FRAME_SECONDS: Final = 60.0
 """From the first byte of a frame to its last."""
 
-HOLD_SECONDS: Final = 1.0
-"""For how long broadcasts wait for a new connection's first request, whose reply strict clients expect first."""
+HOLD_SECONDS: Final = 5.0
+"""For how long broadcasts wait for a new connection's first request, whose reply strict clients expect first; as long
+as the newest reference holds them."""
 
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes that wait to be written at which no more requests are read."""
@@ -62,6 +65,13 @@ HIGH_WATER: Final = 4 * 1024 * 1024
 FIRST_LOOK_SECONDS: Final = 0.02
 LAST_LOOK_SECONDS: Final = 0.5
 """Between two looks at how far the application has read, as long as it has not read all."""
+
+
+class News(enum.Enum):
+    """What everybody is told, in the order in which it is told to who had to wait for it."""
+
+    STATUS = enum.auto()
+    DOCUMENT = enum.auto()
 
 
 class Greeter(Protocol):
@@ -118,7 +128,7 @@ class AppConnection:
         self._look_again = 0.0
         self._more = trio.Event()
         self._drained = trio.Event()
-        self._held: list[Frame] | None = None
+        self._held: dict[News, Frame] | None = None
         self._greeted = False
         self._scope = trio.CancelScope()
         self._reason: str | None = None
@@ -138,10 +148,10 @@ class AppConnection:
         self._look_again = 0.0
         self._look()
 
-    def broadcast(self, frame: Frame) -> None:
-        """Say what everybody is told; a connection that is being set up gets it after that."""
+    def broadcast(self, news: News, frame: Frame) -> None:
+        """Say what everybody is told; a connection that is being set up gets the newest of its kind after that."""
         if self._held is not None:
-            self._held.append(frame)
+            self._held[news] = frame
         elif self._greeted:
             self._put(frame)
 
@@ -296,7 +306,7 @@ class AppConnection:
     # -- writing
 
     def _greet(self) -> None:
-        self._held, self._greeted = [], True
+        self._held, self._greeted = {}, True
         for frame in self._greeter.greeting():
             self._put(frame)
 
@@ -422,6 +432,7 @@ class AppConnection:
         self._release()
 
     def _release(self) -> None:
-        held, self._held = self._held, None
-        for frame in held or ():
-            self._put(frame)
+        held, self._held = self._held or {}, None
+        for news in News:
+            if news in held:
+                self._put(held[news])

@@ -9,7 +9,7 @@ from trio.testing import memory_stream_pair
 
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.thin.budget import FrameBudget
-from kpclientd.thin.connection import AppConnection, Greeter
+from kpclientd.thin.connection import AppConnection, Greeter, News
 from kpclientd.thin.events import Event
 from kpclientd.thin.framing import FrameReader, encode_frame
 from kpclientd.thin.listener import open_listeners
@@ -144,9 +144,10 @@ class Bench(Office):
         self.sessions.deliver(app.session.app_id, event, final=final)
 
     def broadcast(self, event: Event) -> None:
+        news = News.STATUS if "connection_status_event" in event else News.DOCUMENT
         for session in self.sessions:
             if isinstance(session.connection, AppConnection):
-                session.connection.broadcast(framed(event))
+                session.connection.broadcast(news, framed(event))
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from trio.testing import MockClock, lockstep_stream_pair
 
 from kpclientd.thin import events
 from kpclientd.thin.announcements import DOCUMENT_WAIT_SECONDS, Announcements
+from kpclientd.thin.connection import HOLD_SECONDS
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.outbox import Frame
 from tests.thin.applications import Bench, opened
@@ -59,7 +60,7 @@ async def test_applications_wait_for_a_first_document_and_are_greeted_with_it(au
             assert await app.hears(1.0) == []
         announcements.set_document(FRAME)
         for app in apps:
-            assert await app.hears(2.0) == [status(connected=True), DOCUMENT], "and nothing of it twice"
+            assert await app.hears(2 * HOLD_SECONDS) == [status(connected=True), DOCUMENT], "and nothing of it twice"
 
 
 async def test_nobody_waits_longer_than_for_a_while_after_the_daemons_start(autojump_clock: MockClock) -> None:
@@ -72,7 +73,7 @@ async def test_nobody_waits_longer_than_for_a_while_after_the_daemons_start(auto
         later = bench.connect()
         assert await later.hears() == [status(connected=False), NO_DOCUMENT]
         announcements.set_document(FRAME)
-        assert await app.hears(1.1) == [DOCUMENT]
+        assert await app.hears(HOLD_SECONDS) == [DOCUMENT]
 
 
 async def test_without_a_start_the_wait_begins_with_the_first_application(autojump_clock: MockClock) -> None:
@@ -89,7 +90,7 @@ async def test_everybody_is_told_when_something_changes_and_newcomers_are_greete
     async with announcing() as (bench, announcements):
         announcements.set_document(FRAME)
         apps = [bench.connect() for _ in range(3)]
-        await settle(2.0)
+        await settle(HOLD_SECONDS + 0.1)
         announcements.set_connected(True)
         newer = events.new_pki_document(b"newer")
         announcements.set_document(encode_frame(newer))
@@ -103,7 +104,7 @@ async def test_an_event_is_made_once_however_many_are_told(autojump_clock: MockC
     async with announcing() as (bench, announcements):
         announcements.set_document(FRAME)
         apps = [bench.connect(lockstep_stream_pair) for _ in range(5)]
-        await settle(2.0)  # nobody reads: what is said now waits
+        await settle(HOLD_SECONDS + 0.1)  # nobody reads: what is said now waits
         announcements.set_connected(True)
         announcements.set_document(FRAME)
         waiting = [list(app.session.outbox) for app in apps]
@@ -125,7 +126,7 @@ async def test_what_everybody_is_told_is_not_kept_for_those_that_are_away(autoju
         again = bench.connect()
         assert await again.hears() == [status(connected=True), DOCUMENT]
         assert (await again.registered())["resumed"]
-        assert await again.hears(2.0) == []
+        assert await again.hears(2 * HOLD_SECONDS) == []
         assert bench.sessions.counts.answers_dropped == 0
 
 

@@ -6,6 +6,7 @@ from trio.testing import MockClock
 
 from kpclientd.thin import events
 from kpclientd.thin.connection import HOLD_SECONDS, READ_AHEAD
+from kpclientd.thin.events import Event
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.turns import STEPS_IN_A_TURN
 from tests.thin.applications import DOCUMENT, MESSAGE, NEWS, STATUS, TOKEN, answered, ask, opened
@@ -55,11 +56,42 @@ async def test_news_wait_until_the_first_request_is_answered(autojump_clock: Moc
         assert second == NEWS
 
 
+async def test_of_news_that_waited_the_newest_are_told_the_status_first(autojump_clock: MockClock) -> None:
+    async with opened() as bench:
+        asking, silent = [await bench.connect().greeted() for _ in range(2)]
+        newest: Event = {"new_pki_document_event": {"payload": b"newer"}}
+        for event in (DOCUMENT, STATUS, newest, NEWS):
+            bench.broadcast(event)
+        await asking.send(ask(1))
+        first, *rest = await asking.hears()
+        assert (answered(first), rest) == (1, [NEWS, newest])
+        assert await silent.hears(HOLD_SECONDS) == [NEWS, newest]
+
+
+async def test_who_resumes_hears_the_reply_then_what_was_kept_then_the_news(autojump_clock: MockClock) -> None:
+    async with opened() as bench:
+        app = await bench.connect().greeted()
+        await app.registered()
+        app_id = app.session.app_id
+        await app.stream.aclose()
+        await settle()
+        kept = [events.message_id_garbage_collected(bytes([number]) * 16) for number in range(3)]
+        for event in kept:
+            bench.sessions.deliver(app_id, event, final=True)
+        again = await bench.connect().greeted()
+        bench.broadcast(NEWS)
+        await again.send({"session_token": {"client_instance_token": TOKEN}})
+        first, *rest = await again.hears()
+        assert first == events.session_token_reply(app_id, resumed=True)
+        assert rest == [*kept, NEWS]
+
+
 async def test_news_do_not_wait_for_ever_for_a_client_that_asks_nothing(autojump_clock: MockClock) -> None:
     async with opened() as bench:
         app = await bench.connect().greeted()
         bench.broadcast(NEWS)
-        assert await app.hears(HOLD_SECONDS + 0.1) == [NEWS]
+        assert await app.hears(HOLD_SECONDS - 0.1) == []
+        assert await app.hears(0.2) == [NEWS]
         bench.broadcast(DOCUMENT)
         assert await app.hears() == [DOCUMENT], "later ones come at once"
 
