@@ -17,6 +17,7 @@ class Client:
     def __init__(self, config: str) -> None:
         self.replies: dict[bytes, list[bytes]] = {}
         self.sent: Counter[bytes] = Counter()
+        self.routes: list[tuple[list[str], list[str]]] = []
         self.refused: dict[bytes, str] = {}
         self.documents: list[int] = []
         self.daemons: set[bytes] = set()
@@ -54,6 +55,7 @@ class Client:
             self.refused[event["surbid"]] = event["err"]
         else:
             self.sent[event["surbid"]] += 1
+            self.routes.append((event["forward_route"], event["return_route"]))
 
     async def _on_document(self, event: dict[str, Any]) -> None:
         self.documents.append(cbor2.loads(event["payload"])["Epoch"])

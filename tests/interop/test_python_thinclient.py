@@ -6,6 +6,7 @@ from collections import Counter
 
 import cbor2
 import pytest
+from katzenpost_thinclient import DatabaseFailureError
 
 from tests.interop.application import Client, until
 from tests.interop.network import Running
@@ -43,6 +44,32 @@ def test_an_echo_brings_the_same_bytes_back(running: Running, kind: str) -> None
             assert reply.startswith(payload)
             assert len(reply) == here.client.geometry.ForwardPayloadLength
             assert not reply[len(payload) :].strip(b"\0")
+
+    asyncio.run(scenario())
+
+
+def test_it_is_told_the_way_of_its_messages(running: Running) -> None:
+    async def scenario() -> None:
+        async with Client(running.thinclient("tcp")) as here:
+            await here.send(b"by way of")
+            await here.until_answered(1)
+            ((forward, back),) = here.routes
+            service = here.client.get_service("echo").mix_descriptor["Name"]
+            assert (forward[0], forward[-1], back[-1]) == ("gateway1", service, "gateway1")
+            assert (len(forward), len(back)) == (5, 4)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_not_served_is_said_to_be_unavailable_and_never_to_be_done(running: Running) -> None:
+    async def scenario() -> None:
+        async with Client(running.thinclient("tcp")) as here:
+            with pytest.raises(Exception, match="Service unavailable"):
+                await here.client.new_keypair(bytes(32))
+            with pytest.raises(DatabaseFailureError):  # not BoxAlreadyExistsError, which is success to a writer
+                await here.client.start_resending_encrypted_message(
+                    bytes(136), None, bytes(104), 0, b"descriptor", b"ciphertext", bytes(32)
+                )
 
     asyncio.run(scenario())
 

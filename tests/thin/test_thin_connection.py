@@ -176,7 +176,7 @@ async def test_a_turn_ends_in_the_middle_of_a_frame_of_many_items(autojump_clock
         before = bench.turns.taken
         await app.send(many)
         (heard,) = await app.hears()
-        assert heard["create_courier_envelopes_from_multi_payload_reply"]["error_code"] == 4
+        assert heard["create_courier_envelopes_from_multi_payload_reply"]["error_code"] == 10
         assert bench.turns.taken >= before + 8000 // 256 // STEPS_IN_A_TURN + 1
 
 

@@ -257,7 +257,7 @@ def test_requests_that_are_not_served_are_answered_under_the_name_awaited(bench:
         {"read_channel_reply": {"query_id": ID, "error_code": 6}}
     ]
     assert bench.ask(RefusedRequest("voucher_mint", ID), later) == [
-        {"voucher_mint_reply": {"query_id": ID, "error_code": 4}}
+        {"voucher_mint_reply": {"query_id": ID, "error_code": 10}}
     ]
 
 

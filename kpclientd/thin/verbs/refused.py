@@ -35,8 +35,17 @@ def retired(name: str) -> Verb:
 
 
 def not_served(name: str, most_items: int = MAX_ITEMS) -> Verb:
-    """The row of a verb of today that this version does not serve."""
-    return _refused(name, events.INTERNAL_ERROR, most_items)
+    """The row of a verb of today that this version does not serve: there is no such service."""
+    return _refused(name, events.SERVICE_UNAVAILABLE, most_items)
+
+
+def operation_not_served(name: str) -> Verb:
+    """The row of an operation on a box that this version does not serve.
+
+    Clients read small codes in these answers as a storage replica's. Its 10 is that the box exists already, which a
+    writer takes for success; 4 is a failure either way, and what the reference says for want of a document.
+    """
+    return _refused(name, events.INTERNAL_ERROR, MAX_ITEMS)
 
 
 def ignored(name: str) -> Verb:
