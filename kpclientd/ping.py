@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import trio
 
-from kpclientd.config.dial import load_dial
+from kpclientd.config.dial import find_daemon
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.ping_statistics import PingStatistics
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments)
     options = Options(parsed.service, parsed.n, parsed.interval, parsed.timeout, parsed.verbose)
     try:
-        address = load_dial(parsed.config)
+        address = find_daemon(parsed.config)
     except ConfigError as error:
         return _report(error, MISUSED)
     try:
@@ -294,7 +294,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("service", nargs="?", default=DEFAULT_SERVICE, metavar="SERVICE", help="default: %(default)s")
     parser.add_argument(
-        "-c", "--config", type=Path, default=Path("thinclient.toml"), metavar="FILE", help="default: %(default)s"
+        "-c",
+        "--config",
+        type=Path,
+        default=Path("thinclient.toml"),
+        metavar="FILE",
+        help="an application's file, or the daemon's; default: %(default)s",
     )
     parser.add_argument("-n", type=_count, default=DEFAULT_COUNT, metavar="N", help="messages, default: %(default)s")
     parser.add_argument(

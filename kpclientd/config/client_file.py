@@ -51,6 +51,13 @@ class UnixTable(Table, frozen=True):
     ] = ""
 
 
+_TOKEN_MEANING: Final = (
+    "a file with the token that applications have to show, an absolute path; one line of 16 to 256 printable"
+    " characters, and not readable by everybody; see docs/applications.md"
+)
+_TOKEN_EXAMPLE: Final = "/etc/kpclientd/token"
+
+
 class TcpTable(Table, frozen=True):
     """`[Listen.Tcp]`."""
 
@@ -61,6 +68,7 @@ class TcpTable(Table, frozen=True):
         ),
     ] = ""
     network: Annotated[str, Key(f"one of {', '.join(TCP_NETWORKS)}", zero_is_default=True)] = TCP_NETWORKS[0]
+    token_file: Annotated[str, Key(_TOKEN_MEANING, _TOKEN_EXAMPLE, default="they show none", ours=True)] = ""
 
 
 class WebSocketTable(Table, frozen=True):
@@ -76,6 +84,7 @@ class WebSocketTable(Table, frozen=True):
             "web pages that may connect, beside those of that very host and port", ("https://chat.example",), ours=True
         ),
     ] = ()
+    token_file: Annotated[str, Key(_TOKEN_MEANING, _TOKEN_EXAMPLE, default="they show none", ours=True)] = ""
 
 
 class ListenTable(Table, frozen=True):

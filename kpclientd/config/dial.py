@@ -1,4 +1,7 @@
-"""Reads a `thinclient.toml`: where an application finds its daemon. Always strict, as all its readers are."""
+"""Where an application finds its daemon: in a `thinclient.toml`, always read strictly, as all its readers do it.
+
+Or in the daemon's own file, for those who may read that.
+"""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +13,8 @@ from kpclientd.config.listen import read_tcp_address, read_unix_address
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.config.place import Place
 from kpclientd.config.reader import read_file
+from kpclientd.config.toml import MAX_FILE_LENGTH, read_toml
+from kpclientd.errors import ConfigError
 
 _EXAMPLE: Final = (
     'write a [Dial.Tcp] table with Address = "127.0.0.1:64331", or [Dial.Unix] with Address = "@katzenpost"'
@@ -63,6 +68,24 @@ def load_dial(path: Path) -> ListenTcp | ListenUnix:
         raise unknown
     assert address is not None
     return address
+
+
+def find_daemon(path: Path) -> ListenTcp | ListenUnix:
+    """The place where the daemon listens, according to an application's file or to the daemon's own.
+
+    Raises:
+        ConfigError: the file is neither, or its daemon cannot be dialled from here.
+    """
+    if not any(key.casefold() == "listen" for key in read_toml(path, MAX_FILE_LENGTH)):
+        return load_dial(path)
+    from kpclientd.config.load import load_config  # an application's file needs nothing of it
+
+    for listen in load_config(path).listen:
+        if isinstance(listen, ListenUnix) or (isinstance(listen, ListenTcp) and listen.port):
+            return listen
+    raise ConfigError(
+        path, "has neither a Unix socket nor a TCP port that is known before the daemon starts", table="Listen"
+    )
 
 
 def _read_dial(dial: DialTable, root: Place) -> ListenTcp | ListenUnix:

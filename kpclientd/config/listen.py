@@ -1,5 +1,6 @@
 """The `[Listen]` table: where applications find the daemon."""
 
+from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import AddressError, parse_url, require_ip_address, split_host_port
@@ -60,7 +61,11 @@ def _read_websocket(table: WebSocketTable, place: Place) -> ListenWebSocket:
         raise place.fault("Address", str(error), 'write "ws://127.0.0.1:64332"') from error
     if url.scheme != "ws" or url.port is None:
         raise place.fault("Address", f"is '{address}'", 'write "ws://", a host and a port: "ws://127.0.0.1:64332"')
-    return ListenWebSocket(url.host, url.port, table.origins)
+    return ListenWebSocket(url.host, url.port, table.origins, _read_token_file(table.token_file, place))
+
+
+def _read_token_file(text: str, place: Place) -> Path | None:
+    return place.absolute_path("TokenFile", text, "/etc/kpclientd/token")
 
 
 def read_unix_address(address: str, place: Place) -> str:
@@ -85,10 +90,11 @@ def _unix_address(key: str, address: str, place: Place) -> str:
 
 
 def read_tcp_address(table: TcpTable, place: Place) -> ListenTcp:
-    """`Address` and `Network` of a TCP listener, or of who dials it.
+    """The table of a TCP listener, or of who dials it.
 
     Raises:
-        ConfigError: the address is missing or not `host:port`, or the network is none of Go's for TCP.
+        ConfigError: the address is missing or not `host:port`, the network is none of Go's for TCP, or the token's path
+            is not absolute.
     """
     network = table.network
     if network not in TCP_NETWORKS:
@@ -97,7 +103,7 @@ def read_tcp_address(table: TcpTable, place: Place) -> ListenTcp:
         host, port = split_host_port(place.required("Address", table.address))
     except AddressError as error:
         raise place.fault("Address", str(error)) from error
-    return ListenTcp(host, port, network)
+    return ListenTcp(host, port, network, _read_token_file(table.token_file, place))
 
 
 def require_ip_listener(table: ListenTable, root: Place) -> None:

@@ -91,8 +91,9 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
     gateways = read_gateways(pinned, root, faults)
     authorities = read_authorities(voting, root, faults)
     grace_period = attempt(_read_grace_period, file.session_grace_period, root)
-    data_dir = attempt(_read_path, "DataDir", file.data_dir, root, "/var/lib/kpclientd")
-    state_file = attempt(_read_path, "StateFile", file.arq.state_file, root.tables["ARQ"], "/var/lib/kpclientd/state")
+    data_dir = attempt(root.absolute_path, "DataDir", file.data_dir, "/var/lib/kpclientd")
+    arq = root.tables["ARQ"]
+    state_file = attempt(arq.absolute_path, "StateFile", file.arq.state_file, "/var/lib/kpclientd/state")
     kem = attempt(read_kem, file.wire_kem_scheme, root)
     listen = attempt(read_listen, file.listen, root)
     if pinned is None:
@@ -176,14 +177,6 @@ def _read_duration(key: str, value: str | int, root: Place, fix: str) -> float:
         return parse_duration(value)
     except EpochError as error:
         raise root.fault(key, f'invalid duration: "{value}"', fix) from error
-
-
-def _read_path(key: str, text: str, place: Place, example: str) -> Path | None:
-    if not text:
-        return None
-    if not Path(text).is_absolute() or "\0" in text:
-        raise place.fault(key, f'is "{text}"', f"write an absolute path, such as {example}")
-    return Path(text)
 
 
 def _derive_pigeonhole(geometry: Geometry, root: Place) -> PigeonholeGeometry:

@@ -18,20 +18,35 @@ ABSTRACT_PREFIX = "@"
 
 @dataclass(frozen=True, slots=True)
 class ListenTcp:
-    """Applications come by TCP; port 0 is any free one, an empty host every interface."""
+    """Applications come by TCP.
+
+    Attributes:
+        host: an address or a name, empty for every interface.
+        port: 0 for any free one.
+        network: one of Go's.
+        token_file: holds what they have to show, or None.
+    """
 
     host: str
     port: int
     network: str
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListenWebSocket:
-    """Applications come by WebSocket at a host, empty for every interface, and a port; pages of `origins` may, too."""
+    """Applications come by WebSocket.
+
+    Attributes:
+        host, port: as of `ListenTcp`.
+        origins: of pages that may come beside the host's own.
+        token_file: holds what they have to show, or None.
+    """
 
     host: str
     port: int
     origins: tuple[str, ...] = ()
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,12 @@ class ClientConfig:
         for listen in self.listen:
             if not isinstance(listen, ListenUnix) and not is_loopback(listen.host):
                 where = f"port {listen.port} of {listen.host or 'every interface'}"
-                warnings.append(f"whoever reaches {where} can use this daemon: listen on 127.0.0.1 or a Unix socket")
+                fault = (
+                    f"whoever reaches {where} can use this daemon"
+                    if listen.token_file is None
+                    else f"the token that applications show at {where} is not encrypted on its way"
+                )
+                warnings.append(f"{fault}: listen on 127.0.0.1 or a Unix socket")
         if self.ignored_keys:
             told = "; ".join(
                 ("unrecognised configuration keys are ignored: " + ", ".join(self.ignored_keys), *self.hints)

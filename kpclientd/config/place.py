@@ -52,6 +52,18 @@ class Place:
             raise self.fault(key, "is empty", "expected a string")
         return value
 
+    def absolute_path(self, key: str, text: str, example: str) -> Path | None:
+        """The path under `key`, None where there is none.
+
+        Raises:
+            ConfigError: it is not absolute.
+        """
+        if not text:
+            return None
+        if not Path(text).is_absolute() or "\0" in text:
+            raise self.fault(key, f'is "{text}"', f"write an absolute path, such as {example}")
+        return Path(text)
+
     def dotted(self, key: str) -> str:
         """The name of `key` from the top level on."""
         return f"{self.name}.{key}" if self.name else key

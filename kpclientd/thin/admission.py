@@ -1,24 +1,34 @@
 """Lets applications in: accepts their connections, as many as there is room for.
 
+    accepted --> at the door, where the listener has one --> present --> gone
+
 Theory of operation. Descriptors are the one thing that an application can take from everybody: each connection has one,
 and the gateway link needs one, too. So the daemon raises its limit as far as it may, keeps `RESERVED_DESCRIPTORS` for
 itself, and admits as many connections as are left, or as the configuration says. When all places are taken, the
 connection goes that has been silent from its beginning for longest, if it had time to speak; where all have spoken, the
 newcomer is turned away, by closing. A failing accept is tried again a little later, and said once in a while.
+
+Who has to show something first (see `door`) has no place until then. At most `MOST_AT_DOOR` do so at a time; one more
+takes the place of the first, who has had most time.
 """
 
 import errno
 import logging
+import math
 import resource
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import trio
 
+from kpclientd.thin.door import SAID_NOTHING, GuardedListener
+
 log = logging.getLogger("client/listener")
 
-RESERVED_DESCRIPTORS: Final = 32
-"""For the link and its dialling, log, listeners, and the event loop's own."""
+MOST_AT_DOOR: Final = 32
+
+RESERVED_DESCRIPTORS: Final = 32 + MOST_AT_DOOR
+"""For the link and its dialling, log, listeners, the event loop's own, and those at the door."""
 
 MOST_DESCRIPTORS: Final = 65_536
 SILENT_SECONDS: Final = 10.0
@@ -69,10 +79,12 @@ class Admission:
         self.admitted = 0
         self.turned_away = 0
         self.ended_silent = 0
+        self.refused = 0
         self.accept_failures = 0
         self._connection = connection
         self._present: dict[Admitted, None] = {}
-        self._say_next = 0.0
+        self._at_door: dict[trio.CancelScope, None] = {}
+        self._said: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._present)
@@ -111,7 +123,39 @@ class Admission:
                 self._say("An application cannot be accepted: %s.", error.strerror)
                 await trio.sleep(RETRY_SECONDS)
             else:
-                nursery.start_soon(self.serve, stream)
+                nursery.start_soon(self._let_in, stream, listener)
+
+    async def _let_in(self, stream: trio.abc.Stream, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        if not isinstance(listener, GuardedListener) or await self._may_come_in(stream, listener):
+            await self.serve(stream)
+
+    async def _may_come_in(self, stream: trio.abc.Stream, listener: GuardedListener) -> bool:
+        """Wait at the door; a connection that may not come in is closed."""
+        if len(self._at_door) >= MOST_AT_DOOR:
+            first = next(iter(self._at_door))
+            del self._at_door[first]
+            first.cancel()
+        scope = trio.CancelScope()
+        self._at_door[scope] = None
+        reason: str | None = "others came behind it"
+        try:
+            with scope:
+                reason = await listener.refusal(stream)
+        except Exception:
+            log.exception("A connection was refused by a fault of the daemon.")
+        finally:
+            self._at_door.pop(scope, None)
+            if reason is not None:
+                self.refused += 1
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
+        if reason is None:
+            return True
+        if reason == SAID_NOTHING:
+            log.debug("a connection was closed: %s", reason)
+        else:
+            self._say("A connection was refused: %s.", reason, level=logging.INFO)
+        return False
 
     def _make_room(self) -> bool:
         if len(self._present) < self.most:
@@ -126,7 +170,9 @@ class Admission:
         oldest.close("it has asked nothing, and its place was needed")
         return True
 
-    def _say(self, message: str, *arguments: object) -> None:
-        if trio.current_time() >= self._say_next:
-            self._say_next = trio.current_time() + SAY_AGAIN_SECONDS
-            log.warning(message, *arguments)
+    def _say(self, message: str, *arguments: object, level: int = logging.WARNING) -> None:
+        """Say it, unless it was said not long ago."""
+        now = trio.current_time()
+        if now >= self._said.get(message, -math.inf) + SAY_AGAIN_SECONDS:
+            self._said[message] = now
+            log.log(level, message, *arguments)

@@ -12,6 +12,7 @@ import trio
 
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.streams import reason_of
+from kpclientd.thin.door import read_token, token_line
 from kpclientd.thin.errors import ThinError
 from kpclientd.thin.fields import Fields
 from kpclientd.thin.framing import FrameReader, encode_frame
@@ -28,6 +29,9 @@ _STEP_TOLERANCE: Final = 16
 
 _CLOSE_SECONDS: Final = 1.0
 _READ_LENGTH: Final = 65536
+
+LOOPBACK: Final = "localhost"
+"""Where a daemon is found that listens at every interface."""
 
 _STATUS: Final = "connection_status_event"
 _DOCUMENT: Final = "new_pki_document_event"
@@ -181,6 +185,7 @@ async def connected_to(
     Raises:
         DaemonUnreachableError: nobody listens there.
         UnexpectedMessageError: who listens there does not say what a daemon says, or not in time.
+        TokenError: the daemon wants a token, and the file that should hold it does not.
         ThinError: as `ThinClient.receive`.
     """
     stream = await _dial(address)
@@ -193,6 +198,13 @@ async def connected_to(
             raise UnexpectedMessageError(
                 f"what listens at {display(address)} did not greet us within {deadline_seconds:g} s"
             ) from None
+        except DaemonGoneError as error:
+            if isinstance(address, ListenTcp):
+                shown = (
+                    f"the token in {address.token_file} was not accepted" if address.token_file else "it wants a token"
+                )
+                raise DaemonGoneError(f"{error}; perhaps {shown} (TokenFile)") from error
+            raise
         yield client
     finally:
         with trio.move_on_after(_CLOSE_SECONDS) as scope:
@@ -213,10 +225,17 @@ def display(address: ListenTcp | ListenUnix) -> str:
 
 
 async def _dial(address: ListenTcp | ListenUnix) -> trio.abc.Stream:
+    token_file = address.token_file if isinstance(address, ListenTcp) else None
+    token = read_token(token_file) if token_file is not None else None
     try:
         if isinstance(address, ListenUnix):
             return await trio.open_unix_socket(address.socket_address)
-        return await trio.open_tcp_stream(address.host, address.port)
+        stream = await trio.open_tcp_stream(address.host or LOOPBACK, address.port)
+        if token is not None:
+            await stream.send_all(token_line(token))
+        return stream
+    except trio.BrokenResourceError as error:
+        raise DaemonGoneError("the daemon closed the connection") from error
     except PermissionError as error:
         raise DaemonUnreachableError(
             f"this user may not connect to {display(address)}: whoever runs the daemon can allow it by Mode and Group"

@@ -16,6 +16,7 @@ import trio
 
 from kpclientd.config.model import Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.log_levels import NOTICE
+from kpclientd.thin.door import TokenListener, read_token
 from kpclientd.thin.errors import ListenError
 from kpclientd.transports import TCP_NETWORKS, TRANSPORTS
 
@@ -30,7 +31,7 @@ OWNER_ONLY_UMASK: Final = 0o177
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: process, user, group
 
 
-AppListener: TypeAlias = "trio.SocketListener | WebSocketListener"
+AppListener: TypeAlias = "trio.SocketListener | TokenListener | WebSocketListener"
 
 
 @asynccontextmanager
@@ -41,6 +42,7 @@ async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppLis
 
     Raises:
         ListenError: if one of the addresses cannot be bound; the text says why. Then none is.
+        TokenError: if one of them has no token, and should.
     """
     listeners: list[AppListener] = []
     with ExitStack() as undo:
@@ -48,13 +50,16 @@ async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppLis
             match listen:
                 case ListenUnix():
                     opened: list[AppListener] = [_listen_unix(listen, undo)]
-                case ListenTcp(host, port, network):
-                    opened = [*await _listen_tcp(host, port, network, undo)]
-                case ListenWebSocket(host, port, origins):
+                case ListenTcp(host, port, network, token_file):
+                    token = read_token(token_file) if token_file is not None else None
+                    by_tcp = await _listen_tcp(host, port, network, undo)
+                    opened = [one if token is None else TokenListener(one, token) for one in by_tcp]
+                case ListenWebSocket(host, port, origins, token_file):
                     from kpclientd.thin.websocket import WebSocketListener  # its library is for those who need it
 
+                    token = read_token(token_file) if token_file is not None else None
                     by_tcp = await _listen_tcp(host, port, TCP_NETWORKS[0], undo)
-                    opened = [WebSocketListener(listener, origins) for listener in by_tcp]
+                    opened = [WebSocketListener(one, origins, token) for one in by_tcp]
             listeners += opened
             for listener in opened:
                 log.log(NOTICE, "Listening on %s.", _place(listen, listener))
@@ -66,7 +71,8 @@ def _place(listen: Listen, listener: AppListener) -> str:
         return f"unix {listen.address}"
     host, port = listener.socket.getsockname()[:2]
     kind = "tcp" if isinstance(listen, ListenTcp) else "WebSocket"
-    return f"{kind} {f'[{host}]' if ':' in host else host}:{port}"
+    shown = ", for those who show the token" if listen.token_file is not None else ""
+    return f"{kind} {f'[{host}]' if ':' in host else host}:{port}{shown}"
 
 
 async def _listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> list[trio.SocketListener]:

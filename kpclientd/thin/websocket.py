@@ -1,10 +1,10 @@
 """Applications that come by WebSocket (RFC 6455): a byte stream in binary messages, either way.
 
-    head of a request --> origin and host are allowed --> upgraded --> messages --> closed
-       10 s, 8 KiB          else 403
+    head of a request --> origin and host are allowed --> the token is right --> upgraded --> messages --> closed
+       10 s, 8 KiB          else 403                        else 401
 
-Theory of operation. The stream upgrades itself when somebody first reads or writes it, so that whoever accepts
-connections waits for nobody. The protocol is wsproto's, which does no I/O and hands out the pieces of a message as they
+Theory of operation. A connection is upgraded before it is let in (see `door`), or when somebody first reads or writes
+it. The protocol is wsproto's, which does no I/O and hands out the pieces of a message as they
 come: so no message, however long, takes more memory than one read. What is to be written waits in one buffer and leaves
 it as the socket takes it; being cancelled in between loses nothing.
 
@@ -15,14 +15,17 @@ Any web page may open a WebSocket to this machine, and its requests name the pag
 it must be the host that was asked, which must be an address or `localhost`, or a page could have its own name resolve
 to this machine; or an origin that the configuration lists. Programs that are no browsers name none.
 
+Where the configuration wants a token, it comes as `Authorization: Bearer TOKEN`; browsers, which cannot set headers for
+a WebSocket, put it into the query of the URL, as `?token=TOKEN`. Neither is ever logged, nor is what breaks a head.
+
 Source: the Katzenpost thin-client protocol, "transports".
 """
 
+import hmac
 import http
-import logging
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import trio
 from wsproto import ConnectionType, WSConnection
@@ -40,9 +43,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kpclientd.addresses import ip_literal
 from kpclientd.streams import READ_SIZE
+from kpclientd.thin.door import SAID_NOTHING, GuardedListener
 from kpclientd.thin.framing import LENGTH_BYTES
-
-log = logging.getLogger("client/listener")
 
 HEAD_SECONDS: Final = 10.0
 MOST_HEAD_BYTES: Final = 8192
@@ -62,11 +64,14 @@ class WebSocketStream(trio.abc.Stream):
     Args:
         stream: what was accepted; closed with this.
         origins: of pages that may connect beside those of the host itself, such as `https://chat.example`.
+        token: what the request has to show, or None.
     """
 
-    def __init__(self, stream: trio.abc.Stream, origins: Collection[str] = ()) -> None:
+    def __init__(self, stream: trio.abc.Stream, origins: Collection[str] = (), token: bytes | None = None) -> None:
         self._stream = stream
         self._origins = frozenset(origins)
+        self._token = token
+        self._refusal: str | None = None
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._opening = trio.Lock()
         self._writing = trio.Lock()
@@ -129,6 +134,14 @@ class WebSocketStream(trio.abc.Stream):
 
     # -- opening
 
+    async def refusal(self) -> str | None:
+        """Open the WebSocket, and return why it was not let in, or None if it was."""
+        try:
+            await self._open()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return self._refusal or ("it opened no WebSocket" if self._head_bytes else SAID_NOTHING)
+        return None
+
     async def _open(self) -> None:
         if self._is_open:
             return
@@ -144,13 +157,16 @@ class WebSocketStream(trio.abc.Stream):
 
     def _answer_request(self, request: Request) -> None:
         fault = fault_of_request(request, self._origins)
-        if fault is None:
+        if fault is not None:
+            self._put(RejectConnection(status_code=http.HTTPStatus.FORBIDDEN))
+            self._fault = self._refusal = fault
+        elif self._token is not None and not hmac.compare_digest(_token_of(request), self._token):
+            challenge = [(b"WWW-Authenticate", b"Bearer")]
+            self._put(RejectConnection(status_code=http.HTTPStatus.UNAUTHORIZED, headers=challenge))
+            self._fault = self._refusal = "its request does not show the token"
+        else:
             self._put(AcceptConnection())
             self._is_open = True
-            return
-        log.warning("A WebSocket was refused: %s.", fault)
-        self._put(RejectConnection(status_code=http.HTTPStatus.FORBIDDEN))
-        self._fault = fault
 
     # -- reading
 
@@ -235,22 +251,28 @@ class WebSocketStream(trio.abc.Stream):
             raise trio.BrokenResourceError from error
 
 
-class WebSocketListener(trio.abc.Listener[trio.abc.Stream]):
+class WebSocketListener(GuardedListener):
     """Accepts connections that will be WebSockets.
 
     Args:
         listener: accepts them.
-        origins: see `WebSocketStream`.
+        origins, token: see `WebSocketStream`.
     """
 
-    def __init__(self, listener: trio.SocketListener, origins: Collection[str]) -> None:
+    def __init__(self, listener: trio.SocketListener, origins: Collection[str], token: bytes | None = None) -> None:
         self.socket = listener.socket
         self._listener = listener
         self._origins = origins
+        self._token = token
 
     async def accept(self) -> WebSocketStream:
         """Wait for the next connection; it is not upgraded yet."""
-        return WebSocketStream(await self._listener.accept(), self._origins)
+        return WebSocketStream(await self._listener.accept(), self._origins, self._token)
+
+    async def refusal(self, stream: trio.abc.Stream) -> str | None:
+        """Upgrade it, if it may be."""
+        assert isinstance(stream, WebSocketStream), "it has accepted no other"
+        return await stream.refusal()
 
     async def aclose(self) -> None:
         """Accept no more."""
@@ -264,6 +286,19 @@ def fault_of_request(request: Request, origins: Collection[str]) -> str | None:
         if name.lower() == b"origin" and origin not in origins and not _is_of_host(origin, request.host):
             return f"it comes from a page of {origin[:MOST_SHOWN]!r}, by way of {request.host[:MOST_SHOWN]!r}"
     return None
+
+
+def _token_of(request: Request) -> bytes:
+    """The token that a request shows, whatever it is worth; empty where there is none."""
+    for name, value in request.extra_headers:
+        scheme, _, token = value.partition(b" ")
+        if name.lower() == b"authorization" and scheme.lower() == b"bearer":
+            return token.strip()
+    try:
+        query = parse_qs(urlsplit(request.target).query)
+    except ValueError:
+        return b""
+    return query.get("token", [""])[0].encode("utf-8", "replace")
 
 
 def _is_of_host(origin: str, host: str) -> bool:

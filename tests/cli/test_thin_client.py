@@ -1,6 +1,8 @@
 """Our own thin client keeps to the first messages' order and survives a daemon that does not."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from kpclientd.thin.client import (
     connected_to,
     display,
 )
+from kpclientd.thin.door import TokenListener
 from kpclientd.thin.errors import FrameError, MistypedField
 from kpclientd.thin.framing import encode_frame
+from kpclientd.thin.listener import open_listeners
 from sphinx.types import NodeId, SurbId
 from tests.cli.scripted_daemon import DOCUMENT, GEOMETRY, ScriptedDaemon, echoed, status
 
@@ -182,6 +186,47 @@ async def test_garbage_is_a_frame_error() -> None:
     await theirs.send_all(b"\xff" * 8)
     with pytest.raises(FrameError):
         await ThinClient(ours).receive()
+
+
+@asynccontextmanager
+async def behind_a_token(folder: Path) -> AsyncIterator[ListenTcp]:
+    """A daemon that wants the token in a file of the folder."""
+    path = folder / "token"
+    path.write_text("x" * 16)
+    path.chmod(0o600)
+    daemon = ScriptedDaemon()
+
+    async def serve(listener: TokenListener) -> None:
+        while True:
+            async with await listener.accept() as stream:
+                if await listener.refusal(stream) is None:
+                    await daemon.serve(stream)
+
+    async with open_listeners((ListenTcp("127.0.0.1", 0, "tcp", path),)) as (listener,):
+        assert isinstance(listener, TokenListener)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, listener)
+            yield ListenTcp("127.0.0.1", listener.socket.getsockname()[1], "tcp", path)
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_token_is_shown_where_the_daemon_wants_one(tmp_path: Path) -> None:
+    async with behind_a_token(tmp_path) as address, connected_to(address, TOKEN) as client:
+        assert client.app_id
+
+
+async def test_a_token_that_is_missing_or_wrong_is_named_as_what_may_be_amiss(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("y" * 16)
+    wrong.chmod(0o600)
+    async with behind_a_token(tmp_path) as address:
+        for file, told in (
+            (None, "perhaps it wants a token"),
+            (wrong, f"perhaps the token in {wrong} was not accepted"),
+        ):
+            with pytest.raises(DaemonGoneError, match=told):
+                async with connected_to(replace(address, token_file=file), TOKEN):
+                    pass
 
 
 def test_addresses_are_shown_as_people_write_them() -> None:

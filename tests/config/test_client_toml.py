@@ -162,6 +162,20 @@ def test_listeners_stand_side_by_side(tmp_path: Path) -> None:
     )
 
 
+def test_a_listener_may_want_a_token(tmp_path: Path) -> None:
+    listen = (
+        '[Listen.Tcp]\nAddress = "192.0.2.1:1"\nTokenFile = "/one"\n'
+        '[Listen.Ws]\nAddress = "ws://127.0.0.1:2"\nTokenFile = "/two"'
+    )
+    config = load(tmp_path, client_toml(Listen=listen), strict=True)
+    assert config.listen == (
+        ListenTcp("192.0.2.1", 1, "tcp", Path("/one")),
+        ListenWebSocket("127.0.0.1", 2, token_file=Path("/two")),
+    )
+    (warning,) = config.warnings()
+    assert "the token that applications show at port 1 of 192.0.2.1 is not encrypted" in warning
+
+
 @pytest.mark.parametrize(
     ("address", "is_warned_of"),
     [("127.0.0.1:1", False), ("[::1]:1", False), ("0.0.0.0:1", True), (":1", True), ("192.0.2.1:1", True)],

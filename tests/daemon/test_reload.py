@@ -18,6 +18,7 @@ from kpclientd.config.model import ClientConfig, Logging
 from kpclientd.daemon import Daemon
 from kpclientd.errors import LogFileError
 from kpclientd.reload import Reloader
+from kpclientd.thin.admission import RESERVED_DESCRIPTORS
 from pki import EpochClock
 from tests.config.samples import literal_toml, written
 
@@ -128,7 +129,7 @@ async def test_a_log_that_cannot_be_opened_is_said_and_the_rest_is_taken_over(
 
 async def test_the_daemon_takes_over_limits_and_grace_period_and_nothing_else(tmp_path: Path) -> None:
     before = load_config(written(tmp_path, literal_toml()))
-    daemon = Daemon(before, EpochClock(1200.0), descriptors=40)
+    daemon = Daemon(before, EpochClock(1200.0), descriptors=RESERVED_DESCRIPTORS + 8)
     top = (
         'DataDir = "/d"\n[Limits]\nConnections = 7\nUnfinishedFrameBytes = 2000001\nUnreadBytes = 2000002\n'
         "AwaySessions = 3\nAwayBytes = 2000003\nMessagesPerApplication = 4\nMessageBytesPerApplication = 2000004\n"

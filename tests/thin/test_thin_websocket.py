@@ -199,6 +199,60 @@ async def test_what_is_no_upgrade_is_answered_and_ends(head: bytes) -> None:
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
 
 
+TOKEN = b"correct-horse+battery/staple="
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [
+        ("/", f"Authorization: Bearer {TOKEN.decode()}"),
+        ("/", f"authorization: bearer  {TOKEN.decode()}"),
+        ("/chat?page=3&token=correct-horse%2Bbattery%2Fstaple%3D", "Accept: */*"),
+    ],
+)
+async def test_who_shows_the_token_may_come(target: str, header: str) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = WebSocketStream(ours, (), TOKEN)
+    await theirs.send_all(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{header}\r\n{UPGRADE}\r\n".encode())
+    assert await stream.refusal() is None
+    assert (await theirs.receive_some()).startswith(b"HTTP/1.1 101")
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [
+        ("/", "Accept: */*"),
+        ("/", f"Authorization: Basic {TOKEN.decode()}"),
+        ("/", f"Authorization: Bearer {TOKEN.decode()[:-1]}"),
+        (f"/?token={TOKEN.decode()[:-1]}", f"Authorization: Bearer {TOKEN.decode()}x"),
+        (f"/?Token={TOKEN.decode()}", "Accept: */*"),
+        ("/?token=", "Authorization: Bearer"),
+        ("//[?token=", "Accept: */*"),
+        ("/?token=%ff%fe", "Accept: */*"),
+    ],
+)
+async def test_who_does_not_is_answered_with_401(target: str, header: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = WebSocketStream(ours, (), TOKEN)
+    await theirs.send_all(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{header}\r\n{UPGRADE}\r\n".encode())
+    reason = await stream.refusal()
+    assert reason == "its request does not show the token"
+    answer = bytes(await theirs.receive_some()).lower()
+    assert answer.startswith(b"http/1.1 401")
+    assert b"www-authenticate: bearer" in answer
+    with pytest.raises(trio.BrokenResourceError):
+        await stream.receive_some()
+    assert "horse" not in caplog.text
+
+
+async def test_a_broken_head_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = WebSocketStream(ours, (), TOKEN)
+    await theirs.send_all(b"GET / HTTP/1.1\r\nAuthorization\0: Bearer " + TOKEN + b"\r\n\r\n")
+    assert await stream.refusal() == "it opened no WebSocket"
+
+
 async def test_a_head_without_end_is_given_up() -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     stream = WebSocketStream(ours)
