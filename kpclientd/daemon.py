@@ -202,6 +202,7 @@ class Daemon:
             on_current=self._on_current,
             on_refused=self._on_refused,
             while_connected=(self.sender.run,),
+            way=f" through the proxy at {config.upstream_proxy.address}" if config.upstream_proxy.is_used else "",
         )
 
     def restore(self) -> None:

@@ -108,12 +108,17 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A try has failed, or there was nothing to try (then `choice` is None); otherwise as `Down`."""
+    """A try has failed, or there was nothing to try (then `choice` is None); otherwise as `Down`.
+
+    Attributes:
+        is_by_proxy: whether it failed before the gateway could, by the proxy that is on the way to all of them.
+    """
 
     choice: GatewayChoice | None
     reason: str
     next_try: float
     is_way_bad: bool = False
+    is_by_proxy: bool = False
 
 
 ConnectionEvent = Dial | HangUp | Up | Settled | Down | Failed
@@ -167,10 +172,10 @@ class Connection:
         self._enter(ConnectionState.HANDSHAKE, now)
         self.protocol.connected(now, within=self._dial_seconds)
 
-    def not_opened(self, reason: str, now: float, *, is_refused: bool) -> None:
-        """The stream that `Dial` asked for could not be opened."""
+    def not_opened(self, reason: str, now: float, *, is_refused: bool, is_by_proxy: bool = False) -> None:
+        """The stream that `Dial` asked for could not be opened; `is_by_proxy` if no gateway is to blame for it."""
         if self._state is ConnectionState.DIALLING:
-            self._fail(reason, now, is_there=is_refused)
+            self._fail(reason, now, is_there=is_refused, is_by_proxy=is_by_proxy)
 
     def progressed(self, now: float) -> None:
         """The protocol was given something: see what it made of it. To be called each time."""
@@ -271,9 +276,9 @@ class Connection:
             self._pool.settled(self.protocol.choice)
             self._events.append(Settled(self.protocol.choice))
 
-    def _fail(self, reason: str, now: float, *, is_there: bool) -> None:
+    def _fail(self, reason: str, now: float, *, is_there: bool, is_by_proxy: bool = False) -> None:
         choice, is_way_bad = self._stop(now, is_there=is_there)
-        self._events.append(Failed(choice, reason, self._next_try(), is_way_bad))
+        self._events.append(Failed(choice, reason, self._next_try(), is_way_bad, is_by_proxy))
 
     def _end(self, reason: str, now: float) -> None:
         choice, is_way_bad = self._stop(now, is_there=False)

@@ -39,6 +39,7 @@ from kpclientd.gateway.document_worker import (
 )
 from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.notices import LinkNotices
+from kpclientd.gateway.offline import OfflineNotice
 from kpclientd.gateway.protocol import LinkLost, LinkProtocol
 from kpclientd.network_watch import NetworkChange
 from kpclientd.transports import DialError
@@ -138,6 +139,7 @@ class Connector:
         on_current: takes the document that has become current, or None.
         on_refused: called when the gateway has no document of the present epoch.
         while_connected: run beside each link.
+        way: what every connection goes through, for people: " through ...", or empty.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class Connector:
         on_current: Callable[[VerifiedDocument | None], Awaitable[None]],
         on_refused: Callable[[], None],
         while_connected: Sequence[WhileConnected],
+        way: str = "",
     ) -> None:
         self.link: GatewayLink | None = None
         self._connection = connection
@@ -184,6 +187,7 @@ class Connector:
         self._last_end: LinkEnd | None = None
         self._next_try: float | None = None
         self._notices = LinkNotices()
+        self._offline = OfflineNotice(connection, worker, trusted, way)
 
     async def run(self) -> None:
         """Keep a link and follow the epochs, for ever."""
@@ -195,6 +199,7 @@ class Connector:
                 self._is_changed = False
                 self._handle_timers()
                 self._carry_out()
+                self._offline.look(trio.current_time(), self._network_time())
                 with trio.CancelScope(deadline=self._next_timer()) as self._sleep:
                     if not self._is_changed:
                         await trio.sleep_forever()
@@ -252,7 +257,11 @@ class Connector:
 
     def _next_timer(self) -> float:
         now = trio.current_time()
-        timers = [now + LONGEST_SLEEP_SECONDS, self._worker.next_timer(now, self._network_time())]
+        timers = [
+            now + LONGEST_SLEEP_SECONDS,
+            self._worker.next_timer(now, self._network_time()),
+            self._offline.next_timer(),
+        ]
         if not self._is_minded_by_its_link:
             timers.append(self._connection.next_timer())
         return min(timers)
@@ -296,9 +305,12 @@ class Connector:
             case Down(choice, reason, next_try, is_way_bad):
                 self._worker.link_down(trio.current_time())
                 self._note_end(f'Lost the connection to gateway "{choice.name}"', choice, reason, next_try, is_way_bad)
-            case Failed(tried, reason, next_try, is_way_bad):
+            case Failed(tried, reason, next_try, is_way_bad, is_by_proxy):
                 self._failures += 1
-                what = "There is no gateway" if tried is None else f'No connection to gateway "{tried.name}"'
+                if is_by_proxy:
+                    what = "No gateway can be reached"
+                else:
+                    what = "There is no gateway" if tried is None else f'No connection to gateway "{tried.name}"'
                 self._note_end(what, tried, reason, next_try, is_way_bad)
 
     def _note_end(
@@ -340,7 +352,9 @@ class Connector:
             try:
                 stream = await self._dialling.dial(choice.addresses, isolation=choice.node_id, within=within)
             except DialError as error:
-                self._connection.not_opened(str(error), trio.current_time(), is_refused=error.is_refused)
+                self._connection.not_opened(
+                    str(error), trio.current_time(), is_refused=error.is_refused, is_by_proxy=error.is_by_proxy
+                )
                 self._carry_out()
                 return
             async with trio.open_nursery() as beside:

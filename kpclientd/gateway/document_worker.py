@@ -281,6 +281,10 @@ class DocumentWorker:
         self._reject(epoch, error, link, now, unix)
         self.handle_timers(now, unix)
 
+    def present_epoch(self, unix: float) -> int:
+        """The epoch whose document is wanted."""
+        return self._clock.epoch(unix)
+
     def next_event(self) -> WorkerEvent | None:
         """What to do, in order."""
         return self._events.popleft() if self._events else None

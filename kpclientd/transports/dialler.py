@@ -84,11 +84,13 @@ class Dialler:
         attempts: dict[str, Attempt] = {}
         waits_for: dict[str, str] = {}
         excluded: list[str] = []
+        asked: set[str] = set()
         for url in tuple(dict.fromkeys(addresses))[:MOST_ADDRESSES]:
             try:
                 name = shortened(url)
                 on_wait = partial(waits_for.__setitem__, name)
-                attempts[name] = partial(self._connect, self._target(url), isolation, on_wait)
+                on_asked = partial(asked.add, name)
+                attempts[name] = partial(self._connect, self._target(url), isolation, on_wait, on_asked)
             except AddressError as error:
                 excluded.append(str(error))
         seconds = min(within, PROXY_SECONDS if self._proxy.is_used else DIRECT_SECONDS)
@@ -99,15 +101,20 @@ class Dialler:
                 stream = await race.run()
                 log.debug("reached %s", race.winner)
                 return stream
-            raise race.error(f"no answer within {seconds:.0f} s", waits_for)
-        except DialError as error:
-            text = "; ".join(filter(None, (str(error), *excluded))) or "there is no address"
-            raise DialError(text, is_refused=error.is_refused) from None
+        except DialError:
+            pass  # it knows less of what came of the attempts than is known here
+        is_by_proxy = self._proxy.is_used and bool(attempts) and not asked
+        failure = race.error(f"no answer within {seconds:.0f} s", waits_for, is_by_proxy=is_by_proxy)
+        reasons = (str(failure), *(() if is_by_proxy else excluded))
+        text = "; ".join(filter(None, reasons)) or "there is no address"
+        raise DialError(text, is_refused=failure.is_refused, is_by_proxy=is_by_proxy)
 
     def _target(self, url: str) -> Target:
         return target_of(url, self._proxy, hostnames_allowed=self._hostnames_allowed)
 
-    async def _connect(self, target: Target, gateway: bytes, on_wait: Callable[[str], None]) -> trio.abc.Stream:
+    async def _connect(
+        self, target: Target, gateway: bytes, on_wait: Callable[[str], None], on_asked: Callable[[], None]
+    ) -> trio.abc.Stream:
         if self._proxy.is_used:
             return await connect_through(
                 self._proxy,
@@ -116,6 +123,7 @@ class Dialler:
                 self._credentials(gateway),
                 is_anonymous_allowed=not self._proxy.is_tor,
                 on_wait=on_wait,
+                on_asked=on_asked,
             )
         assert target.transport.connect is not None
         return await target.transport.connect(target.host, target.port, target.transport.family)

@@ -23,6 +23,7 @@ async def connect_through(
     *,
     is_anonymous_allowed: bool,
     on_wait: Callable[[str], None],
+    on_asked: Callable[[], None],
 ) -> trio.abc.Stream:
     """Open a stream to `host`, a literal or a name, through `proxy`.
 
@@ -32,6 +33,7 @@ async def connect_through(
         credentials: shown where the proxy asks for them; None for none.
         is_anonymous_allowed: whether the proxy may go without them.
         on_wait: told what is waited for from now on, in words for people.
+        on_asked: called when the proxy has been asked for the stream, so that what fails from now on is not it.
 
     Raises:
         DialError: if the proxy cannot be reached, or does not open the stream. There is no deadline.
@@ -50,6 +52,7 @@ async def connect_through(
             if answer:
                 await stream.send_all(answer)
             if client.has_asked:
+                on_asked()
                 whose = "Tor" if proxy.is_tor else "the proxy"
                 on_wait(f"{whose} at {proxy.address} was asked, and has not opened the stream")
     except BaseException as error:

@@ -22,6 +22,7 @@ Attempt = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a stream; raises DialError, whose text says only why. Cancelled, it leaves nothing open."""
 
 _CANCELLED: Final = "no answer"
+_NOT_TRIED: Final = "not tried"
 
 
 class Race:
@@ -60,12 +61,19 @@ class Race:
         await _close(self._streams[1:])
         return self._streams[0]
 
-    def error(self, of_unanswered: str = _CANCELLED, waits_for: Mapping[str, str] = MappingProxyType({})) -> DialError:
+    def error(
+        self,
+        of_unanswered: str = _CANCELLED,
+        waits_for: Mapping[str, str] = MappingProxyType({}),
+        *,
+        is_by_proxy: bool = False,
+    ) -> DialError:
         """What came of the attempts: each by its name, with its reason; a reason that several share is told once.
 
         Args:
             of_unanswered: the reason for those that were begun and have neither succeeded nor failed.
             waits_for: of these, what each has waited for, where that is known.
+            is_by_proxy: whether no attempt has come past the proxy; then their names do not matter.
         """
         names: dict[str, list[str]] = {}
         for name in self._attempts:
@@ -73,6 +81,8 @@ class Race:
             names.setdefault(self._reason(name, unanswered), []).append(name)
         failures = [self._failures.get(name) for name in self._attempts]
         is_refused = bool(failures) and all(failure is not None and failure.is_refused for failure in failures)
+        if is_by_proxy:
+            return DialError("; ".join(r for r in names if r != _NOT_TRIED), is_refused=is_refused, is_by_proxy=True)
         return DialError(
             "; ".join(f"{', '.join(each)}: {reason}" for reason, each in names.items()), is_refused=is_refused
         )
@@ -80,7 +90,7 @@ class Race:
     def _reason(self, name: str, of_unanswered: str) -> str:
         if name in self._failures:
             return str(self._failures[name])
-        return of_unanswered if name in self._begun else "not tried"
+        return of_unanswered if name in self._begun else _NOT_TRIED
 
     async def _begin_all(self, nursery: trio.Nursery) -> None:
         for name, attempt in self._attempts.items():

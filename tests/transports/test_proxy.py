@@ -195,9 +195,27 @@ async def test_a_silent_proxy_is_given_up_after_half_a_minute_or_what_time_there
             with pytest.raises(DialError) as caught:
                 await dialler(plain(server)).dial(["tcp://192.0.2.1:1"], isolation=b"gateway", within=within)
             assert trio.current_time() == pytest.approx(min(within, 30.0), abs=1.0)
-            assert str(caught.value) == f"tcp://192.0.2.1:1: {text.format(plain(server).address)}"
+            is_asked = "was asked" in text
+            named = "tcp://192.0.2.1:1: " if is_asked else ""
+            assert str(caught.value) == named + text.format(plain(server).address)
+            assert caught.value.is_by_proxy is not is_asked
 
     await trio.to_thread.run_sync(lambda: trio.run(main, clock=clock))
+
+
+async def test_where_the_proxy_is_down_it_is_told_and_not_each_address() -> None:
+    proxy = UpstreamProxy("socks5", "tcp", f"127.0.0.1:{refused_port()}")
+    with pytest.raises(DialError) as caught:
+        await dialler(proxy).dial(["tcp://192.0.2.1:1", "tcp://192.0.2.2:1"], isolation=b"gateway")
+    assert str(caught.value) == f"the proxy at {proxy.address} cannot be reached: Connection refused"
+    assert caught.value.is_by_proxy and caught.value.is_refused
+
+
+async def test_what_a_proxy_says_of_a_gateway_is_about_that_gateway() -> None:
+    async with listening(SocksServer(reply=lambda _: b"\5\4\0\1" + bytes(6))) as server:
+        with pytest.raises(DialError, match=r"192\.0\.2\.1:1: the proxy says: host unreachable") as caught:
+            await dialler(plain(server)).dial(["tcp://192.0.2.1:1"], isolation=b"gateway")
+    assert not caught.value.is_by_proxy
 
 
 def refused_port() -> int:
