@@ -16,7 +16,14 @@ from kpclientd.config.dial import find_daemon
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.ping_statistics import PingStatistics
-from kpclientd.thin.client import TOKEN_LENGTH, DaemonGoneError, ThinClient, connected_to, display
+from kpclientd.thin.client import (
+    SILENCE_SECONDS,
+    TOKEN_LENGTH,
+    DaemonGoneError,
+    ThinClient,
+    connected_to,
+    display,
+)
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
 from pki.epoch import MILLISECONDS_PER_SECOND
@@ -118,8 +125,14 @@ async def ping(
         DaemonUnreachableError: there is no daemon.
         ThinError: the daemon does not speak the protocol.
     """
-    async with connected_to(address, randomness.bytes(TOKEN_LENGTH)) as client:
-        document = await _online(client)
+
+    def on_silence() -> None:
+        show(
+            f"waiting: the daemon at {display(address)} has no document of the network yet; its log says what it awaits"
+        )
+
+    async with connected_to(address, randomness.bytes(TOKEN_LENGTH), on_silence=on_silence) as client:
+        document = await _online(client, show)
         service = _find(document, options.service, randomness)
         node = service.node_id.hex()[:_SHORT_ID]
         show(f"PING {options.service} at {service.descriptor.name} ({node}) through {display(address)}")
@@ -261,16 +274,27 @@ async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) 
     return ANSWERED if statistics.round_trips else UNANSWERED
 
 
-async def _online(client: ThinClient) -> Document:
+async def _online(client: ThinClient, show: Print) -> Document:
+    """Wait for a while until the daemon is online, and show what it lacks, whenever that is something else."""
+    shown = ""
     with trio.move_on_after(ONLINE_SECONDS):
-        while not client.connected or client.document_payload is None:
-            await client.receive()
+        while lacking := _lacking(client):
+            with trio.move_on_after(SILENCE_SECONDS if lacking != shown else math.inf) as patience:
+                await client.receive()
+            if patience.cancelled_caught:
+                show(f"waiting: the daemon is offline: {lacking}")
+                shown = lacking
     document = client.document
-    if not client.connected:
-        raise OfflineError("the daemon is offline: it has no connection to its gateway; its log says why")
-    if document is None:
-        raise OfflineError("the daemon is offline: it has no document of the network; its log says why")
+    if document is None or not client.connected:
+        raise OfflineError(f"the daemon is offline: {_lacking(client)}; its log says why")
     return document
+
+
+def _lacking(client: ThinClient) -> str:
+    """What the daemon lacks to be online, or nothing."""
+    if not client.connected:
+        return "it has no connection to its gateway"
+    return "it has no document of the network" if client.document_payload is None else ""
 
 
 def _names(route: object) -> list[str]:

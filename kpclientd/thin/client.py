@@ -4,7 +4,7 @@ Source: the Katzenpost thin-client protocol, "first messages" and "session token
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ TOKEN_LENGTH: Final = 16
 
 HANDSHAKE_SECONDS: Final = 40.0
 """A daemon without a document says nothing for 30 s, waiting for one; this leaves it time to say so."""
+
+SILENCE_SECONDS: Final = 1.0
+"""A daemon that has a document says so at once."""
 
 _STEP_TOLERANCE: Final = 16
 """Other messages to pass over at each step of the handshake, as many as the released Python client does."""
@@ -123,6 +126,11 @@ class ThinClient:
             FrameError: what came is no message.
             MistypedField: a status or document event is malformed.
         """
+        await self.wait_for_message()
+        return self._arrived.popleft()
+
+    async def wait_for_message(self) -> None:
+        """Wait until `receive` has something to return, and raise what it raises. Cancelling it loses nothing."""
         while not self._arrived:
             try:
                 data = await self._stream.receive_some(_READ_LENGTH)
@@ -134,7 +142,6 @@ class ThinClient:
                 message = {name: value for name, value in frame.items() if isinstance(name, str) and value is not None}
                 self._note(message)
                 self._arrived.append(message)
-        return self._arrived.popleft()
 
     async def shake_hands(self, token: bytes) -> None:
         """Go through the first messages; `token` (16 bytes) is this application's, the same at each reconnection.
@@ -173,7 +180,11 @@ class ThinClient:
 
 @asynccontextmanager
 async def connected_to(
-    address: ListenTcp | ListenUnix, token: bytes, *, deadline_seconds: float = HANDSHAKE_SECONDS
+    address: ListenTcp | ListenUnix,
+    token: bytes,
+    *,
+    deadline_seconds: float = HANDSHAKE_SECONDS,
+    on_silence: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[ThinClient]:
     """A connection to the daemon that listens at `address`, after its first messages; closed with the block.
 
@@ -181,6 +192,7 @@ async def connected_to(
         address: where the daemon listens.
         token: this application's own (16 random bytes).
         deadline_seconds: how long the first messages may take.
+        on_silence: called if the first of them has not come after `SILENCE_SECONDS`: the daemon has no document.
 
     Raises:
         DaemonUnreachableError: nobody listens there.
@@ -193,6 +205,10 @@ async def connected_to(
     try:
         try:
             with trio.fail_after(deadline_seconds):
+                with trio.move_on_after(SILENCE_SECONDS) as first:
+                    await client.wait_for_message()
+                if first.cancelled_caught:
+                    on_silence()
                 await client.shake_hands(token)
         except trio.TooSlowError:
             raise UnexpectedMessageError(

@@ -47,13 +47,14 @@ def without_services() -> bytes:
 class ScriptedDaemon:
     """Greets, and answers the nth `send_message` with the nth script (the last one serves all further ones).
 
-    A deaf one reads nothing after its greeting.
+    It is silent for `silent_seconds` before. A deaf one reads nothing after its greeting.
     """
 
     scripts: Sequence[Callable[[dict[str, Any]], Script]] = ((lambda request: [(0.5, echoed(request))]),)
     greeting: Sequence[dict[str, Any]] = (status(True), events.new_pki_document(DOCUMENT))
     before_token_reply: Sequence[dict[str, Any]] = ()
     after_token_reply: Script = ()
+    silent_seconds: float = 0.0
     deaf: bool = False
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -61,6 +62,7 @@ class ScriptedDaemon:
         reader, sent, sending = FrameReader(), 0, trio.Lock()
         try:
             async with trio.open_nursery() as nursery:
+                await trio.sleep(self.silent_seconds)
                 for message in self.greeting:
                     await stream.send_all(encode_frame(message))
                 while data := await stream.receive_some():

@@ -2,8 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +25,8 @@ from kpclientd.thin import events
 from kpclientd.thin.client import DaemonUnreachableError
 from sphinx.randomness import seeded
 from tests.cli.scripted_daemon import DOCUMENT, Script, ScriptedDaemon, echoed, status, without_services
-from tests.config.samples import written
+from tests.config.samples import gateway, literal_toml, written
+from tests.support.processes import PATIENCE
 
 
 def echo_after(seconds: float) -> Any:
@@ -225,6 +230,82 @@ async def test_a_daemon_that_comes_online_meanwhile_will_do(
     )
     statistics, _ = await run(daemon, tmp_path, Options(count=1))
     assert len(statistics.round_trips) == 1
+
+
+async def test_what_the_daemon_lacks_is_shown_within_two_seconds_and_again_when_it_is_something_else(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    lines: list[tuple[float, str]] = []
+    daemon = ScriptedDaemon(
+        greeting=[status(False), events.new_pki_document(None)],
+        silent_seconds=30.0,
+        after_token_reply=[(2, status(True)), (4, events.new_pki_document(DOCUMENT))],
+    )
+    async with daemon.listening(tmp_path) as address:
+
+        def show(line: str) -> None:
+            lines.append((trio.current_time(), line))
+
+        await ping(address, Options(count=1), seeded(b"ping"), PingStatistics(), show)
+    assert [(round(at, 1), line) for at, line in lines[:3]] == [
+        (
+            1.0,
+            f"waiting: the daemon at {address.address} has no document of the network yet; its log says what it awaits",
+        ),
+        (31.0, "waiting: the daemon is offline: it has no connection to its gateway"),
+        (33.0, "waiting: the daemon is offline: it has no document of the network"),
+    ]
+    assert lines[3][1].startswith("PING echo")
+
+
+async def test_a_moment_is_not_worth_a_word(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    daemon = ScriptedDaemon(
+        greeting=[status(False), events.new_pki_document(DOCUMENT)], after_token_reply=[(0.5, status(True))]
+    )
+    _, lines = await run(daemon, tmp_path, Options(count=1))
+    assert not [line for line in lines if line.startswith("waiting")]
+
+
+def test_with_a_real_daemon_that_is_offline_it_says_so_before_it_is_greeted(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    config = written(
+        tmp_path,
+        literal_toml(
+            Listen=f'[Listen.Unix]\nAddress = "{tmp_path}/socket"',
+            PinnedGateways="[PinnedGateways]\n" + gateway(Addresses=f'["tcp://127.0.0.1:{port}"]'),
+            Logging=f'[Logging]\nFile = "{tmp_path}/log"',
+        ),
+    )
+    with running(sys.executable, "-m", "kpclientd.cli", "--config", str(config)) as daemon:
+        assert says(tmp_path / "log", "No connection to gateway"), daemon
+        with running(sys.executable, "-m", "kpclientd.cli", "ping", "--config", str(config)) as pinging:
+            assert pinging.stdout is not None
+            line = pinging.stdout.readline()
+    assert line.startswith(f"waiting: the daemon at {tmp_path}/socket has no document of the network yet")
+
+
+@contextmanager
+def running(*command: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def says(path: Path, text: str) -> bool:
+    """Whether a log says it, at the latest when a machine that does other things too must have come so far."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if path.exists() and text in path.read_text():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 async def test_an_unknown_service_is_answered_with_the_known_ones(tmp_path: Path) -> None:
