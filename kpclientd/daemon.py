@@ -144,7 +144,9 @@ class Daemon:
             next_commit=keeper.journal.next_commit if keeper is not None else _no_commit,
             marks=keeper.marks if keeper is not None else None,
         )
-        self.notifier = Notifier(self.engine, self.sessions, self.queues, self.network_time)
+        self.notifier = Notifier(
+            self.engine, self.sessions, self.queues, self.network_time, tell_routes=config.tell_routes
+        )
         self.workers = workers or Workers()
         self.turns = AppTurns()
         self.budget = FrameBudget(limits.unfinished_frame_bytes)

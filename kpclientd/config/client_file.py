@@ -93,6 +93,14 @@ class ListenTable(Table, frozen=True):
     unix: Annotated[UnixTable | None, Key("applications come by Unix sockets")] = None
     tcp: Annotated[TcpTable | None, Key("applications come by TCP")] = None
     ws: Annotated[WebSocketTable | None, Key("applications come by WebSocket")] = None
+    tell_routes: Annotated[
+        bool,
+        Key(
+            "whether an application is told by way of which nodes its message leaves, and its answer would come, as the"
+            " newest upstream daemons do; clients that check events for keys they do not know refuse such ones",
+            ours=True,
+        ),
+    ] = False
 
 
 class GeometryTable(Table, frozen=True):

@@ -132,6 +132,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
         allow_hostname_addresses=hostnames_allowed,
         session_grace_period=grace_period,
         listen=listen,
+        tell_routes=file.listen.tell_routes,
         logging=logging,
         upstream_proxy=proxy,
         debug=file.debug,

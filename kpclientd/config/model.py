@@ -139,6 +139,7 @@ class ClientConfig:
     allow_hostname_addresses: bool
     session_grace_period: float
     listen: tuple[Listen, ...]
+    tell_routes: bool
     logging: Logging
     upstream_proxy: UpstreamProxy
     debug: Debug

@@ -59,8 +59,8 @@ def message_sent(
 ) -> Event:
     """A packet left: `sent_at` in Unix seconds, `reply_eta` in seconds from then.
 
-    The names of the nodes on its way are of the newest protocol; clients of every generation pass over keys that they
-    do not know.
+    The names of the nodes on its way are of the newest protocol. Released clients of every generation pass over keys
+    that they do not know, but the protocol of 2025 has no such keys, and a client might insist on that.
     """
     body: dict[str, Any] = {
         "message_id": message_id,

@@ -6,6 +6,7 @@ The engine has one ordered stream of events; `pump` empties it, and is called by
 from collections.abc import Callable
 
 from arq import (
+    UNNAMED,
     AppId,
     Collected,
     Engine,
@@ -30,6 +31,7 @@ class Notifier:
         sessions: who is who.
         queues: where operations wait for a slot.
         network_time: the present, in Unix seconds.
+        tell_routes: whether applications are told which nodes a message passes.
     """
 
     def __init__(
@@ -38,11 +40,14 @@ class Notifier:
         sessions: Sessions,
         queues: FairQueues[AppId, Operation],
         network_time: Callable[[], float],
+        *,
+        tell_routes: bool = False,
     ) -> None:
         self._engine = engine
         self._sessions = sessions
         self._queues = queues
         self._network_time = network_time
+        self._tell_routes = tell_routes
 
     def pump(self) -> None:
         """Hand on all that has happened, in its order."""
@@ -55,9 +60,8 @@ class Notifier:
             case SlotWanted(operation=operation, again=again):
                 self._put_in_queue(operation, again)
             case MessageSent(owner=owner, message_id=message_id, surb_id=surb_id, eta=eta, route=route):
-                sent = events.message_sent(
-                    message_id, surb_id, sent_at=self._network_time(), reply_eta=eta, route=route
-                )
+                told = route if self._tell_routes else UNNAMED
+                sent = events.message_sent(message_id, surb_id, sent_at=self._network_time(), reply_eta=eta, route=told)
                 deliver(owner, sent, final=False)
             case MessageRefused(owner=owner, message_id=message_id, surb_id=surb_id, reason=reason):
                 session = self._sessions.find(owner)

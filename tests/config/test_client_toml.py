@@ -51,6 +51,7 @@ def test_the_docker_networks_file_is_read_whole(tmp_path: Path) -> None:
         allow_hostname_addresses=True,
         session_grace_period=30.0,
         listen=(ListenTcp("kpclientd", 64331, "tcp"),),
+        tell_routes=False,
         logging=Logging(False, None, "DEBUG"),
         upstream_proxy=UpstreamProxy("none", "", "", "", ""),
         debug=Debug(True, False, 30, 30, 10),

@@ -55,7 +55,7 @@ class Client:
             self.refused[event["surbid"]] = event["err"]
         else:
             self.sent[event["surbid"]] += 1
-            self.routes.append((event["forward_route"], event["return_route"]))
+            self.routes.append((event.get("forward_route", []), event.get("return_route", [])))
 
     async def _on_document(self, event: dict[str, Any]) -> None:
         self.documents.append(cbor2.loads(event["payload"])["Epoch"])

@@ -18,6 +18,10 @@ POLL_SECONDS = 0.05
 SOCKET = "kpclientd.sock"
 
 
+TELLS_ROUTES = "client.toml"
+"""The one by TCP does, the other one speaks as daemons did before."""
+
+
 @dataclass(frozen=True)
 class Running:
     """Where a real client finds its configuration, by the kind of socket."""
@@ -29,13 +33,16 @@ class Running:
         return str(self.directory / name)
 
     @contextmanager
-    def another_daemon(self, name: str) -> Iterator[str]:
-        """One more daemon, on a Unix socket of its own, as long as this lasts; where its clients' configuration is."""
+    def another_daemon(self, name: str, more: str = "") -> Iterator[str]:
+        """One more daemon, on a Unix socket of its own, as long as this lasts; where its clients' configuration is.
+
+        `more` stands at the end of its own.
+        """
         configs = []
         for half in ("client", "thinclient"):
             text = (self.directory / f"{half}-unix.toml").read_text()
             configs.append(self.directory / f"{half}-{name}.toml")
-            configs[-1].write_text(text.replace(SOCKET, f"{name}.sock"))
+            configs[-1].write_text(text.replace(SOCKET, f"{name}.sock") + (more if half == "client" else ""))
         with process("--config", str(configs[0]), output=configs[0].with_suffix(".log")):
             wait_until_greeted(str(self.directory / f"{name}.sock"))
             yield str(configs[1])
@@ -91,6 +98,8 @@ def running_network(directory: Path, thin_port: int = 0) -> Iterator[Running]:
         wait_until_ready(network, log)
         for config in ("client.toml", "client-unix.toml"):
             path = directory / config
+            if config == TELLS_ROUTES:
+                path.write_text(path.read_text().replace("[Listen]\n", "[Listen]\nTellRoutes = true\n"))
             stack.enter_context(process("--config", str(path), output=path.with_suffix(".log")))
         address = (directory / "thinclient.toml").read_text().split('"')[1]
         host, _, port = address.rpartition(":")

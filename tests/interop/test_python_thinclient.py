@@ -61,6 +61,16 @@ def test_it_is_told_the_way_of_its_messages(running: Running) -> None:
     asyncio.run(scenario())
 
 
+def test_it_is_told_no_way_where_the_daemon_speaks_as_before(running: Running) -> None:
+    async def scenario() -> None:
+        async with Client(running.thinclient("unix")) as here:
+            await here.send(b"as before")
+            await here.until_answered(1)
+            assert here.routes == [([], [])]
+
+    asyncio.run(scenario())
+
+
 def test_what_is_not_served_is_said_to_be_unavailable_and_never_to_be_done(running: Running) -> None:
     async def scenario() -> None:
         async with Client(running.thinclient("tcp")) as here:

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from kpclientd.state.written_page import page_of
 from tests.interop.application import Client, until
 from tests.interop.network import Running
 
@@ -52,3 +53,33 @@ def test_a_stopped_daemon_takes_leave_and_the_next_one_is_found(
     caplog.set_level(logging.INFO, "thinclient")
     asyncio.run(scenario())
     assert "resumed=False" in caplog.text
+
+
+def test_with_a_state_file_the_session_goes_on_with_the_next_daemon(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    more = f'\n[ARQ]\nStateFile = "{running.directory}/kept-state"\n'
+
+    async def scenario() -> None:
+        with running.another_daemon("kept", more) as config:
+            here = Client(config)
+            await here.client.start(asyncio.get_running_loop())
+            wanted = {await here.send(b"answered"): [b"answered"]}
+            await here.until_answered(1)
+            for number in range(30):  # more than leave before the daemon does
+                text = f"waits {number}".encode()
+                wanted[await here.send(text)] = [text]
+            await here.client.get_pki_document_raw()  # the daemon has read all of them
+            answered = len(here.replies)
+        with running.another_daemon("kept", more):
+            await until(lambda: len(here.daemons) == 2 and here.client.is_connected())
+            await here.until_answered(20)  # those that had left by then were plain messages, sent once
+            assert all(here.replies[name] == wanted[name] for name in here.replies)
+            assert answered < 20
+            here.client.stop()
+            await asyncio.gather(here.client.task, return_exceptions=True)
+
+    caplog.set_level(logging.INFO, "thinclient")
+    asyncio.run(scenario())
+    assert "resumed=True" in caplog.text
+    page_of(running.directory / "kept-state").unlink()
