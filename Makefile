@@ -7,7 +7,7 @@
 # make soak     sets the engines against each other, a million times (CASES=n)
 # make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C
 # make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
-# make bench    measures, each beside the cost of its primitives alone
+# make bench    measures, each beside the cost of its primitives alone; then a daemon at rest, beside its bounds
 # make proto    generates code from the schema of the Loopix family
 # make docs     writes docs/configuration.md, configs/*.toml and docs/schemes.md from the code
 # make lock     pins the dependencies anew

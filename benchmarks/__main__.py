@@ -1,10 +1,12 @@
 """Prints one table: what each piece of work costs, beside the floor under it.
 
 The floor is what the work's own primitives (scalar multiplications, ciphers, signature checks) cost by themselves in
-the same run, on the same machine: compare the two, not either with another machine's.
+the same run, on the same machine: compare the two, not either with another machine's. Then a second table: what a
+daemon costs at rest, and how soon it answers, beside the bounds for that.
 """
 
 from benchmarks import (
+    daemon_at_rest,
     daemon_process,
     loopix_packet,
     pki_document,
@@ -38,7 +40,8 @@ def main() -> None:
         for name, median, floor in module.rows():
             ratio = f"{median / floor:.2f}" if floor else "-"
             print(f"{name:<66} {nanoseconds(median):>14} {nanoseconds(floor):>14} {ratio:>6}", flush=True)
-    print(f"\nresident memory of a daemon at rest: {daemon_process.resident_megabytes():.1f} MB")
+    print()
+    daemon_at_rest.report()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import trio
 from benchmarks.timing import Row
 from kpclientd.config.dial import load_dial
 from kpclientd.thin.client import connected_to
+from pki.epoch import PERIOD_VARIABLE
 from sphinx.types import SurbId
 
 STARTS = 9
@@ -35,16 +36,19 @@ MEGABYTE = 1e6
 EPOCH = "60s"
 RATES = ("--lambda-p", "0.02", "--lambda-l", "0.005")
 """Many packets a second, so that their cost is seen."""
-ENVIRONMENT = os.environ | {"KATZENPOST_EPOCH_DURATION": EPOCH, "PYTHONDONTWRITEBYTECODE": ""}
+ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
 """With compiled modules kept, as an installation has them."""
 
 HERE = Path(__file__).parent.parent
 
 
 @contextmanager
-def command(*arguments: str, tree: Path = HERE) -> Iterator[subprocess.Popen[bytes]]:
+def command(*arguments: str, tree: Path = HERE, epoch: str = EPOCH) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "kpclientd.cli", *arguments], stdout=subprocess.PIPE, env=ENVIRONMENT, cwd=tree
+        [sys.executable, "-m", "kpclientd.cli", *arguments],
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT | {PERIOD_VARIABLE: epoch},
+        cwd=tree,
     )
     try:
         yield child
@@ -54,10 +58,10 @@ def command(*arguments: str, tree: Path = HERE) -> Iterator[subprocess.Popen[byt
 
 
 @contextmanager
-def local_network() -> Iterator[Path]:
+def local_network(rates: Sequence[str] = RATES, epoch: str = EPOCH) -> Iterator[Path]:
     with (
         TemporaryDirectory() as name,
-        command("localnet", name, "--epoch", EPOCH, "--thin-port", "0", *RATES) as network,
+        command("localnet", name, "--epoch", epoch, "--thin-port", "0", *rates) as network,
     ):
         assert network.stdout is not None
         assert network.stdout.readline().startswith(b"ready")
@@ -146,12 +150,6 @@ async def echo(thinclient: Path) -> None:
                 waiting.discard((message.get("message_reply_event") or {}).get("surbid"))
         if waiting:
             print(f"{len(waiting)} of {ECHOES} echoes did not come back in {ECHO_SECONDS:.0f} s")
-
-
-def resident_megabytes() -> float:
-    """Resident set of a daemon without applications, some seconds after its start."""
-    with local_network() as directory:
-        return cost(directory).resident
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """The command line. Whatever a command does not need is not imported, so that it starts fast."""
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    import argparse
 
 OK: Final = 0
 FAILED: Final = 1
@@ -40,6 +42,8 @@ def _ping(arguments: Sequence[str]) -> int:
 
 
 def _localnet(arguments: Sequence[str]) -> int:
+    import argparse
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--family", choices=("katzenpost", "loopix"), default="katzenpost")
     options, rest = parser.parse_known_args(arguments)
@@ -79,15 +83,16 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with the reference's exit status for a bad command line."""
+def _parser() -> "argparse.ArgumentParser":
+    import argparse
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(FAILED, _complaint(message))
+    class Parser(argparse.ArgumentParser):
+        """Ends with the reference's exit status for a bad command line."""
 
+        def error(self, message: str) -> NoReturn:
+            self.exit(FAILED, _complaint(message))
 
-def _parser() -> _Parser:
-    parser = _Parser(
+    parser = Parser(
         prog="kpclientd",
         description="The client daemon of the Katzenpost mix network.",
         epilog=_EPILOG,
@@ -105,6 +110,9 @@ def _parser() -> _Parser:
 
 
 def _daemon(arguments: Sequence[str]) -> int:
+    match arguments:
+        case ("-c" | "--config", path) if not path.startswith("-"):
+            return _run(Path(path))  # as services start it, and keep half a megabyte that a parser takes
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.version:

@@ -103,16 +103,30 @@ class GatewayLink:
             LinkLost: if the connection ends before the packet is written.
         """
         self.tokens.spend(trio.current_time())
-        async with self._writing:
+        await self._begin_writing()
+        try:
             self._protocol.send(SendPacket(packet))
             await self._drain()
+        finally:
+            self._writing.release()
         if self._protocol.end is not None:
             raise self._protocol.end
 
     async def flush(self) -> None:
         """Write what the protocol has to say."""
-        async with self._writing:
+        await self._begin_writing()
+        try:
             await self._drain()
+        finally:
+            self._writing.release()
+
+    async def _begin_writing(self) -> None:
+        """Take the lock: at once where it is free, without a pass of the event loop; the write that follows has one."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._writing.acquire_nowait()
+        except trio.WouldBlock:
+            await self._writing.acquire()
 
     async def _drain(self) -> None:
         while data := self._protocol.outgoing(trio.current_time()):

@@ -76,6 +76,12 @@ class Announcements:
         """The daemon starts to serve: the wait for a first document begins."""
         self._wait_until = trio.current_time() + DOCUMENT_WAIT_SECONDS
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a document, or it has been waited for long enough."""
+        waited = self._wait_until is not None and trio.current_time() >= self._wait_until
+        return waited or self._have_document.is_set()
+
     async def ready(self) -> None:
         """Wait until there is a document, or it has been waited for long enough."""
         if self._wait_until is None:

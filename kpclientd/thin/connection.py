@@ -77,6 +77,10 @@ class News(enum.Enum):
 class Greeter(Protocol):
     """What a connection is opened with."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to greet with."""
+
     async def ready(self) -> None:
         """Wait until there is something to greet with."""
 
@@ -173,7 +177,8 @@ class AppConnection:
         self._caller.session = sessions.open(self)
         try:
             with self._scope:
-                await self._while_reading_ahead(self._greeter.ready())
+                if not self._greeter.is_ready:
+                    await self._while_reading_ahead(self._greeter.ready())
                 self._greet()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)

@@ -171,8 +171,13 @@ def test_commands_get_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import kpclientd.cli", ["trio", "cbor2", "cryptography", "nacl", "tomllib", "sphinx", "pki"]),
-        ("import kpclientd.config.load", ["trio", "cffi", "hypothesis"]),
+        ("import kpclientd.cli", ["argparse", "trio", "cbor2", "cryptography", "nacl", "tomllib", "sphinx", "pki"]),
+        ("import kpclientd.config.load", ["argparse", "trio", "cffi", "hypothesis"]),
+        (
+            "import kpclientd.service, kpclientd.state.keeper, kpclientd.thin.websocket",
+            ["argparse", "aioquic", "httpx"],
+        ),
+        ("from kpclientd.cli import main; main(['--config', '/nowhere'])", ["argparse"]),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement: str, absent: list[str]) -> None:

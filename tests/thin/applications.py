@@ -96,6 +96,10 @@ class SimpleGreeter:
     def __init__(self) -> None:
         self.seconds = 0.0
 
+    @property
+    def is_ready(self) -> bool:
+        return not self.seconds
+
     async def ready(self) -> None:
         await trio.sleep(self.seconds)
 

@@ -32,6 +32,11 @@ class Late:
     def __init__(self) -> None:
         self.made: Announcements | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        assert self.made is not None
+        return self.made.is_ready
+
     async def ready(self) -> None:
         assert self.made is not None
         await self.made.ready()
