@@ -1,7 +1,7 @@
 """Consensus documents on disk, so that a restart has them at once, offline too.
 
 Theory of operation. A file a document: the signed certificate as it came, under a name that tells its epoch and the
-BLAKE2b hash of its bytes. It is written beside its place, flushed, and moved there, so that a power cut leaves a whole
+BLAKE3 hash of its bytes. It is written beside its place, flushed, and moved there, so that a power cut leaves a whole
 file or none; what is torn, altered or foreign does not have its name's hash and is removed. What is read is believed no
 more than what a gateway sends: it is verified again. Nobody but the owner may read the folder: which documents a client
 has, and when it got them, tells when it was online.
@@ -9,7 +9,6 @@ has, and when it got them, tells when it was online.
 The functions block; they are run off the event loop.
 """
 
-import hashlib
 import logging
 import os
 import re
@@ -17,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from blake3 import blake3
+
 log = logging.getLogger("client/pki")
 
 FOLDER: Final = "documents"
 MOST_KEPT: Final = 3
 """The previous, the present and the next epoch's."""
 
-DIGEST_LENGTH: Final = 32
 _NAME: Final = re.compile(r"(?P<epoch>[0-9]{1,20})\.(?P<digest>[0-9a-f]{64})\.cbor")
 _UNFINISHED: Final = ".unfinished"
 _OWNER_ONLY_FOLDER: Final = 0o700
@@ -71,7 +71,7 @@ class DocumentStore:
 
     def save(self, epoch: int, blob: bytes) -> None:
         """Keep a document, and of all of them only the newest epochs. What goes wrong is said, and does no harm."""
-        path = self._folder / f"{epoch}.{_digest(blob)}.cbor"
+        path = self._folder / f"{epoch}.{blake3(blob).hexdigest()}.cbor"
         try:
             self._folder.parent.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self._folder.parent, self._folder):
@@ -104,7 +104,7 @@ class DocumentStore:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             blob = file.read(self._longest + 1)
-        if match is None or len(blob) > self._longest or _digest(blob) != match["digest"]:
+        if match is None or len(blob) > self._longest or blake3(blob).hexdigest() != match["digest"]:
             return None
         return blob
 
@@ -130,7 +130,3 @@ class DocumentStore:
             path.unlink()
         except OSError as error:
             log.warning("%s cannot be removed: %s", path, error.strerror)
-
-
-def _digest(blob: bytes) -> str:
-    return hashlib.blake2b(blob, digest_size=DIGEST_LENGTH).hexdigest()

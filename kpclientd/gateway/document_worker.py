@@ -34,12 +34,13 @@ everywhere; nor ever for anything about the next epoch.
 Source: the Katzenpost client's PKI worker.
 """
 
-import hashlib
 import logging
 import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
+
+from blake3 import blake3
 
 from kpclientd.gateway.choice import GatewayChoice, GatewayPool
 from kpclientd.gateway.notices import DocumentNotices
@@ -340,7 +341,7 @@ class DocumentWorker:
         return times
 
     def _take(self, fetched: Fetched, link: _Link, now: float, unix: float) -> None:
-        digest = hashlib.blake2b(fetched.compressed).digest()
+        digest = blake3(fetched.compressed).digest()
         if digest == self._digests.get(fetched.epoch) and self._trusted.exact(fetched.epoch) is not None:
             link.answered.add(fetched.epoch)
             self._events.append(Served())

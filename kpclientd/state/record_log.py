@@ -1,7 +1,7 @@
 """The state file's format: a head, then sealed records, one behind the other. Bytes in, rows out, no I/O.
 
-    head    magic (16) | salt (32) | BLAKE2b of both (32)
-    record  length of the body (4) | sequence number (8) | BLAKE2b of these and the body (32) | body
+    head    magic (16) | salt (32) | BLAKE3 of both (32)
+    record  length of the body (4) | sequence number (8) | BLAKE3 of these and the body (32) | body
     body    nonce (24) | XChaCha20-Poly1305 of a CBOR map: key -> value, or null for a row that is no more
 
 Theory of operation. A record is what one commit changes: it counts as a whole or not at all. Later values of a key
@@ -16,12 +16,12 @@ torn at the end of a file is either a mark, or a commit of which nobody knows; w
 by the disk. One damaged record costs what is in it: where the next one begins is known, and it stands by itself.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cbor2
+from blake3 import blake3
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
     crypto_aead_xchacha20poly1305_ietf_encrypt,
@@ -31,7 +31,7 @@ from nacl.exceptions import CryptoError
 from kpclientd.state.errors import HeadDamagedError, StateError
 from sphinx.randomness import Randomness
 
-MAGIC: Final = b"kpclientd state\x02"
+MAGIC: Final = b"kpclientd state\x01"
 SALT_LENGTH: Final = 32
 CHECKSUM_LENGTH: Final = 32
 HEAD_LENGTH: Final = len(MAGIC) + SALT_LENGTH + CHECKSUM_LENGTH
@@ -40,10 +40,7 @@ TAG_LENGTH: Final = 16
 _LENGTH_LENGTH: Final = 4
 _NUMBERS_LENGTH: Final = _LENGTH_LENGTH + 8
 RECORD_HEAD_LENGTH: Final = _NUMBERS_LENGTH + CHECKSUM_LENGTH
-_PERSON: Final = b"kpclientd cipher"
-"""No other key is derived from the same master key with this."""
-
-_KEY_LENGTH: Final = 32
+_KEY_CONTEXT: Final = "kpclientd 2026-11-30 state file, cipher key of one file"
 
 _MOST_LOST: Final = 1 << 20
 """Records that one stretch of damage may have held; a sequence number beyond that is taken for none."""
@@ -93,7 +90,7 @@ class LogWriter:
     def head(self) -> bytes:
         """The first bytes of the file."""
         begin = MAGIC + self._salt
-        return begin + _checksum(begin)
+        return begin + blake3(begin).digest()
 
     def record(self, rows: Rows) -> bytes:
         """The next record, of what changed."""
@@ -189,7 +186,7 @@ def _framed_at(data: bytes, place: int) -> _Framed | None:
     if len(data) < begin or len(data) < end:
         return None
     numbers, body = data[place : place + _NUMBERS_LENGTH], data[begin:end]
-    if _checksum(numbers, body) != data[place + _NUMBERS_LENGTH : begin]:
+    if blake3(numbers).update(body).digest() != data[place + _NUMBERS_LENGTH : begin]:
         return None
     return _Framed(place, int.from_bytes(numbers[_LENGTH_LENGTH:], "big"), body)
 
@@ -212,7 +209,7 @@ def _next_whole(data: bytes, damaged: int, last: int) -> int:
 
 def _framed(sequence: int, body: bytes) -> bytes:
     numbers = len(body).to_bytes(_LENGTH_LENGTH, "big") + sequence.to_bytes(8, "big")
-    return numbers + _checksum(numbers, body) + body
+    return numbers + blake3(numbers).update(body).digest() + body
 
 
 def _read_head(data: bytes) -> bytes:
@@ -224,7 +221,7 @@ def _read_head(data: bytes) -> bytes:
         raise StateError("it is no state file of this daemon")
     if len(magic) == len(MAGIC) and magic != MAGIC:
         raise StateError(f"it is of version {magic[-1]}, and this daemon knows version {MAGIC[-1]}")
-    if len(data) < HEAD_LENGTH or _checksum(begin) != data[len(begin) : HEAD_LENGTH]:
+    if len(data) < HEAD_LENGTH or blake3(begin).digest() != data[len(begin) : HEAD_LENGTH]:
         raise HeadDamagedError("its first bytes are damaged, and without them nothing in it can be read")
     return begin[len(MAGIC) :]
 
@@ -245,12 +242,5 @@ def _opened(framed: _Framed, file_key: bytes) -> dict[bytes, Any] | None:
     return rows
 
 
-def _checksum(*pieces: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=CHECKSUM_LENGTH)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()
-
-
 def _file_key(key: bytes, salt: bytes) -> bytes:
-    return hashlib.blake2b(salt, key=key, digest_size=_KEY_LENGTH, person=_PERSON).digest()
+    return blake3(key + salt, derive_key_context=_KEY_CONTEXT).digest()

@@ -4,12 +4,13 @@ A credential (systemd's `LoadCredentialEncrypted=kpclientd.state-key:...`) is pr
 machine, so that a stolen disk tells nothing. The key file protects copies and backups of the state alone.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from blake3 import blake3
 
 from kpclientd.state.errors import StateError
 from sphinx.randomness import Randomness
@@ -22,8 +23,7 @@ _SHORTEST: Final = 16
 _LONGEST: Final = 4096
 _OWNER_ONLY: Final = 0o600
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_PERSON: Final = b"kpclientd master"
-"""No other key is derived from the same bytes with this."""
+_CONTEXT: Final = "kpclientd 2026-11-30 state file, master key"
 
 
 def state_key(state_file: Path, environ: Mapping[str, str], randomness: Randomness) -> bytes:
@@ -81,4 +81,4 @@ def _make(path: Path, content: bytes) -> None:
 def _derived(path: Path, content: bytes) -> bytes:
     if not _SHORTEST <= len(content) <= _LONGEST:
         raise StateError(f"the key {path} has {len(content)} bytes, and should have {_SHORTEST} to {_LONGEST}")
-    return hashlib.blake2b(content, digest_size=KEY_LENGTH, person=_PERSON).digest()
+    return blake3(content, derive_key_context=_CONTEXT).digest()

@@ -10,7 +10,6 @@ The page holds no secret: per session its id, a process, and a count. Where ther
 noted, and an application may be told twice what it was told just before the daemon was killed.
 """
 
-import hashlib
 import logging
 import mmap
 import os
@@ -19,6 +18,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+from blake3 import blake3
 
 from arq import AppId
 from kpclientd.thin.sessions import APP_ID_LENGTH, HandedOver, PeerProcess
@@ -40,7 +41,7 @@ _FREE: Final = bytes(APP_ID_LENGTH)
 
 def page_of(state_file: Path, directory: Path = SHARED_MEMORY) -> Path:
     """Where the page of a state file is; it stays there when the daemon ends, for the next one."""
-    name = hashlib.blake2b(os.fsencode(state_file)).hexdigest()[:_NAME_LENGTH]
+    name = blake3(os.fsencode(state_file)).hexdigest()[:_NAME_LENGTH]
     return directory / f"kpclientd-{os.geteuid()}-{name}"
 
 

@@ -138,7 +138,7 @@ def test_a_foreign_file_is_refused(data: bytes, said: str) -> None:
 
 def test_another_version_is_named() -> None:
     whole, _ = a_file(*numbered(1))
-    with pytest.raises(StateError, match="version 9, and this daemon knows version 2"):
+    with pytest.raises(StateError, match="version 9, and this daemon knows version 1"):
         recover(whole[:15] + b"\x09" + whole[16:], KEY)
 
 
