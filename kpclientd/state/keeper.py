@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from arq import AppId, Engine
+from arq import AppId, Engine, State
 from kpclientd.log_levels import NOTICE
 from kpclientd.state.errors import StateError
 from kpclientd.state.journal import Journal
@@ -190,12 +190,14 @@ class StateKeeper:
 
 def _say_what_goes_on(state: DaemonState) -> None:
     if state.sessions:
+        unanswered = sum(operation.state is not State.ANSWERED for operation in state.operations)
         answers = sum(len(session.answers) for session in state.sessions)
         log.log(
             NOTICE,
-            "Applications that may come back to what they left: %d; messages: %d; answers that wait for them: %d.",
+            "Applications that may come back to what they left: %d; messages without an answer: %d; answers that wait"
+            " for them: %d.",
             len(state.sessions),
-            len(state.operations),
+            unanswered,
             answers,
         )
     if state.left_out:
