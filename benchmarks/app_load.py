@@ -36,7 +36,7 @@ from benchmarks.app_attackers import ATTACKS
 from benchmarks.app_network import NetworkProcess, Observations, local_network
 from benchmarks.app_processes import DaemonProcess, daemon, end_on_sigterm, running
 from benchmarks.app_thin import ID_LENGTH, PATIENCE_SECONDS, App, first_app
-from tests.support.kolmogorov import exponential_p_value, two_sample_p_value
+from tests.support.significance import exponential_p_value, two_sample_p_value
 
 SENDS: Final = 5000
 ACKNOWLEDGEMENTS: Final = 2000

@@ -17,7 +17,7 @@ from kpclientd.traffic.schedule import (
     mean_interval_ms,
 )
 from sphinx.randomness import Randomness, seeded
-from tests.support.kolmogorov import exponential_p_value, p_value
+from tests.support.significance import exponential_p_value, p_value
 
 DRAWS = 20_000
 SIGNIFICANCE = 0.01
