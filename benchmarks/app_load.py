@@ -207,8 +207,8 @@ def acknowledgements(network: NetworkProcess, wanted: int, python: Path | None) 
                 next_count = now + COUNT_SECONDS
                 if network.counts().acknowledgements >= 2 * wanted:
                     seen = network.observations().acknowledgements
-                    ours = [seconds for surb_id, seconds in seen if surb_id in asked]
-                    decoys = [seconds for surb_id, seconds in seen if surb_id not in asked]
+                    ours = [one.seconds for one in seen if one.surb_id in asked]
+                    decoys = [one.seconds for one in seen if one.surb_id not in asked]
             app.receive(max(0.0, due - time.perf_counter()))
     return ours, decoys
 

@@ -26,6 +26,8 @@ RUNS = (1, 2)
 SIGNIFICANCE = 0.01
 STANDARD_ERRORS = 3.0
 NOTICED = 1e-4
+SAME_SENDS = 500
+SAME = "same dice: "
 
 LEAKS: Mapping[str, tuple[str, Leak]] = {
     "sends at once": ("one application", leaks.sends_at_once),
@@ -41,6 +43,7 @@ GEOMETRY = Geometry.nike(NIKE, HOPS, USER_PAYLOAD_LENGTH)
 def runs() -> Iterator[Runs]:
     jobs = {name: [Job(name, seed, IDLE_SENDS if name == IDLE else SENDS) for seed in RUNS] for name in PATTERNS}
     jobs |= {name: [Job(pattern, seed, SENDS, leak) for seed in RUNS] for name, (pattern, leak) in LEAKS.items()}
+    jobs |= {SAME + name: [Job(name, RUNS[0], SAME_SENDS, dice=b"one", step_seconds=0.0)] for name in (IDLE, *BUSY)}
     seen = observe_all(job for of_one in jobs.values() for job in of_one)
     yield {name: [next(seen) for _ in of_one] for name, of_one in jobs.items()}
 
@@ -57,6 +60,13 @@ def test_the_patterns_are_what_they_are_called(patterns: Mapping[str, Seen]) -> 
     assert all(share > 0.1 for name, share in carried.items() if name not in (IDLE, "hostile frames")), carried
     assert len(patterns["reconnections"].first_waits) >= 10
     assert len(patterns["restarts"].first_waits) >= 6
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_with_the_same_dice_packets_leave_at_the_same_times_whatever_applications_do(name: str, runs: Runs) -> None:
+    (idle,), (busy,) = runs[SAME + IDLE], runs[SAME + name]
+    assert busy.messages > 0 or name == "hostile frames"
+    assert busy.stretches[0] == pytest.approx(idle.stretches[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("name", PATTERNS)

@@ -42,12 +42,23 @@ Leak = Callable[[World], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: a pattern of load, what all is drawn from, how many sends, and how the daemon is spoiled, if at all."""
+    """One run.
+
+    Attributes:
+        pattern: of the load.
+        seed: what the load is drawn from, and the daemon's dice, unless these have one of their own.
+        sends: how many.
+        leak: how the daemon is spoiled, if at all.
+        dice: the seed of network and daemon.
+        step_seconds: what a step of the daemon's tasks takes.
+    """
 
     pattern: str
     seed: int
     sends: int
     leak: Leak | None = None
+    dice: bytes | None = None
+    step_seconds: float = STEP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +199,11 @@ async def _observe(job: Job) -> Seen:
     lengths: set[int] = set()
     messages = 0
     async with world(
-        seed=b"%d %s" % (job.seed, job.pattern.encode()),
+        seed=job.dice or b"%d %s" % (job.seed, job.pattern.encode()),
         lambda_p=LAMBDA_P,
         lambda_l=LAMBDA_L,
         is_watched=False,
-        step_seconds=STEP_SECONDS,
+        step_seconds=job.step_seconds,
     ) as here:
         here.network.faults.loss = LOSS
         acknowledged = here.network.gateway.acknowledgements = []

@@ -18,6 +18,7 @@ import trio
 import trio.testing
 
 from kpclientd.config.load import load_config
+from kpclientd.config.model import ClientConfig
 from kpclientd.daemon import Daemon
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.in_flight import Arrival
@@ -203,6 +204,7 @@ async def world(
     clock_ahead: float = 0.0,
     jumped: Sequence[float] = (0.0,),
     debug: Mapping[str, bool] = MappingProxyType({}),
+    limits: Mapping[str, int] = MappingProxyType({}),
     is_watched: bool = True,
     step_seconds: float = 0.0,
     **network_options: Any,
@@ -210,8 +212,8 @@ async def world(
     """A running network and a daemon on it; with `connected`, after its first document.
 
     `clock_ahead` is how wrong the daemon's clock is (seconds), `jumped[0]` how far everybody's has jumped since the
-    beginning; `debug` sets keys of the daemon's `[Debug]` table. `is_watched`: no step of the daemon's tasks may hold
-    up the event loop, see `loop_watch`. `step_seconds`: what each of these takes of a virtual clock's time.
+    beginning; `debug` and `limits` set keys of the daemon's tables of these names. `is_watched`: no step of its tasks
+    may hold up the event loop, see `loop_watch`. `step_seconds`: what each takes of a virtual clock's time.
     """
     options: dict[str, Any] = {"epoch_period": 1200.0, "mu": 0.02, "lambda_p": 0.001, "lambda_l": 0.0005}
 
@@ -225,13 +227,15 @@ async def world(
 
         def new_daemon() -> Daemon:
             randomness = seeded(seed + b" daemon %d" % next(numbers))
-            return _daemon(network, dialler, randomness, debug, lambda: unix() + clock_ahead, workers)
+            config = _config(network, debug, limits)
+            return _daemon(config, network, dialler, randomness, lambda: unix() + clock_ahead, workers)
 
         tasks = TaskTree("Daemon.run", "Daemon.serve_application")
         watch = LoopWatch(tasks, workers)
         gc.collect()
         gc.freeze()
-        trio.lowlevel.add_instrument(watch)
+        if is_watched:
+            trio.lowlevel.add_instrument(watch)
         if step_seconds:
             trio.lowlevel.add_instrument(StepCost(tasks, step_seconds))
         gc.callbacks.append(watch.collects)
@@ -241,29 +245,35 @@ async def world(
             await result.until(result.is_sending, 60)
         yield result
         nursery.cancel_scope.cancel()
-        trio.lowlevel.remove_instrument(watch)
+        if is_watched:
+            trio.lowlevel.remove_instrument(watch)
         gc.callbacks.remove(watch.collects)
         gc.unfreeze()
     if is_watched and engine_name() != PythonEngine.name:
         watch.check()
 
 
-def _daemon(
-    network: LocalNetwork,
-    dialler: MemoryDialler,
-    randomness: Randomness,
-    debug: Mapping[str, bool],
-    unix: Callable[[], float],
-    workers: InlineWorkers,
-) -> Daemon:
+def _config(network: LocalNetwork, debug: Mapping[str, bool], limits: Mapping[str, int]) -> ClientConfig:
     with TemporaryDirectory() as directory:
         network.write_files(Path(directory), 1)
         path = Path(directory) / CLIENT_FILE
         text = path.read_text()
         for key, value in debug.items():
             text = text.replace(f"{key} = {str(not value).lower()}", f"{key} = {str(value).lower()}")
+        if limits:
+            text += "\n".join(["\n[Limits]", *(f"  {key} = {most}" for key, most in limits.items()), ""])
         path.write_text(text)
-        config = load_config(path)
+        return load_config(path)
+
+
+def _daemon(
+    config: ClientConfig,
+    network: LocalNetwork,
+    dialler: MemoryDialler,
+    randomness: Randomness,
+    unix: Callable[[], float],
+    workers: InlineWorkers,
+) -> Daemon:
     return Daemon(
         config,
         network.clock,
