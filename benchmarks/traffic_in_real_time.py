@@ -94,28 +94,31 @@ def verdict(faults: Sequence[str]) -> str:
     return f"FAIL: {', '.join(faults)}" if faults else "PASS"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic_in_real_time", description="busy or idle")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of each kind (default %(default)s)")
-    options = parser.parse_args()
-    end_on_sigterm()
+def watch(minutes: float) -> tuple[dict[str, list[Seen]], list[float]]:
+    """Runs of each kind, so many minutes of either, and all of the observer's lateness."""
     draws = random.Random()
     runs: dict[str, list[Seen]] = {IDLE: [], BUSY: []}
     lateness: list[float] = []
     with local_network(LAMBDA_P, LAMBDA_L) as network:
         for number in range(PAIRS):
             for kind in (IDLE, BUSY) if number % 2 else (BUSY, IDLE):
-                seen, late = observe(network, kind, 60 * options.minutes / PAIRS, draws)
+                seen, late = observe(network, kind, 60 * minutes / PAIRS, draws)
                 runs[kind].append(seen)
                 lateness += late
+    return runs, lateness
+
+
+def judge(runs: dict[str, list[Seen]]) -> list[str]:
+    """Print what the runs come to, and return what is wrong with them."""
     everything = [together(runs[kind]) for kind in (IDLE, BUSY)]
     faults = [fault for seen in everything for fault in print_judged(seen)]
     (p,) = pairs(everything).values()
+    apart = [] if p > SIGNIFICANCE else ["the gaps differ"]
     delays = [sorted(one.seconds for one in seen.acknowledged) for seen in everything]
     medians = [1e3 * of_kind[len(of_kind) // 2] for of_kind in delays]
     print(
         f"two-sample KS p of the gaps {p:.4f}; median acknowledgement {medians[0]:.2f} and {medians[1]:.2f} ms  "
-        f"{verdict([] if p > SIGNIFICANCE else ['the gaps differ'])}"
+        f"{verdict(apart)}"
     )
     halves = [[runs[kind][part::2] for kind in (IDLE, BUSY)] for part in range(2)]
     for training, asked in ((0, 1), (1, 0)):
@@ -128,6 +131,16 @@ def main() -> None:
                 f"{low:.4f} to {high:.4f}  {verdict(told)}"
             )
             faults += told
+    return faults + apart
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic_in_real_time", description="busy or idle")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of each kind (default %(default)s)")
+    options = parser.parse_args()
+    end_on_sigterm()
+    runs, lateness = watch(options.minutes)
+    faults = judge(runs)
     ordered = sorted(lateness)
     middle, high = (ordered[int(share * len(ordered))] * 1e3 for share in (0.5, 0.99))
     print(f"the gateway's own timer was late by {middle:.2f} ms, in 1 % of the cases by {high:.2f} ms and more")
