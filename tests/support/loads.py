@@ -22,6 +22,7 @@ MESSAGES_A_SECOND: Final = 2.0
 """Of one application: of four slots a second, every other is its."""
 
 ID_LENGTH: Final = 16
+ECHO: Final = b"+echo"
 CHURNING: Final = 3
 SLOW: Final = 3
 STALLED_REQUESTS: Final = 500
@@ -170,12 +171,11 @@ async def send_messages(here: World, app: App, draws: random.Random, count: int)
 
 def message(here: World, draws: random.Random) -> dict[str, object]:
     """A message to the echo service."""
-    service = here.service()
     return {
         "id": draws.randbytes(ID_LENGTH),
         "with_surb": True,
-        "destination_id_hash": service.node_id,
-        "recipient_queue_id": service.endpoint,
+        "destination_id_hash": here.network.topology.service.node_id,
+        "recipient_queue_id": ECHO,
         "payload": bytes(draws.randrange(1000)),
     }
 
@@ -189,7 +189,7 @@ _TO_NOWHERE: Final = {
     "id": bytes(ID_LENGTH),
     "with_surb": True,
     "destination_id_hash": b"x" * 32,
-    "recipient_queue_id": b"+echo",
+    "recipient_queue_id": ECHO,
     "payload": b"",
 }
 
@@ -226,7 +226,7 @@ async def break_link(here: World) -> None:
 
 
 async def restart(here: World) -> None:
-    """End the daemon's process, and start another with its state."""
+    """End the daemon's process, and start another with its state file."""
     await here.restart()
     await here.until(here.is_sending, 600)
 
@@ -239,11 +239,13 @@ class Pattern:
         load: beside the daemon.
         interrupt: what happens between two stretches of sends.
         sends: of a stretch; None for one that is never interrupted.
+        keeps_state: whether the daemon has a state file.
     """
 
     load: Load
     interrupt: Callable[[World], Awaitable[None]] = nothing_breaks
     sends: int | None = None
+    keeps_state: bool = False
 
 
 IDLE: Final = "none"
@@ -258,7 +260,7 @@ PATTERNS: Final[Mapping[str, Pattern]] = {
     "slow readers": Pattern(slow_readers),
     "hostile frames": Pattern(hostile_frames),
     "reconnections": Pattern(one_application, break_link, 250),
-    "restarts": Pattern(one_application, restart, 500),
+    "restarts": Pattern(one_application, restart, 500, keeps_state=True),
 }
 
 BUSY: Final = tuple(name for name, pattern in PATTERNS.items() if name != IDLE and pattern.sends is None)

@@ -11,10 +11,13 @@ import itertools
 import math
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import trio
@@ -198,13 +201,17 @@ async def _observe(job: Job) -> Seen:
     waits: list[float] = []
     lengths: set[int] = set()
     messages = 0
-    async with world(
-        seed=job.dice or b"%d %s" % (job.seed, job.pattern.encode()),
-        lambda_p=LAMBDA_P,
-        lambda_l=LAMBDA_L,
-        is_watched=False,
-        step_seconds=job.step_seconds,
-    ) as here:
+    async with (
+        _state_file(pattern.keeps_state) as state,
+        world(
+            seed=job.dice or b"%d %s" % (job.seed, job.pattern.encode()),
+            lambda_p=LAMBDA_P,
+            lambda_l=LAMBDA_L,
+            is_watched=False,
+            step_seconds=job.step_seconds,
+            state=state,
+        ) as here,
+    ):
         here.network.faults.loss = LOSS
         acknowledged = here.network.gateway.acknowledgements = []
         here.nursery.start_soon(pattern.load, here, draws)
@@ -212,15 +219,15 @@ async def _observe(job: Job) -> Seen:
             _note_kinds(here.daemon.engine, kinds)
             if job.leak is not None:
                 job.leak(here)
-            before = here.daemon.status()
-            opened = before.link.since
+            before = here.daemon.status().traffic.messages
             arrivals = await _arrivals(here, min(left, pattern.sends or left) + 1)
             stretches.append(tuple(arrival.time for arrival in arrivals))
             lengths |= {arrival.length for arrival in arrivals}
-            if opened is not None and len(stretches) > 1 and pattern.interrupt is not nothing_breaks:
-                waits.append(stretches[-1][0] - (opened - GENESIS))
-            messages += here.daemon.status().traffic.messages - before.traffic.messages
+            messages += here.daemon.status().traffic.messages - before
+            here.network.gateway.arrivals = []
             await pattern.interrupt(here)
+            if pattern.interrupt is not nothing_breaks:
+                waits.append(await _first_wait(here))
         written = here.dialler.written
     return Seen(
         job.pattern,
@@ -233,12 +240,28 @@ async def _observe(job: Job) -> Seen:
     )
 
 
+@asynccontextmanager
+async def _state_file(is_wanted: bool) -> AsyncIterator[Path | None]:
+    with TemporaryDirectory(prefix="kpclientd-shape-") as directory:
+        yield Path(directory) / "state" if is_wanted else None
+
+
 async def _arrivals(here: World, count: int) -> list[Arrival]:
     """The next packets at the gateway. Not more, as when the last of them came is chance, and when we look is not."""
-    found: list[Arrival] = []
-    here.network.gateway.arrivals = found
+    found = here.network.gateway.arrivals
+    if found is None:
+        found = here.network.gateway.arrivals = []
     await here.until(lambda: len(found) >= count, step=LOOK_SECONDS)
     return found[:count]
+
+
+async def _first_wait(here: World) -> float:
+    """Seconds from the beginning of the present link to its first packet; what came by another one is forgotten."""
+    opened = here.daemon.status().link.since
+    found = here.network.gateway.arrivals
+    assert opened is not None and found is not None
+    found[:] = [arrival for arrival in found if arrival.time >= opened - GENESIS]
+    return (await _arrivals(here, 1))[0].time - (opened - GENESIS)
 
 
 def _note_kinds(engine: Engine, kinds: dict[SurbId, bool]) -> None:

@@ -4,11 +4,13 @@ On a virtual clock (`autojump_clock`) hours pass in seconds and every run with t
 """
 
 import gc
+import hashlib
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -23,11 +25,13 @@ from kpclientd.daemon import Daemon
 from kpclientd.localnet.files import CLIENT_FILE
 from kpclientd.localnet.in_flight import Arrival
 from kpclientd.localnet.network import LocalNetwork
-from kpclientd.state import decode_state, encode_state
+from kpclientd.state.keeper import StateKeeper
+from kpclientd.state.state_file import opened
+from kpclientd.state.written_page import WrittenPage
 from kpclientd.thin.client import ThinClient
 from pki import ServiceEndpoint
 from sphinx.native.engines import PythonEngine, engine_name
-from sphinx.randomness import Randomness, seeded
+from sphinx.randomness import seeded
 from sphinx.types import SurbId
 from tests.support.loop_watch import InlineWorkers, LoopWatch, StepCost, TaskTree
 
@@ -120,31 +124,35 @@ class World:
     Attributes:
         network: what the daemon is on.
         dialler: its way there.
-        daemon: the present one, see `restart`.
         nursery: for the test's own tasks.
+        daemon: the present one, see `restart`.
     """
 
     network: LocalNetwork
     dialler: MemoryDialler
-    daemon: Daemon
     nursery: trio.Nursery
-    _new_daemon: Callable[[], Daemon]
+    _new_daemon: Callable[[StateKeeper | None], Daemon]
+    _opened_keeper: Callable[[], AbstractContextManager[StateKeeper | None]]
+    daemon: Daemon = field(init=False)
     _process: trio.Nursery | None = None
+    _ended: trio.Event = field(default_factory=trio.Event)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the daemon, and all that belongs to its process, until it is restarted."""
-        async with trio.open_nursery() as self._process:
-            self._process.start_soon(self.daemon.run, [])
-            task_status.started()
+        """Run a daemon, and all that belongs to its process, until it is restarted."""
+        with self._opened_keeper() as keeper:
+            self.daemon = self._new_daemon(keeper)
+            self.daemon.restore()
+            async with trio.open_nursery() as self._process:
+                self._process.start_soon(self.daemon.run, [])
+                task_status.started()
+        self._ended.set()
 
     async def restart(self) -> None:
-        """End the daemon as one that is killed, and start another with what it would have written down."""
-        written = encode_state(self.daemon.state())
+        """End the daemon without a word to anybody, and start another with what it has written down."""
+        self._ended = trio.Event()
         if self._process is not None:
             self._process.cancel_scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        self.daemon = self._new_daemon()
-        self.daemon.restore(decode_state(written))
+        await self._ended.wait()
         await self.nursery.start(self.run)
 
     async def app(self, token: bytes | None = None) -> App:
@@ -205,6 +213,7 @@ async def world(
     jumped: Sequence[float] = (0.0,),
     debug: Mapping[str, bool] = MappingProxyType({}),
     limits: Mapping[str, int] = MappingProxyType({}),
+    state: Path | None = None,
     is_watched: bool = True,
     step_seconds: float = 0.0,
     **network_options: Any,
@@ -212,8 +221,9 @@ async def world(
     """A running network and a daemon on it; with `connected`, after its first document.
 
     `clock_ahead` is how wrong the daemon's clock is (seconds), `jumped[0]` how far everybody's has jumped since the
-    beginning; `debug` and `limits` set keys of the daemon's tables of these names. `is_watched`: no step of its tasks
-    may hold up the event loop, see `loop_watch`. `step_seconds`: what each takes of a virtual clock's time.
+    beginning; `debug` and `limits` set keys of the daemon's tables of these names; in the file `state` it keeps what is
+    to outlive it. `is_watched`: no step of its tasks may hold up the event loop, see `loop_watch`. `step_seconds`: what
+    each takes of a virtual clock's time.
     """
     options: dict[str, Any] = {"epoch_period": 1200.0, "mu": 0.02, "lambda_p": 0.001, "lambda_l": 0.0005}
 
@@ -225,10 +235,18 @@ async def world(
         await nursery.start(network.run)
         workers, dialler, numbers = InlineWorkers(), MemoryDialler(network), itertools.count()
 
-        def new_daemon() -> Daemon:
+        def new_daemon(keeper: StateKeeper | None) -> Daemon:
             randomness = seeded(seed + b" daemon %d" % next(numbers))
             config = _config(network, debug, limits)
-            return _daemon(config, network, dialler, randomness, lambda: unix() + clock_ahead, workers)
+            return Daemon(
+                config,
+                network.clock,
+                dialler=dialler,
+                wall_clock=lambda: unix() + clock_ahead,
+                randomness=randomness,
+                workers=workers,
+                keeper=keeper,
+            )
 
         tasks = TaskTree("Daemon.run", "Daemon.serve_application")
         watch = LoopWatch(tasks, workers)
@@ -239,7 +257,7 @@ async def world(
         if step_seconds:
             trio.lowlevel.add_instrument(StepCost(tasks, step_seconds))
         gc.callbacks.append(watch.collects)
-        result = World(network, dialler, new_daemon(), nursery, new_daemon)
+        result = World(network, dialler, nursery, new_daemon, partial(_opened_keeper, state, seed, workers))
         await nursery.start(result.run)
         if connected:
             await result.until(result.is_sending, 60)
@@ -266,19 +284,10 @@ def _config(network: LocalNetwork, debug: Mapping[str, bool], limits: Mapping[st
         return load_config(path)
 
 
-def _daemon(
-    config: ClientConfig,
-    network: LocalNetwork,
-    dialler: MemoryDialler,
-    randomness: Randomness,
-    unix: Callable[[], float],
-    workers: InlineWorkers,
-) -> Daemon:
-    return Daemon(
-        config,
-        network.clock,
-        dialler=dialler,
-        wall_clock=unix,
-        randomness=randomness,
-        workers=workers,
-    )
+@contextmanager
+def _opened_keeper(path: Path | None, seed: bytes, workers: InlineWorkers) -> Iterator[StateKeeper | None]:
+    if path is None:
+        yield None
+        return
+    with opened(path, lambda _: hashlib.sha256(seed).digest(), seeded(seed + b" state")) as file:
+        yield StateKeeper(file, WrittenPage.opened(path), partial(workers.run, None))
