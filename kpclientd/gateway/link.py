@@ -124,7 +124,10 @@ class GatewayLink:
             self._writing.release()
 
     async def _begin_writing(self) -> None:
-        """Take the lock: at once where it is free, without a pass of the event loop; the write that follows has one."""
+        """Take the lock: at once where it is free, without a pass of the event loop; the write that follows has one.
+
+        What would run in that pass might have been woken by what the packet carries.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             self._writing.acquire_nowait()

@@ -110,6 +110,33 @@ async def test_a_process_that_was_stopped_reads_first_what_came_meanwhile(mock_c
     assert "silent" in str(bench.client.end)
 
 
+class NotingStream(MuteStream):
+    """It takes all, and notes when."""
+
+    def __init__(self, order: list[str]) -> None:
+        self.order = order
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.order.append("write")
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("number", range(10))
+async def test_what_is_ready_when_a_packet_is_sent_runs_after_its_write(
+    number: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    order: list[str] = []
+    _, link = mute_link(lambda _: NotingStream(order))
+
+    async def other() -> None:
+        order.append("other")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await link.send_packet(bytes(GEOMETRY.packet_length))
+    assert order == ["write", "other"]
+
+
 async def test_a_packet_that_is_written_has_left_whatever_ends_the_link_thereafter(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
