@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import trio
 import trio.testing
@@ -50,20 +51,16 @@ class TaskTree:
 
     def __init__(self, *roots: str) -> None:
         self._roots = roots
-        self._known: dict[int, bool] = {}
+        self._known: WeakKeyDictionary[trio.lowlevel.Task, bool] = WeakKeyDictionary()
 
     def has(self, task: trio.lowlevel.Task) -> bool:
         """Whether `task` is one of them."""
-        known = self._known.get(id(task))
+        known = self._known.get(task)
         if known is None:
             parent = task.parent_nursery
             known = task.name.endswith(self._roots) or (parent is not None and self.has(parent.parent_task))
-            self._known[id(task)] = known
+            self._known[task] = known
         return known
-
-    def forget(self, task: trio.lowlevel.Task) -> None:
-        """The task has ended, and its id may be another's soon."""
-        self._known.pop(id(task), None)
 
 
 class StepCost(trio.abc.Instrument):
@@ -84,9 +81,6 @@ class StepCost(trio.abc.Instrument):
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         if self._tasks.has(task):
             self._clock.jump(self._seconds)
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        self._tasks.forget(task)
 
 
 class LoopWatch(trio.abc.Instrument):
@@ -115,9 +109,6 @@ class LoopWatch(trio.abc.Instrument):
     def collects(self, phase: str, _: dict[str, int]) -> None:
         """To be one of `gc.callbacks`."""
         self._collection += -time.thread_time() if phase == "start" else time.thread_time()
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        self._tasks.forget(task)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._inline = self._workers.seconds + self._collection
