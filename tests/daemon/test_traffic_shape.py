@@ -28,6 +28,7 @@ STANDARD_ERRORS = 3.0
 NOTICED = 1e-4
 SAME_SENDS = 500
 SAME = "same dice: "
+AGAIN = "again"
 
 LEAKS: Mapping[str, tuple[str, Leak]] = {
     "sends at once": ("one application", leaks.sends_at_once),
@@ -44,6 +45,7 @@ def runs() -> Iterator[Runs]:
     jobs = {name: [Job(name, seed, IDLE_SENDS if name == IDLE else SENDS) for seed in RUNS] for name in PATTERNS}
     jobs |= {name: [Job(pattern, seed, SENDS, leak) for seed in RUNS] for name, (pattern, leak) in LEAKS.items()}
     jobs |= {SAME + name: [Job(name, RUNS[0], SAME_SENDS, dice=b"one", step_seconds=0.0)] for name in (IDLE, *BUSY)}
+    jobs |= {AGAIN: [Job("churn", RUNS[0], SAME_SENDS)] * 3}
     seen = observe_all(job for of_one in jobs.values() for job in of_one)
     yield {name: [next(seen) for _ in of_one] for name, of_one in jobs.items()}
 
@@ -51,6 +53,11 @@ def runs() -> Iterator[Runs]:
 @pytest.fixture(scope="module")
 def patterns(runs: Runs) -> dict[str, Seen]:
     return {name: together(runs[name]) for name in PATTERNS}
+
+
+def test_a_run_is_the_same_each_time(runs: Runs) -> None:
+    first, *others = runs[AGAIN]
+    assert all(other == first for other in others)
 
 
 def test_the_patterns_are_what_they_are_called(patterns: Mapping[str, Seen]) -> None:
