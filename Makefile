@@ -8,6 +8,7 @@
 # make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C
 # make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
 # make bench    measures, each beside the cost of its primitives alone; then a daemon at rest, beside its bounds
+# make proof    has the daemon's traffic under ten loads looked at by statistics; takes half an hour of a processor
 # make proto    generates code from the schema of the Loopix family
 # make docs     writes docs/configuration.md, configs/*.toml and docs/schemes.md from the code
 # make lock     pins the dependencies anew
@@ -30,7 +31,7 @@ SUITE := build/interop/suite
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proto docs lock clean
+.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proof proto docs lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -94,6 +95,9 @@ fuzz: $(TEST)/.installed
 
 bench: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks
+
+proof: $(TEST)/.installed
+	$(TEST)/bin/python -m benchmarks.traffic_shape $(ARGS)
 
 $(RUN)/.installed: configs/locks/run.txt
 $(TEST)/.installed: configs/locks/test.txt

@@ -3,16 +3,10 @@
 In real time, with a process each for the network, the daemon, the hostile applications, and a modest one, which asks
 something small twenty times a second. The table tells, under each load:
 
-sends, rate    the packets that the gateway saw, and how many a second, beside what the document's rates make expected:
-               intervals are cut to whole milliseconds, so that a process of mean m has intervals of m - 1/2 on average.
-               A Poisson count of n is uncertain by 1/√n; at 5,000 sends that is 1.4 %. The rate passes within 1 %, or
-               within three standard errors where these are more.
-KS p           Kolmogorov and Smirnov's test of the intervals between all sends against the exponential law. The cut to
-               milliseconds is undone by adding a uniform part of a millisecond to each: an exponential variable that
-               was cut is itself again by that. For two processes merged it is so but for a shift of the mean by the
-               half millisecond times the other's share, 0.4 % of the law at the rates used here, where 5,000 sends
-               show 2.3 % at the level of 1 %. The exact law would need the processes' phases, which nobody outside
-               knows, and would be blurred by the kernel's timers all the same.
+sends, rate    the packets that the gateway saw, and how many a second, beside the document's rates. A Poisson count of
+               n is uncertain by 1/√n; at 5,000 sends that is 1.4 %. The rate passes within 1 %, or within three
+               standard errors where these are more.
+KS p           Kolmogorov and Smirnov's test of the intervals between all sends against the exponential law.
 longest gap    between two sends. Of n exponential intervals it is ln n times their mean: 340 ms of 5,000.
 app ms         what the modest application waits for its answers: median and 95th percentile. The latter passes up to
                2 ms above that of the quiet daemon.
@@ -42,7 +36,7 @@ from benchmarks.app_attackers import ATTACKS
 from benchmarks.app_network import NetworkProcess, Observations, local_network
 from benchmarks.app_processes import DaemonProcess, daemon, end_on_sigterm, running
 from benchmarks.app_thin import ID_LENGTH, PATIENCE_SECONDS, App, first_app
-from tests.support.kolmogorov import exponential_p_value, two_sample_p_value
+from tests.support.significance import exponential_p_value, two_sample_p_value
 
 SENDS: Final = 5000
 ACKNOWLEDGEMENTS: Final = 2000
@@ -67,12 +61,8 @@ PATIENCE: Final = 3.0
 """A scenario ends after so many times what it should take, and half a minute, with whatever there is by then."""
 
 
-def mean_interval(rate: float) -> float:
-    """Seconds between two events of one process on average (`rate` in events per ms): its draws are cut to ms."""
-    return MILLISECOND / math.expm1(1 / int(1 / rate))
-
-
-EXPECTED_RATE: Final = 1 / mean_interval(LAMBDA_P) + 1 / mean_interval(LAMBDA_L)
+EXPECTED_RATE: Final = (LAMBDA_P + LAMBDA_L) / MILLISECOND
+"""Sends a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +84,13 @@ class Sending:
     longest: float
 
     @classmethod
-    def of(cls, arrivals: Sequence[float], draws: random.Random) -> "Sending":
+    def of(cls, arrivals: Sequence[float]) -> "Sending":
         """Judge the times at which packets arrived, seconds."""
         intervals = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
         if not intervals:
             return cls(0, 0.0, -1.0, 0.0, math.inf)
         rate = 1 / statistics.fmean(intervals)
-        dithered = [interval + MILLISECOND * draws.random() for interval in intervals]
-        p = exponential_p_value(dithered, 1 / EXPECTED_RATE + MILLISECOND / 2)
+        p = exponential_p_value(intervals, 1 / EXPECTED_RATE)
         return cls(len(intervals), rate, rate / EXPECTED_RATE - 1, p, max(intervals))
 
     @property
@@ -218,8 +207,8 @@ def acknowledgements(network: NetworkProcess, wanted: int, python: Path | None) 
                 next_count = now + COUNT_SECONDS
                 if network.counts().acknowledgements >= 2 * wanted:
                     seen = network.observations().acknowledgements
-                    ours = [seconds for surb_id, seconds in seen if surb_id in asked]
-                    decoys = [seconds for surb_id, seconds in seen if surb_id not in asked]
+                    ours = [one.seconds for one in seen if one.surb_id in asked]
+                    decoys = [one.seconds for one in seen if one.surb_id not in asked]
             app.receive(max(0.0, due - time.perf_counter()))
     return ours, decoys
 
@@ -235,7 +224,6 @@ class Table:
     def __init__(self, network: NetworkProcess, options: argparse.Namespace) -> None:
         self._network = network
         self._options = options
-        self._draws = random.Random(0)
         self._quiet: Latency | None = None
         self._lateness: list[float] = []
 
@@ -250,7 +238,7 @@ class Table:
     def row(self, name: str) -> None:
         """Run a scenario of sends and print what it came to."""
         seen, times = observe(self._network, name, self._options.sends, self._options.python_daemon)
-        sending, latency = Sending.of(seen.arrivals, self._draws), Latency.of(times)
+        sending, latency = Sending.of(seen.arrivals), Latency.of(times)
         self._lateness += seen.lateness
         if name == QUIET:
             self._quiet = latency

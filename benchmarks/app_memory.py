@@ -131,7 +131,7 @@ def unread_replies(network: NetworkProcess, place: Place, name: str, python: Pat
     token = os.urandom(ID_LENGTH)
 
     def pushed() -> int:
-        return sum(surb_id in ours for surb_id, _ in network.observations().acknowledgements)
+        return sum(one.surb_id in ours for one in network.observations().acknowledgements)
 
     with ExitStack() as stack, daemon(place.config, network.epoch, python) as process:
         stack.callback(first_app(place.address, process).close)

@@ -25,6 +25,7 @@ from kpclientd.localnet.gateway import Acknowledgement
 from kpclientd.localnet.in_flight import Arrival
 from kpclientd.localnet.network import LocalNetwork
 from pki.epoch import EpochClock, parse_duration
+from sphinx.types import SurbId
 
 MU: Final = 0.02
 """Short delays of the hops, per ms: replies are wanted, not mixing."""
@@ -49,10 +50,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Times of packets at the gateway, (SURB id, seconds) of acknowledgements, and the observer's own lateness."""
+    """Times of packets at the gateway, acknowledgements there, and the observer's own lateness."""
 
     arrivals: list[float]
-    acknowledgements: list[tuple[bytes, float]]
+    acknowledgements: list[Acknowledgement]
     lateness: list[float]
 
 
@@ -92,7 +93,7 @@ class NetworkProcess:
         seen = self._ask("observations")
         return Observations(
             seen["arrivals"],
-            [(bytes.fromhex(surb_id), seconds) for surb_id, seconds in seen["acknowledgements"]],
+            [Acknowledgement(SurbId(bytes.fromhex(name)), *times) for name, *times in seen["acknowledgements"]],
             seen["lateness"],
         )
 
@@ -170,7 +171,7 @@ class _Observer:
     def _observations(self) -> dict[str, object]:
         return {
             "arrivals": [arrival.time for arrival in self._arrivals],
-            "acknowledgements": [(seen.surb_id.hex(), seen.seconds) for seen in self._acknowledgements],
+            "acknowledgements": [(seen.surb_id.hex(), seen.seconds, seen.time) for seen in self._acknowledgements],
             "lateness": self._lateness,
         }
 

@@ -5,7 +5,9 @@ one lock, in the order in which it was sealed; a write that is cut short ends th
 leaves what it has to whoever holds it, so that the reader does not wait for a gateway that waits for us to read.
 
 An acknowledgement is written before what it acknowledges is handed on: until then nothing that runs may depend on what
-that is, a reply that an application waits for or the return of a decoy. So events are taken after each write.
+that is, a reply that an application waits for or the return of a decoy. So events are taken after each write. A packet
+that leaves while the reader pauses before an acknowledgement takes that along; what was acknowledged is handed on when
+the pause is over all the same, so that no other packet waits for what comes of it.
 """
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.gateway.protocol import DocumentAnswer, LinkProtocol
+from kpclientd.gateway.protocol import DocumentAnswer, LinkLost, LinkProtocol
 from kpclientd.gateway.tokens import TokenEstimate
 from kpclientd.streams import READ_SIZE, reason_of
 from kpclientd.wire.commands import SendPacket
@@ -63,6 +65,7 @@ class GatewayLink:
         self._on_progress = on_progress
         self._writing = trio.Lock()
         self._asked_at = trio.current_time()
+        self._is_pausing = False
 
     @property
     def gateway(self) -> NodeId:
@@ -100,17 +103,17 @@ class GatewayLink:
         """Write one Sphinx packet (`packet_length` bytes) to the gateway.
 
         Raises:
-            LinkLost: if the connection ends before the packet is written.
+            LinkLost: if the connection ends before the packet is written. If it ends thereafter, the packet has left.
         """
         self.tokens.spend(trio.current_time())
         await self._begin_writing()
         try:
             self._protocol.send(SendPacket(packet))
-            await self._drain()
+            is_written = await self._drain()
         finally:
             self._writing.release()
-        if self._protocol.end is not None:
-            raise self._protocol.end
+        if not is_written:
+            raise self._protocol.end or LinkLost("the packet was not written")
 
     async def flush(self) -> None:
         """Write what the protocol has to say."""
@@ -121,14 +124,19 @@ class GatewayLink:
             self._writing.release()
 
     async def _begin_writing(self) -> None:
-        """Take the lock: at once where it is free, without a pass of the event loop; the write that follows has one."""
+        """Take the lock: at once where it is free, without a pass of the event loop; the write that follows has one.
+
+        What would run in that pass might have been woken by what the packet carries.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             self._writing.acquire_nowait()
         except trio.WouldBlock:
             await self._writing.acquire()
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> bool:
+        """Write all that is sealed; whether what was sealed at first is written."""
+        is_written = False
         while data := self._protocol.outgoing(trio.current_time()):
             try:
                 await self._stream.send_all(data)
@@ -138,8 +146,11 @@ class GatewayLink:
                 self._protocol.leave("a write was cut short")
                 raise
             else:
+                is_written = True
                 self._protocol.wrote()
-                self._take_events()
+                if not self._is_pausing:
+                    self._take_events()
+        return is_written
 
     async def _read(self) -> None:
         protocol = self._protocol
@@ -151,7 +162,9 @@ class GatewayLink:
                 was_up = protocol.was_up
                 protocol.receive(bytes(data), trio.current_time(), self._wall_clock())
                 if pause := protocol.pause():
+                    self._is_pausing = True
                     await trio.sleep(pause)
+                    self._is_pausing = False
                 if protocol.is_backed_up or not self._writing.locked():
                     await self.flush()
                 if not was_up:

@@ -5,7 +5,7 @@ spool, as the genuine ones do on their disk.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -35,6 +35,8 @@ class Acknowledgement:
 
     surb_id: SurbId
     seconds: float
+    time: float = field(compare=False)
+    """When that was, by trio's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,7 @@ class Gateway:
     def acknowledged(self, surb_id: SurbId, seconds: float) -> None:
         """Record."""
         if self.acknowledgements is not None:
-            self.acknowledgements.append(Acknowledgement(surb_id, seconds))
+            self.acknowledgements.append(Acknowledgement(surb_id, seconds, trio.current_time()))
 
     def take_packet(self, connection: ClientConnection, packet: bytes) -> None:
         """Record, limit, and let into the network."""

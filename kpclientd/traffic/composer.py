@@ -1,6 +1,8 @@
 """Makes packets: a route there, a route back, and the Sphinx packet for both.
 
-A loop decoy is a packet to an echo service like any other; its reply comes back to us and is thrown away.
+A loop decoy is a packet to an echo service like any other; its reply comes back to us and is thrown away. All packets
+are made by the same work: one that nobody can answer has a SURB made for it, too, which is thrown away.
+
 Source: the Katzenpost Sphinx specification and the client daemon, "compose".
 """
 
@@ -14,7 +16,7 @@ from pki import Document, EpochClock, PkiError, forward_route, reply_route
 from sphinx import Sphinx, compose_plaintext
 from sphinx.errors import SphinxError
 from sphinx.randomness import Randomness
-from sphinx.types import RECIPIENT_ID_LENGTH, NodeId, RecipientId, SurbId
+from sphinx.types import RECIPIENT_ID_LENGTH, SURB_ID_LENGTH, NodeId, RecipientId, SurbId
 
 MAX_ATTEMPTS: Final = 32
 MAX_EPOCHS_UNDERWAY: Final = 2
@@ -141,26 +143,23 @@ class Composer:
             randomness=self._randomness,
             public_key_length=key_length,
         )
-        arrival, surb, surb_keys = there.arrival, None, b""
-        names_back: tuple[str, ...] = ()
-        if surb_id is not None:
-            back = reply_route(
-                document,
-                gateway,
-                queue_id,
-                surb_id,
-                start=there.arrival,
-                clock=self._clock,
-                randomness=self._randomness,
-                public_key_length=key_length,
-            )
-            arrival, names_back = back.arrival, back.names
-            made = self._sphinx.new_surb(back.hops, self._randomness)
-            surb, surb_keys = made.surb, made.keys
-        if arrival - now >= MAX_EPOCHS_UNDERWAY * self._clock.period:
+        back = reply_route(
+            document,
+            gateway,
+            queue_id,
+            surb_id or SurbId(bytes(SURB_ID_LENGTH)),
+            start=there.arrival,
+            clock=self._clock,
+            randomness=self._randomness,
+            public_key_length=key_length,
+        )
+        made = self._sphinx.new_surb(back.hops, self._randomness)
+        if back.arrival - now >= MAX_EPOCHS_UNDERWAY * self._clock.period:
             return None
-        plaintext = compose_plaintext(geometry, request.payload, surb)
+        plaintext = compose_plaintext(geometry, request.payload, made.surb if surb_id is not None else None)
         packet = self._sphinx.new_packet(there.hops, plaintext, self._randomness)
         if self._network_time() - now > self._clock.till_next(now):
             return None
-        return ComposedPacket(packet, surb_keys, arrival - now, RouteNames(there.names, names_back))
+        if surb_id is None:
+            return ComposedPacket(packet, b"", there.arrival - now, RouteNames(there.names, ()))
+        return ComposedPacket(packet, made.keys, back.arrival - now, RouteNames(there.names, back.names))

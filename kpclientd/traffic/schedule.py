@@ -6,11 +6,15 @@ one before is taken, from a stream of randomness of its own: neither messages no
 Ticks are taken *before* their time comes, earliest first, so that a packet can be made ready, and so that it is known
 how many packets leave before it. New rates, and a new link, draw both anew from the present on, as in the reference.
 
+The reference cuts each interval to whole milliseconds. Then all times of sending lie on one grid, and how late each
+packet is against it, which depends on what else the machine does, can be read off. Ours are not cut: an interval and
+a lateness added to it are not told apart.
+
 A process that is late by more than `LAG_SECONDS` (the machine was suspended, the link took no data) goes on from the
 present, instead of catching up in a burst.
 
-Rates are events per millisecond, as consensus documents give them, and intervals whole milliseconds, as the reference
-draws them. Source: the Katzenpost client daemon, "the two Poisson processes".
+Rates are events per millisecond, as consensus documents give them, and mean intervals whole milliseconds, as the
+reference has them. Source: the Katzenpost client daemon, "the two Poisson processes".
 """
 
 import enum
@@ -59,9 +63,8 @@ def interval_cap_ms(mean_ms: int) -> int:
 
 
 def draw_interval(mean_ms: int, randomness: Randomness) -> float:
-    """Draw the time to the next event, in seconds; it is a whole number of milliseconds."""
-    drawn = min(int(randomness.exponential(mean_ms)), interval_cap_ms(mean_ms))
-    return drawn / MILLISECONDS
+    """Draw the time to the next event, in seconds."""
+    return min(randomness.exponential(mean_ms), interval_cap_ms(mean_ms)) / MILLISECONDS
 
 
 class SendSchedule:

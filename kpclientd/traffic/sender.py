@@ -6,7 +6,9 @@
 Theory of operation. A tick is taken `lead` before its time. Then its packet is *composed* and put at the end of the
 line of prepared packets; at its time it is *emitted*: announced to the engine, sealed, written. Between tick and wire
 a message and a decoy go through the same steps, and a packet is long ready when its tick comes, so neither the work
-nor its kind shows in the times. One task does both, emissions first; ticks come earliest first, and so do packets.
+nor its kind shows in the times. What is different, telling the engine and its application that a message has left, is
+done when no tick is near: two packets that leave one after the other have nothing between them. One task does all of
+that, emissions first; ticks come earliest first, and so do packets.
 
 Packets that the compiled engine does not make take longer than the event loop may be held up. They are composed in a
 thread, one at a time and in the order of their ticks, while the one task goes on emitting. What is being composed is in
@@ -14,7 +16,11 @@ neither queue nor line; should the link end, it is the first to be put back.
 
 Whether a message may take a slot is decided when it is composed: every tick before it stands in line by then, so the
 tokens that will be left for it are known, and no second packet need stand by. Only a change of rates can spoil that;
-then the messages in line go back to their queues, and decoys take their ticks, at once and not when the ticks come.
+then the messages in line go back to their queues, and new decoys take all ticks, whatever had them, at once and not
+when the ticks come.
+
+A message that cannot be made into a packet costs time and no slot. An application can have thousands of them, so only
+some are looked at for a tick; then it is a decoy's.
 
 A message whose packet does not leave, whatever the reason, is put back at the front of its queue. One that was
 cancelled or answered since it was composed leaves all the same, as cover.
@@ -52,6 +58,12 @@ LEAD_FACTOR: Final = 3.0
 """Where it is not, the lead is so many times the longest composition seen, up to the next limit."""
 
 LONGEST_LEAD_SECONDS: Final = 1.0
+
+QUIET_SECONDS: Final = 0.001
+"""Before a tick nothing is begun that depends on what other packets carried."""
+
+MOST_LOOKED_AT: Final = 16
+"""Waiting messages for one tick."""
 
 
 class Link(Protocol):
@@ -117,6 +129,13 @@ class _Prepared:
     composed: ComposedPacket = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    process: Process
+    operation: Operation
+    departed: bool
+
+
 class Sender:
     """Sends over one link at a time, at the rates of the current document.
 
@@ -157,6 +176,7 @@ class Sender:
         self._rates_number = 0
         self._schedule = SendSchedule(randomness, cover=cover)
         self._prepared: deque[_Prepared] = deque()
+        self._written: deque[_Written] = deque()
         self._counts = _Counts()
         self._lead = LEAD_SECONDS
         self._refill: float | None = None
@@ -200,10 +220,12 @@ class Sender:
                 while True:
                     await self._step(link, nursery)
         finally:
+            while self._written:
+                self._account(self._written.popleft())
             self._put_all_back()
 
     async def _step(self, link: Link, nursery: trio.Nursery) -> None:
-        """Do the next thing: take over new rates, emit what is due, compose what is soon due, or sleep until then."""
+        """Do the next thing: take over rates, emit what is due, tell what left, compose what is soon due, or sleep."""
         if self._rates_changed:
             await self._take_over_rates(link)
         now = trio.current_time()
@@ -211,6 +233,8 @@ class Sender:
         compose_at = math.inf if self._is_composing else self._schedule.next_at() - self._lead
         if emit_at <= now:
             await self._emit(link, self._prepared.popleft())
+        elif self._written and emit_at > now + QUIET_SECONDS:
+            self._account(self._written.popleft())
         elif compose_at <= now and self._offload is not None:
             self._is_composing = True
             nursery.start_soon(self._prepare_elsewhere, link, self._schedule.take(now))
@@ -229,13 +253,9 @@ class Sender:
         link.tokens.set_interval(self._refill, now)
         self._schedule.start(now)
         ticks = [prepared.tick for prepared in self._prepared]
-        replaced = [prepared for prepared in self._prepared if not prepared.operation.is_cover]
-        kept = {prepared.tick: prepared for prepared in self._prepared if prepared.operation.is_cover}
-        self._prepared.clear()
-        for prepared in reversed(replaced):
-            self._put_back(prepared.operation)
+        self._put_all_back()
         for tick in ticks:
-            cover = kept.get(tick) or (await self._compose_decoy(link, tick) if self._cover else None)
+            cover = await self._compose_decoy(link, tick) if self._cover else None
             if cover is not None:
                 self._stand_in_line(cover)
 
@@ -249,11 +269,11 @@ class Sender:
     async def _prepare(self, link: Link, tick: Tick) -> None:
         began, rates = trio.current_time(), self._rates_number
         prepared = await self._compose_message(link, tick) if tick.process is Process.P else None
-        if prepared is not None and rates != self._rates_number:
-            self._put_back(prepared.operation)
-            prepared = None
         if prepared is None and self._cover:
             prepared = await self._compose_decoy(link, tick)
+        if prepared is not None and rates != self._rates_number:
+            self._put_back(prepared.operation)
+            prepared = await self._compose_decoy(link, tick) if self._cover else None
         if prepared is None:
             self._counts.slots_without_packet += self._cover
             return
@@ -277,7 +297,10 @@ class Sender:
         document = self._trusted.current(self._network_time())
         if document is None:
             return None
-        while (operation := self._queues.pick()) is not None:
+        for _ in range(MOST_LOOKED_AT):
+            operation = self._queues.pick()
+            if operation is None:
+                break
             message = operation.message
             if not operation.wants_slot or message is None:
                 continue
@@ -349,10 +372,14 @@ class Sender:
                 self._put_all_back()
                 self._put_back(operation)
         if written:
-            self._count(prepared.tick.process, operation.is_cover or not departed)
-            if departed:
-                self._engine.left(operation, trio.current_time())
-                self._on_progress()
+            self._written.append(_Written(prepared.tick.process, operation, departed))
+
+    def _account(self, written: _Written) -> None:
+        """Take note that a packet left, and let it be told."""
+        self._count(written.process, written.operation.is_cover or not written.departed)
+        if written.departed:
+            self._engine.left(written.operation, trio.current_time())
+            self._on_progress()
 
     def _count(self, process: Process, is_cover: bool) -> None:
         if not is_cover:

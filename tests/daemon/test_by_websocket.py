@@ -38,9 +38,10 @@ async def test_messages_and_answers_go_by_websocket(autojump_clock: trio.abc.Clo
     async with world() as here:
         ours, theirs = trio.testing.memory_stream_pair()
         stream: Any = ours
-        here.nursery.start_soon(here.daemon.serve_application, WebSocketStream(theirs))
+        here.serve(WebSocketStream(theirs))
         socket = await trio_websocket.wrap_client_stream(here.nursery, stream, "127.0.0.1:64332", "/")
-        app = App(ThinClient(ApplicationsEnd(socket)))
+        end = ApplicationsEnd(socket)
+        app = App(ThinClient(end), end)
         await app.client.shake_hands(here.daemon.randomness.bytes(16))
         assert app.client.connected and app.client.document is not None
         here.nursery.start_soon(app.listen)

@@ -8,8 +8,10 @@ import trio.testing
 
 from kpclientd.gateway.link import CATCH_UP_SECONDS, GatewayLink
 from kpclientd.gateway.protocol import HEARTBEAT_SECONDS, READ_SECONDS, WRITE_SECONDS, LinkLost
-from kpclientd.wire.commands import NoOp
-from tests.gateway.test_link_protocol import Bench
+from kpclientd.wire.commands import MessageDelivered, NoOp, SendPacket
+from kpclientd.wire.session import CommandReceived
+from sphinx.types import SurbId
+from tests.gateway.test_link_protocol import Bench, message
 from tests.wire.links import GEOMETRY, NOW
 
 
@@ -37,12 +39,14 @@ def mute_link(stream: Callable[[Bench], trio.abc.Stream] = lambda _: MuteStream(
     return bench, link_over(stream(bench), bench)
 
 
-def link_over(stream: trio.abc.Stream, bench: Bench) -> GatewayLink:
+def link_over(
+    stream: trio.abc.Stream, bench: Bench, on_message: Callable[[SurbId, bytes], None] = lambda surb_id, payload: None
+) -> GatewayLink:
     return GatewayLink(
         stream,
         bench.client,
         wall_clock=lambda: NOW,
-        on_message=lambda surb_id, payload: None,
+        on_message=on_message,
         on_answer=lambda result: None,
         on_progress=lambda: None,
     )
@@ -104,6 +108,76 @@ async def test_a_process_that_was_stopped_reads_first_what_came_meanwhile(mock_c
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(CATCH_UP_SECONDS)
     assert "silent" in str(bench.client.end)
+
+
+class NotingStream(MuteStream):
+    """It takes all, and notes when."""
+
+    def __init__(self, order: list[str]) -> None:
+        self.order = order
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.order.append("write")
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("number", range(10))
+async def test_what_is_ready_when_a_packet_is_sent_runs_after_its_write(
+    number: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    order: list[str] = []
+    _, link = mute_link(lambda _: NotingStream(order))
+
+    async def other() -> None:
+        order.append("other")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await link.send_packet(bytes(GEOMETRY.packet_length))
+    assert order == ["write", "other"]
+
+
+async def test_a_packet_that_is_written_has_left_whatever_ends_the_link_thereafter(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench, _ = mute_link()
+    ours, gateways = trio.testing.memory_stream_pair()
+    link = link_over(ours, bench, lambda surb_id, payload: bench.client.leave("what came is the end of it"))
+    bench.push(message())
+    await link.send_packet(bytes(GEOMETRY.packet_length))
+    assert "the end of it" in str(bench.client.end)
+    written = bench.gateway.receive(bytes(await gateways.receive_some()), NOW)
+    assert [type(event.command) for event in written if isinstance(event, CommandReceived)] == [
+        MessageDelivered,
+        SendPacket,
+    ]
+    with pytest.raises(LinkLost, match="the end of it"):
+        await link.send_packet(bytes(GEOMETRY.packet_length))
+
+
+async def test_a_packet_takes_an_acknowledgement_along_and_waits_for_nothing_that_comes_of_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench, _ = mute_link()
+    ours, gateways = trio.testing.memory_stream_pair()
+    handed_on: list[float] = []
+    link = link_over(ours, bench, lambda surb_id, payload: handed_on.append(trio.current_time()))
+    bench.client.pause = lambda: 0.016  # type: ignore[method-assign]
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await gateways.send_all(bench.gateway.seal(message()))
+        await trio.sleep(0.005)
+        await link.send_packet(bytes(GEOMETRY.packet_length))
+        assert handed_on == []
+        written = bench.gateway.receive(bytes(await gateways.receive_some()), NOW)
+        assert [type(event.command) for event in written if isinstance(event, CommandReceived)] == [
+            MessageDelivered,
+            SendPacket,
+        ]
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert handed_on == [pytest.approx(began + 0.016)]
 
 
 async def test_cancellation_ends_the_link(autojump_clock: trio.testing.MockClock) -> None:

@@ -336,7 +336,7 @@ async def test_an_observer_at_the_gateway_sees_how_long_acknowledgements_take(
     await client.send(MessageDelivered(pushed.sequence))
     await wait_all_tasks_blocked()
     (acknowledgement,) = network.gateway.acknowledgements
-    assert acknowledgement == Acknowledgement(surb_id, acknowledgement.seconds)
+    assert acknowledgement == Acknowledgement(surb_id, acknowledgement.seconds, acknowledgement.time)
     assert acknowledgement.seconds == pytest.approx(2.0)
 
 

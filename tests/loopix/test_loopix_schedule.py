@@ -12,7 +12,7 @@ from kpclientd.loopix.schedule import (
     stream_rate,
 )
 from sphinx.randomness import seeded
-from tests.support.kolmogorov import exponential_p_value
+from tests.support.significance import exponential_p_value
 
 
 @pytest.mark.parametrize("rate", [10.0, 0.5])

@@ -23,7 +23,7 @@ from kpclientd.loopix.sender import Rates, Sender
 from kpclientd.loopix.topology import Topology
 from kpclientd.loopix.view import NetworkView
 from sphinx.randomness import seeded
-from tests.support.kolmogorov import exponential_p_value
+from tests.support.significance import exponential_p_value
 
 SENDS = 20_000
 PULLS = 5_000

@@ -1,7 +1,10 @@
 """What an observer of the daemon's work could tell apart: nothing. Messages and decoys go through the same steps."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import pytest
 import trio
@@ -9,12 +12,25 @@ from trio.testing import MockClock
 
 from arq import UNNAMED, Operation, RouteNames
 from kpclientd.traffic.composer import ComposedPacket, PacketRequest
-from kpclientd.traffic.sender import LEAD_SECONDS
+from kpclientd.traffic.sender import LEAD_SECONDS, MOST_LOOKED_AT, QUIET_SECONDS
 from pki import Document
+from sphinx import Sphinx
 from sphinx.types import NodeId, RecipientId, SurbId
 from tests.traffic.sending import ALICE, LAMBDA_P, STEP, Bench, RecordingLink
 
 STEPS = ["SURB id", "compose", "departs", "write", "left"]
+
+
+class CountedWork:
+    """A packet core that counts what it is asked for."""
+
+    def __init__(self, sphinx: Sphinx) -> None:
+        self.calls: Counter[str] = Counter()
+        self._sphinx = sphinx
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls[name] += 1
+        return getattr(self._sphinx, name)
 
 
 class Trace:
@@ -119,7 +135,60 @@ async def test_a_packet_is_composed_a_lead_before_its_tick_and_written_at_it(aut
     for at, steps in trace.moments():
         if "write" in steps:
             assert at in ticks
-            assert steps[:3] == ["departs", "write", "left"]
+            assert steps[:2] == ["departs", "write"]
+
+
+async def test_that_a_packet_left_is_told_when_no_tick_is_near(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    outlet = bench.outlet()
+    outlet.tokens.endless = True
+    trace = Trace(bench, outlet)
+    bench.sender.set_rates(0.5, 0.0)  # every two milliseconds: four in ten follow within one
+    for number in range(200):
+        bench.submit(number)
+    await bench.run_until(outlet, lambda: bench.status.messages == 200)
+    writes = [at for at, name in trace.steps if name == "write"]
+    told = [at for at, name in trace.steps if name == "left"]
+    assert len(told) >= 200
+    for at in told:
+        later = [write for write in writes if write > at]
+        assert not later or later[0] - at > QUIET_SECONDS
+    close = sum(later - earlier <= QUIET_SECONDS for earlier, later in itertools.pairwise(writes[:200]))
+    assert close > 50, "else the rule was not needed"
+
+
+async def test_messages_without_surb_are_made_by_the_same_work(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    work = CountedWork(bench.network.sphinx)
+    bench.composer._sphinx = work  # type: ignore[assignment]
+    bench.sender.set_rates(LAMBDA_P, 0.0)
+    for number in range(5):
+        bench.submit(number, with_surb=False)
+    await bench.run_until(bench.outlet(), lambda: bench.status.messages == 5)
+    assert work.calls["new_surb"] == work.calls["new_packet"] >= 5
+    assert bench.engine.surbs.created == bench.status.decoys_p, "those of messages are thrown away"
+
+
+async def test_many_messages_that_cannot_be_sent_hold_up_nothing(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    outlet = bench.outlet()
+    bench.sender.set_rates(LAMBDA_P, 0.0)
+    for number in range(5 * MOST_LOOKED_AT):
+        bench.submit(number, destination=b"x" * 32)
+    bench.submit(1000)
+    refused: list[int] = []
+    send = outlet.send_packet
+
+    async def sending(packet: bytes) -> None:
+        refused.append(len(bench.refused()))
+        await send(packet)
+
+    outlet.send_packet = sending  # type: ignore[method-assign]
+    await bench.run_until(outlet, lambda: bench.status.messages == 1)
+    assert all(later - earlier <= 2 * MOST_LOOKED_AT for earlier, later in itertools.pairwise([0, *refused]))
+    assert refused[-1] == 5 * MOST_LOOKED_AT
+    assert bench.sent_numbers() == [1000]
+    assert bench.status.decoys_p >= 4
 
 
 async def test_what_messages_wait_does_not_change_when_packets_leave(autojump_clock: MockClock) -> None:
@@ -179,16 +248,17 @@ async def test_new_rates_put_prepared_messages_back_at_once_and_decoys_take_thei
     assert bench.waiting_numbers() == list(range(sent, 40))
 
 
-async def test_decoys_that_are_prepared_keep_their_ticks_when_rates_change(autojump_clock: MockClock) -> None:
+async def test_decoys_in_line_are_made_anew_for_new_rates_as_messages_are(autojump_clock: MockClock) -> None:
     bench = Bench()
     outlet = bench.outlet()
+    trace = Trace(bench, outlet)
     bench.sender.set_rates(0.2, 0.0)
     async with trio.open_nursery() as nursery:
         ticks = await prepare(bench, outlet, nursery, 0)
-        line, sent = list(bench.sender._prepared), len(outlet.sent)
+        composed, sent, changed = len(trace.steps), len(outlet.sent), trio.current_time()
         bench.sender.set_rates(0.00001, 0.0)
         await trio.testing.wait_all_tasks_blocked()
-        assert list(bench.sender._prepared) == line
+        assert trace.steps[composed:] == [(changed, "SURB id"), (changed, "compose")] * len(ticks)
         await trio.sleep(0.5)
         nursery.cancel_scope.cancel()
     assert [at for at, _ in outlet.sent[sent:]] == ticks

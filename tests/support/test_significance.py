@@ -1,10 +1,11 @@
 """The statistics themselves: they accept what is so, and notice what is not."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
-from tests.support.kolmogorov import exponential_p_value, two_sample_p_value
+from tests.support.significance import exponential_p_value, independence_p_value, two_sample_p_value
 
 ROUNDS = 400
 SAMPLES = 400
@@ -25,6 +26,17 @@ def test_samples_of_two_distributions_are_told_apart() -> None:
     draws = random.Random(2)
     assert two_sample_p_value(drawn(draws, 3), drawn(draws, 5)) < 1e-4
     assert exponential_p_value(drawn(draws, 3), 5) < 1e-4
+
+
+def test_independent_samples_are_taken_for_dependent_as_rarely_as_the_level_says() -> None:
+    draws = random.Random(4)
+    rejected = sum(independence_p_value(drawn(draws, 3)) < SIGNIFICANCE for _ in range(ROUNDS))
+    assert 0.4 * SIGNIFICANCE * ROUNDS < rejected < 1.8 * SIGNIFICANCE * ROUNDS
+
+
+def test_samples_that_depend_on_the_one_before_are_noticed() -> None:
+    independent = drawn(random.Random(5), 3, 2000)
+    assert independence_p_value([later + 0.2 * earlier for earlier, later in pairwise(independent)]) < 1e-4
 
 
 def test_an_interval_below_zero_is_no_error() -> None:
