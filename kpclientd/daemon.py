@@ -323,7 +323,11 @@ class Daemon:
 
     async def _keep_time(self, machines: tuple[Timed, ...]) -> None:
         await keep_time(
-            machines, self.network_time, on_progress=self.notifier.pump, on_clock_change=self._on_clock_change
+            machines,
+            self.network_time,
+            on_progress=self.notifier.pump,
+            on_clock_change=self._on_clock_change,
+            on_stood_still=self.connector.slept,
         )
 
     def _on_clock_change(self, change: ClockChange) -> None:

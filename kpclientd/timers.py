@@ -7,6 +7,9 @@ import trio
 
 from kpclientd.network_time import ClockChange, NetworkTime
 
+STOOD_STILL_SECONDS: Final = 10.0
+"""Only a process that was stopped, or had no processor for as long, is so late."""
+
 RESOLUTION_SECONDS: Final = 1.0
 """How late a timer may be noticed that was set after this went to sleep; all are of tens of seconds."""
 
@@ -27,6 +30,7 @@ async def keep_time(
     *,
     on_progress: Callable[[], None],
     on_clock_change: Callable[[ClockChange], None],
+    on_stood_still: Callable[[float], None],
 ) -> None:
     """Handle the timers of all `machines`, for ever.
 
@@ -35,6 +39,7 @@ async def keep_time(
         network_time: whose clocks are looked at.
         on_progress: called each time timers were handled.
         on_clock_change: told that the machine slept or the wall clock was stepped, within a second.
+        on_stood_still: told for how many seconds this process did nothing, though the clocks went on.
     """
     while True:
         now = trio.current_time()
@@ -46,4 +51,8 @@ async def keep_time(
         on_progress()
         timers = (machine.next_timer() for machine in machines)
         soonest = min((timer for timer in timers if timer is not None), default=now + RESOLUTION_SECONDS)
-        await trio.sleep_until(min(soonest, now + RESOLUTION_SECONDS))
+        planned = min(soonest, now + RESOLUTION_SECONDS)
+        await trio.sleep_until(planned)
+        late = trio.current_time() - planned
+        if late > STOOD_STILL_SECONDS:
+            on_stood_still(late)

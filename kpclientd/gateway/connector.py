@@ -55,8 +55,11 @@ Result = TypeVar("Result")
 WhileConnected = Callable[[GatewayLink], Awaitable[None]]
 """A task that runs beside each link and is cancelled when it ends."""
 
-ASLEEP_TOO_LONG_SECONDS: Final = 110.0
-"""A gateway drops a client that says nothing for two minutes: after that there is nothing left to wait for."""
+ASLEEP_TOO_LONG_SECONDS: Final = 50.0
+"""A gateway whose message is not acknowledged for a minute delivers nothing any more, and keeps the connection open.
+
+So whoever slept for nearly as long has to leave it: packets would go, and no reply would come.
+"""
 
 LONGEST_SLEEP_SECONDS: Final = 10.0
 """Times of the wall clock are looked at again after this long, should nobody have noticed that it was stepped."""
@@ -210,7 +213,7 @@ class Connector:
         self._wake()
 
     def slept(self, seconds: float) -> None:
-        """The machine slept for so long."""
+        """The machine slept for so long, or this process was stopped."""
         self._route_changed(link_is_cut=seconds >= ASLEEP_TOO_LONG_SECONDS)
 
     def network_changed(self, change: NetworkChange) -> None:

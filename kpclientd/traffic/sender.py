@@ -55,7 +55,10 @@ LEAD_SECONDS: Final = 0.025
 """Composing a packet with its SURB takes a tenth of this where the packet core is compiled."""
 
 LEAD_FACTOR: Final = 3.0
-"""Where it is not, the lead is so many times the longest composition seen, up to the next limit."""
+"""Where it is not, the lead is so many times the longest of the last compositions, up to the next limit."""
+
+COMPOSITIONS_REMEMBERED: Final = 64
+"""One that took long because the machine was busy must not delay messages for ever."""
 
 LONGEST_LEAD_SECONDS: Final = 1.0
 
@@ -179,6 +182,7 @@ class Sender:
         self._written: deque[_Written] = deque()
         self._counts = _Counts()
         self._lead = LEAD_SECONDS
+        self._compositions: deque[float] = deque(maxlen=COMPOSITIONS_REMEMBERED)
         self._refill: float | None = None
         self._rates_changed = False
         self._sleep = trio.CancelScope()
@@ -278,8 +282,9 @@ class Sender:
             self._counts.slots_without_packet += self._cover
             return
         self._stand_in_line(prepared)
-        took = trio.current_time() - began
-        self._lead = max(self._lead, min(LEAD_FACTOR * took, LONGEST_LEAD_SECONDS))
+        if self._offload is not None:
+            self._compositions.append(trio.current_time() - began)
+            self._lead = max(LEAD_SECONDS, min(LEAD_FACTOR * max(self._compositions), LONGEST_LEAD_SECONDS))
 
     def _stand_in_line(self, prepared: _Prepared) -> None:
         """Behind all packets of earlier ticks; as a rule these are all that are there."""

@@ -1,12 +1,13 @@
 """Packets that are composed in a thread: they leave when they would, and nothing is lost with what is under way."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from kpclientd.traffic.sender import LEAD_SECONDS
 from tests.traffic.sending import ALICE, BOB, LAMBDA_L, LAMBDA_P, Bench
 
 Result = TypeVar("Result")
@@ -19,6 +20,7 @@ class Elsewhere:
     """A thread that takes its time, on a virtual clock."""
 
     def __init__(self) -> None:
+        self.seconds = SECONDS
         self.running = 0
         self.most_running = 0
 
@@ -26,7 +28,7 @@ class Elsewhere:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
-            await trio.sleep(SECONDS)
+            await trio.sleep(self.seconds)
             return work()
         finally:
             self.running -= 1
@@ -59,6 +61,34 @@ async def test_packets_leave_when_they_would_if_they_took_no_time(autojump_clock
     assert isinstance(slow.sender._offload, Elsewhere)
     assert slow.sender._offload.most_running == 1
     assert slow.status.lead_seconds == pytest.approx(3 * SECONDS)
+
+
+async def test_one_packet_that_took_long_does_not_make_all_later_ones_wait(autojump_clock: MockClock) -> None:
+    made = bench()
+    thread = made.sender._offload
+    assert isinstance(thread, Elsewhere)
+    thread.seconds = 0.3
+    await times(made, 30.0)
+    assert made.status.lead_seconds == pytest.approx(0.9)
+    thread.seconds = 0.001
+    await times(made, 600.0)
+    assert made.status.lead_seconds == LEAD_SECONDS
+
+
+async def test_where_packets_are_made_at_once_a_busy_machine_changes_no_lead(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Bench()
+    made.sender.set_rates(LAMBDA_P, LAMBDA_L)
+    compose = made.composer.compose
+
+    def slowly(*arguments: Any) -> Any:
+        autojump_clock.jump(0.2)  # the processor was another program's
+        return compose(*arguments)
+
+    monkeypatch.setattr(made.composer, "compose", slowly)
+    await times(made, 60.0)
+    assert made.status.lead_seconds == LEAD_SECONDS
 
 
 @pytest.mark.parametrize("milliseconds", range(500, 2500, 97))
