@@ -58,8 +58,10 @@ def opened_keeper(path: Path, environ: Mapping[str, str], randomness: Randomness
             file = stack.enter_context(opened(path, key_of, randomness))
         except OSError as error:
             raise StateError(f"no state can be kept in {path}: {reason_of(error)}") from error
-        workers = Workers(threads=1)
-        yield StateKeeper(file, WrittenPage.opened(path), partial(workers.run, None))
+        page = WrittenPage.opened(path)
+        if page is not None:
+            stack.callback(page.close)
+        yield StateKeeper(file, page, partial(Workers(threads=1).run, None))
 
 
 class Offload(Protocol):

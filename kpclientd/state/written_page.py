@@ -40,7 +40,7 @@ _FREE: Final = bytes(APP_ID_LENGTH)
 
 
 def page_of(state_file: Path, directory: Path = SHARED_MEMORY) -> Path:
-    """Where the page of a state file is; it stays there when the daemon ends, for the next one."""
+    """Where the page of a state file is; what it tells stays there when the daemon ends, for the next one."""
     name = blake3(os.fsencode(state_file)).hexdigest()[:_NAME_LENGTH]
     return directory / f"kpclientd-{os.geteuid()}-{name}"
 
@@ -49,10 +49,12 @@ class WrittenPage:
     """The page of one state file; see `opened`.
 
     Args:
+        path: its file.
         memory: the page; `_LENGTH` bytes.
     """
 
-    def __init__(self, memory: mmap.mmap) -> None:
+    def __init__(self, path: Path, memory: mmap.mmap) -> None:
+        self._path = path
         self._memory = memory
         self._words = memoryview(memory).cast("Q")
         self._slots: dict[AppId, int] = {}
@@ -83,7 +85,7 @@ class WrittenPage:
                 file.truncate(0)
                 file.truncate(_LENGTH)
                 os.pwrite(descriptor, _MAGIC, 0)
-            return cls(mmap.mmap(descriptor, _LENGTH))
+            return cls(path, mmap.mmap(descriptor, _LENGTH))
 
     def handed_over(self) -> Mapping[AppId, HandedOver]:
         """What the process before this one wrote to whom."""
@@ -124,6 +126,11 @@ class WrittenPage:
         if offset is not None:
             self._memory[offset : offset + _SLOT.size] = bytes(_SLOT.size)
             self._free.append(offset)
+
+    def close(self) -> None:
+        """The daemon ends; a page that tells the next one nothing is removed."""
+        if not self._slots:
+            self._path.unlink(missing_ok=True)
 
     def _note(self, place: int, number: int) -> None:
         self._words[place // _WORD] = number  # one store of the processor's: there is no half of it

@@ -82,4 +82,4 @@ def test_with_a_state_file_the_session_goes_on_with_the_next_daemon(
     caplog.set_level(logging.INFO, "thinclient")
     asyncio.run(scenario())
     assert "resumed=True" in caplog.text
-    page_of(running.directory / "kept-state").unlink()
+    assert not page_of(running.directory / "kept-state").exists(), "nobody is left who might come back"

@@ -46,6 +46,17 @@ def test_to_another_connection_nothing_was_written_yet_but_what_was_read_was_rea
     assert opened(memory).handed_over() == {ALICE: HandedOver(None, 0, 5)}
 
 
+def test_a_page_that_tells_nothing_goes_with_its_daemon_and_another_stays(memory: Path) -> None:
+    page = opened(memory)
+    page.connected(ALICE, HERE)
+    page.close()
+    assert opened(memory).handed_over().keys() == {ALICE}
+    page = opened(memory)
+    page.forget(ALICE)
+    page.close()
+    assert list(memory.iterdir()) == []
+
+
 def test_who_is_gone_leaves_room_for_others(memory: Path) -> None:
     page = opened(memory)
     for number in range(5000):

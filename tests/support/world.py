@@ -290,4 +290,4 @@ def _opened_keeper(path: Path | None, seed: bytes, workers: InlineWorkers) -> It
         yield None
         return
     with opened(path, lambda _: hashlib.sha256(seed).digest(), seeded(seed + b" state")) as file:
-        yield StateKeeper(file, WrittenPage.opened(path), partial(workers.run, None))
+        yield StateKeeper(file, WrittenPage.opened(path, path.parent), partial(workers.run, None))
