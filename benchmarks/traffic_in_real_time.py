@@ -108,7 +108,7 @@ def watch(minutes: float) -> tuple[dict[str, list[Seen]], list[float]]:
     return runs, lateness
 
 
-def judge(runs: dict[str, list[Seen]]) -> list[str]:
+def verdicts(runs: dict[str, list[Seen]]) -> list[str]:
     """Print what the runs come to, and return what is wrong with them."""
     everything = [together(runs[kind]) for kind in (IDLE, BUSY)]
     faults = [fault for seen in everything for fault in print_judged(seen)]
@@ -140,7 +140,7 @@ def main() -> None:
     options = parser.parse_args()
     end_on_sigterm()
     runs, lateness = watch(options.minutes)
-    faults = judge(runs)
+    faults = verdicts(runs)
     ordered = sorted(lateness)
     middle, high = (ordered[int(share * len(ordered))] * 1e3 for share in (0.5, 0.99))
     print(f"the gateway's own timer was late by {middle:.2f} ms, in 1 % of the cases by {high:.2f} ms and more")

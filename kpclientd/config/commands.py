@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         return GOOD
     except KpclientdError as error:
-        return _complain(str(error))
+        return _report_fault(str(error))
     return status
 
 
@@ -179,6 +179,6 @@ def _write_new(path: Path, text: str) -> None:
         raise FileError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _complain(message: str) -> int:
+def _report_fault(message: str) -> int:
     sys.stderr.write(f"kpclientd config: {message}\n")
     return BAD

@@ -27,8 +27,9 @@ from kpclientd.state.state_file import StateFile, opened
 from kpclientd.state.state_key import state_key
 from kpclientd.state.written_page import WrittenPage
 from kpclientd.streams import reason_of
-from kpclientd.thin.sessions import HandedOver, NoMarks, Sessions, WrittenMarks
+from kpclientd.thin.sessions import Sessions
 from kpclientd.thin.workers import Workers
+from kpclientd.thin.written_marks import HandedOver, NoMarks, WrittenMarks
 from sphinx.randomness import Randomness
 
 log = logging.getLogger("kpclientd/state")

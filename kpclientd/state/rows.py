@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from arq import AppId, OperationRecord, RecordError
 from kpclientd.state.record_log import Rows
-from kpclientd.thin.sessions import APP_ID_LENGTH, TOKEN_LENGTH, HandedOver, Session, SessionRecord
+from kpclientd.thin.sessions import APP_ID_LENGTH, TOKEN_LENGTH, Session, SessionRecord
+from kpclientd.thin.written_marks import HandedOver
 
 _SESSION: Final = b"s"
 _ANSWER: Final = b"a"

@@ -22,7 +22,8 @@ from typing import Final
 from blake3 import blake3
 
 from arq import AppId
-from kpclientd.thin.sessions import APP_ID_LENGTH, HandedOver, PeerProcess
+from kpclientd.thin.sessions import APP_ID_LENGTH
+from kpclientd.thin.written_marks import HandedOver, PeerProcess
 
 log = logging.getLogger("kpclientd/state")
 

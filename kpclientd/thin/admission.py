@@ -1,6 +1,6 @@
 """Lets applications in: accepts their connections, as many as there is room for.
 
-    accepted --> at the door, where the listener has one --> present --> gone
+    accepted --> not authorized yet, where the listener wants a token --> present --> gone
 
 Theory of operation. Descriptors are the one thing that an application can take from everybody: each connection has one,
 and the gateway link needs one, too. So the daemon raises its limit as far as it may, keeps `RESERVED_DESCRIPTORS` for
@@ -8,8 +8,8 @@ itself, and admits as many connections as are left, or as the configuration says
 connection goes that has been silent from its beginning for longest, if it had time to speak; where all have spoken, the
 newcomer is turned away, by closing. A failing accept is tried again a little later, and said once in a while.
 
-Who has to show something first (see `door`) has no place until then. At most `MOST_AT_DOOR` do so at a time; one more
-takes the place of the first, who has had most time.
+Who has to show a token first (see `listener_token`) has no place until then. At most `MOST_UNAUTHORIZED` do so at a
+time; one more takes the place of the first, who has had most time.
 """
 
 import errno
@@ -21,14 +21,14 @@ from typing import Final, Protocol
 
 import trio
 
-from kpclientd.thin.door import SAID_NOTHING, GuardedListener
+from kpclientd.thin.listener_token import SAID_NOTHING, GuardedListener
 
 log = logging.getLogger("client/listener")
 
-MOST_AT_DOOR: Final = 32
+MOST_UNAUTHORIZED: Final = 32
 
-RESERVED_DESCRIPTORS: Final = 32 + MOST_AT_DOOR
-"""For the link and its dialling, log, listeners, the event loop's own, and those at the door."""
+RESERVED_DESCRIPTORS: Final = 32 + MOST_UNAUTHORIZED
+"""For the link and its dialling, log, listeners, the event loop's own, and those not authorized yet."""
 
 MOST_DESCRIPTORS: Final = 65_536
 SILENT_SECONDS: Final = 10.0
@@ -83,7 +83,7 @@ class Admission:
         self.accept_failures = 0
         self._connection = connection
         self._present: dict[Admitted, None] = {}
-        self._at_door: dict[trio.CancelScope, None] = {}
+        self._unauthorized: dict[trio.CancelScope, None] = {}
         self._said: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -130,13 +130,13 @@ class Admission:
             await self.serve(stream)
 
     async def _may_come_in(self, stream: trio.abc.Stream, listener: GuardedListener) -> bool:
-        """Wait at the door; a connection that may not come in is closed."""
-        if len(self._at_door) >= MOST_AT_DOOR:
-            first = next(iter(self._at_door))
-            del self._at_door[first]
+        """Wait until it has shown its token; a connection that may not come in is closed."""
+        if len(self._unauthorized) >= MOST_UNAUTHORIZED:
+            first = next(iter(self._unauthorized))
+            del self._unauthorized[first]
             first.cancel()
         scope = trio.CancelScope()
-        self._at_door[scope] = None
+        self._unauthorized[scope] = None
         reason: str | None = "others came behind it"
         try:
             with scope:
@@ -144,7 +144,7 @@ class Admission:
         except Exception:
             log.exception("A connection was refused by a fault of the daemon.")
         finally:
-            self._at_door.pop(scope, None)
+            self._unauthorized.pop(scope, None)
             if reason is not None:
                 self.refused += 1
                 with trio.CancelScope(shield=True):

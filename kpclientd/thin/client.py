@@ -12,10 +12,10 @@ import trio
 
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.streams import reason_of
-from kpclientd.thin.door import read_token, token_line
 from kpclientd.thin.errors import ThinError
 from kpclientd.thin.fields import Fields
 from kpclientd.thin.framing import FrameReader, encode_frame
+from kpclientd.thin.listener_token import read_token, token_line
 from pki.document import Document
 from sphinx.types import NodeId, SurbId
 

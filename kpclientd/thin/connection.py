@@ -34,11 +34,12 @@ from kpclientd.thin.errors import ThinError
 from kpclientd.thin.framing import FrameReader, decode_checked
 from kpclientd.thin.outbox import Frame
 from kpclientd.thin.peer import peer_of
-from kpclientd.thin.sessions import PeerProcess, Session
+from kpclientd.thin.sessions import Session
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.unread import unread_of
 from kpclientd.thin.verbs.table import ALLOWANCES, TABLE, read_request
 from kpclientd.thin.verbs.verb import Caller, Services, Verb
+from kpclientd.thin.written_marks import PeerProcess
 
 log = logging.getLogger("client/incomingConn")
 

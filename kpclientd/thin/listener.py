@@ -16,8 +16,8 @@ import trio
 
 from kpclientd.config.model import Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.log_levels import NOTICE
-from kpclientd.thin.door import TokenListener, read_token
 from kpclientd.thin.errors import ListenError
+from kpclientd.thin.listener_token import TokenListener, read_token
 from kpclientd.transports import TCP_NETWORKS, TRANSPORTS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from kpclientd.thin.sessions import PeerProcess
+from kpclientd.thin.written_marks import PeerProcess
 
 _CREDENTIALS: Final = struct.Struct("=iII")
 _FIELDS_BEFORE_START: Final = 19

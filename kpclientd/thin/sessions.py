@@ -30,6 +30,7 @@ from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.outbox import MOST_KEPT, Frame, Outbox
+from kpclientd.thin.written_marks import HandedOver, NoMarks, PeerProcess, WrittenMarks
 from sphinx.randomness import Randomness
 
 APP_ID_LENGTH: Final = 16
@@ -42,14 +43,6 @@ LARGE_OUTBOX: Final = 1024 * 1024
 """Bytes from which on it is worth a look how much all leave unread."""
 
 log = logging.getLogger("client/listener")
-
-
-@dataclass(frozen=True, slots=True)
-class PeerProcess:
-    """An application's process: its id, and its start in clock ticks since the machine's, for ids are used again."""
-
-    process: int
-    started: int
 
 
 class Connection(Protocol):
@@ -66,51 +59,6 @@ class Connection(Protocol):
 
     def peer_process(self) -> PeerProcess | None:
         """The application's process, if it can be known."""
-
-
-class WrittenMarks(Protocol):
-    """Keeps in mind what was written to whom, for a process that comes after this one."""
-
-    def connected(self, app_id: AppId, peer: PeerProcess | None) -> None:
-        """The application has another connection, to which no answer was written, or none."""
-
-    def written(self, app_id: AppId, number: int) -> None:
-        """The answers up to that number were written to its connection."""
-
-    def read(self, app_id: AppId, number: int) -> None:
-        """The answers up to that number were read from it."""
-
-    def forget(self, app_id: AppId) -> None:
-        """The application is gone for good."""
-
-
-class NoMarks:
-    """Where nothing outlives the process."""
-
-    def connected(self, app_id: AppId, peer: PeerProcess | None) -> None:
-        """Nothing to do."""
-
-    def written(self, app_id: AppId, number: int) -> None:
-        """Nothing to do."""
-
-    def read(self, app_id: AppId, number: int) -> None:
-        """Nothing to do."""
-
-    def forget(self, app_id: AppId) -> None:
-        """Nothing to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """What an earlier daemon told an application: the answers up to one number were written, up to another one read.
-
-    Whoever wrote to a process that is still the same knows that it has read all of it; `peer` is None if that is not
-    known.
-    """
-
-    peer: PeerProcess | None
-    written: int
-    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)

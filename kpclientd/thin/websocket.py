@@ -3,10 +3,10 @@
     head of a request --> origin and host are allowed --> the token is right --> upgraded --> messages --> closed
        10 s, 8 KiB          else 403                        else 401
 
-Theory of operation. A connection is upgraded before it is let in (see `door`), or when somebody first reads or writes
-it. The protocol is wsproto's, which does no I/O and hands out the pieces of a message as they
-come: so no message, however long, takes more memory than one read. What is to be written waits in one buffer and leaves
-it as the socket takes it; being cancelled in between loses nothing.
+Theory of operation. A connection is upgraded before it is let in (see `listener_token`), or when somebody first reads
+or writes it. The protocol is wsproto's, which does no I/O and hands out the pieces of a message as they come: so no
+message, however long, takes more memory than one read. What is to be written waits in one buffer and leaves it as the
+socket takes it; being cancelled in between loses nothing.
 
 A message that is written holds one frame of the thin-client protocol, as browsers' clients expect. Of messages that
 come, the boundaries mean nothing. A text message ends the connection with code 1003.
@@ -43,8 +43,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kpclientd.addresses import ip_literal
 from kpclientd.streams import READ_SIZE
-from kpclientd.thin.door import SAID_NOTHING, GuardedListener
 from kpclientd.thin.framing import LENGTH_BYTES
+from kpclientd.thin.listener_token import SAID_NOTHING, GuardedListener
 
 HEAD_SECONDS: Final = 10.0
 MOST_HEAD_BYTES: Final = 8192

@@ -20,10 +20,10 @@ from kpclientd.thin.client import (
     connected_to,
     display,
 )
-from kpclientd.thin.door import TokenListener
 from kpclientd.thin.errors import FrameError, MistypedField
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.listener import open_listeners
+from kpclientd.thin.listener_token import TokenListener
 from sphinx.types import NodeId, SurbId
 from tests.cli.scripted_daemon import DOCUMENT, GEOMETRY, ScriptedDaemon, echoed, status
 

@@ -25,7 +25,8 @@ from kpclientd.state.record_log import LogWriter, recover
 from kpclientd.state.rows import read_rows
 from kpclientd.thin.framing import FrameReader
 from kpclientd.thin.notifier import Notifier
-from kpclientd.thin.sessions import HandedOver, PeerProcess, Session, SessionBounds, Sessions
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
+from kpclientd.thin.written_marks import HandedOver, PeerProcess
 from kpclientd.traffic.queues import FairQueues
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import SurbId

@@ -7,7 +7,7 @@ import pytest
 
 from arq import AppId
 from kpclientd.state.written_page import WrittenPage
-from kpclientd.thin.sessions import HandedOver, PeerProcess
+from kpclientd.thin.written_marks import HandedOver, PeerProcess
 
 ALICE, BOB = AppId(b"A" * 16), AppId(b"B" * 16)
 HERE = PeerProcess(4711, 123_456)

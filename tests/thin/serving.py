@@ -14,9 +14,10 @@ from kpclientd.thin.events import Event
 from kpclientd.thin.framing import FrameReader, encode_frame
 from kpclientd.thin.notifier import Notifier
 from kpclientd.thin.outbox import Frame
-from kpclientd.thin.sessions import PeerProcess, Session, SessionBounds, Sessions
+from kpclientd.thin.sessions import Session, SessionBounds, Sessions
 from kpclientd.thin.verbs.verb import Services
 from kpclientd.thin.workers import Workers
+from kpclientd.thin.written_marks import PeerProcess
 from kpclientd.traffic.queues import FairQueues
 from pki import TrustedDocuments, VerifiedDocument
 from sphinx.randomness import seeded

@@ -9,16 +9,8 @@ from arq import AppId
 from kpclientd.thin.errors import InvalidRequest
 from kpclientd.thin.events import Event
 from kpclientd.thin.outbox import MOST_KEPT, Frame
-from kpclientd.thin.sessions import (
-    HandedOver,
-    PeerProcess,
-    Registration,
-    Session,
-    SessionBounds,
-    SessionCounts,
-    SessionRecord,
-    Sessions,
-)
+from kpclientd.thin.sessions import Registration, Session, SessionBounds, SessionCounts, SessionRecord, Sessions
+from kpclientd.thin.written_marks import HandedOver, PeerProcess
 from sphinx.randomness import seeded
 from tests.thin.serving import GRACE, Peer, connected, decoded, framed
 

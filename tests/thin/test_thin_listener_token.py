@@ -1,4 +1,4 @@
-"""The door: the token's file, what a connection begins with, and who waits there how long."""
+"""Listeners that want a token: the token's file, what a connection begins with, and who waits there how long."""
 
 import logging
 import socket
@@ -11,9 +11,16 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from kpclientd.config.model import ListenTcp, ListenWebSocket
-from kpclientd.thin.admission import MOST_AT_DOOR, SAY_AGAIN_SECONDS, Admission
-from kpclientd.thin.door import SAID_NOTHING, TOKEN_SECONDS, GuardedListener, TokenError, TokenListener, read_token
+from kpclientd.thin.admission import MOST_UNAUTHORIZED, SAY_AGAIN_SECONDS, Admission
 from kpclientd.thin.listener import open_listeners
+from kpclientd.thin.listener_token import (
+    SAID_NOTHING,
+    TOKEN_SECONDS,
+    GuardedListener,
+    TokenError,
+    TokenListener,
+    read_token,
+)
 from tests.thin.serving import settle
 from tests.thin.test_thin_admission import Connection, is_closed
 
@@ -141,10 +148,10 @@ async def slowly(stream: trio.abc.Stream, pause: float) -> None:
         await stream.send_all(bytes([octet]))
 
 
-# -- at the door
+# -- not authorized yet
 
 
-class Door(GuardedListener):
+class Guarded(GuardedListener):
     """Gives the streams that a test puts into it, and wants a token of each."""
 
     def __init__(self) -> None:
@@ -167,21 +174,21 @@ class Door(GuardedListener):
 
 
 @asynccontextmanager
-async def at_the_door(most: int = 10) -> AsyncIterator[tuple[Door, Admission]]:
-    door, admission = Door(), Admission(most, Connection)
-    async with trio.open_nursery() as nursery, door:
-        nursery.start_soon(admission.run, [door], nursery)
-        yield door, admission
+async def a_guarded_listener(most: int = 10) -> AsyncIterator[tuple[Guarded, Admission]]:
+    guarded, admission = Guarded(), Admission(most, Connection)
+    async with trio.open_nursery() as nursery, guarded:
+        nursery.start_soon(admission.run, [guarded], nursery)
+        yield guarded, admission
         nursery.cancel_scope.cancel()
 
 
 async def test_nobody_has_a_place_before_the_token_was_right(autojump_clock: MockClock) -> None:
-    async with at_the_door(most=1) as (door, admission):
-        others = [door.come() for _ in range(10)]
+    async with a_guarded_listener(most=1) as (guarded, admission):
+        others = [guarded.come() for _ in range(10)]
         await others[0].send_all(b"something else, and long enough")
         await settle(TOKEN_SECONDS - 1.0)
         assert (len(admission), admission.admitted, admission.refused) == (0, 0, 1)
-        app = door.come()
+        app = guarded.come()
         await app.send_all(LINE)
         await settle()
         assert (len(admission), admission.admitted) == (1, 1)
@@ -191,12 +198,12 @@ async def test_nobody_has_a_place_before_the_token_was_right(autojump_clock: Moc
         assert (len(admission), admission.admitted, admission.refused, admission.turned_away) == (1, 1, 10, 0)
 
 
-async def test_a_crowd_at_the_door_keeps_nobody_out_who_has_the_token(autojump_clock: MockClock) -> None:
-    async with at_the_door() as (door, admission):
-        crowd = [door.come() for _ in range(5 * MOST_AT_DOOR)]
+async def test_a_crowd_a_guarded_listener_keeps_nobody_out_who_has_the_token(autojump_clock: MockClock) -> None:
+    async with a_guarded_listener() as (guarded, admission):
+        crowd = [guarded.come() for _ in range(5 * MOST_UNAUTHORIZED)]
         await settle()
-        assert admission.refused == 4 * MOST_AT_DOOR, "the first make room for the last"
-        app = door.come()
+        assert admission.refused == 4 * MOST_UNAUTHORIZED, "the first make room for the last"
+        app = guarded.come()
         await app.send_all(LINE)
         await settle()
         assert admission.admitted == 1
@@ -207,9 +214,9 @@ async def test_refusals_are_said_once_in_a_while_and_silence_never(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with at_the_door() as (door, admission):
+    async with a_guarded_listener() as (guarded, admission):
         for number in range(100):
-            stream = door.come()
+            stream = guarded.come()
             if number % 2:
                 await stream.send_all(b"something else, and long enough")
             await settle()
@@ -218,14 +225,14 @@ async def test_refusals_are_said_once_in_a_while_and_silence_never(
         told = ["A connection was refused: it did not begin with the token."]
         assert [record.getMessage() for record in caplog.records] == told
         await trio.sleep(SAY_AGAIN_SECONDS)
-        await door.come().send_all(b"something else, and long enough")
+        await guarded.come().send_all(b"something else, and long enough")
         await settle()
         assert [record.getMessage() for record in caplog.records] == told * 2
         assert admission.refused == 101
 
 
-async def test_those_at_the_door_are_closed_at_the_end() -> None:
-    async with at_the_door() as (door, _):
-        stream = door.come()
+async def test_those_a_guarded_listener_are_closed_at_the_end() -> None:
+    async with a_guarded_listener() as (guarded, _):
+        stream = guarded.come()
         await settle()
     assert await stream.receive_some() == b""

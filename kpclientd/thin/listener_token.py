@@ -1,6 +1,6 @@
 """What an application has to show before anything is done for it.
 
-    accepted --> at the door --> in: it has a place, a session and its turns
+    accepted --> not authorized yet --> in: it has a place, a session and its turns
                      | nothing, or something else, in bounded time and bytes
                      v
                   closed, without a word
