@@ -4,7 +4,8 @@ The daemon is real, and so are its applications' frames, the gateway, and the ne
 packets, which costs it less work and gives retransmissions something to do. Everything is drawn from a seed.
 
 A virtual clock stands still while something is computed. So here each step of the daemon's tasks takes some time of it:
-work for an application that comes before a packet or an acknowledgement makes it late, as on a machine.
+work for an application that comes before a packet or an acknowledgement makes it late, as on a machine. The gateway is
+in the same loop, and would be late by what the daemon does after a packet: so a packet's time is that of its write.
 """
 
 import itertools
@@ -25,6 +26,7 @@ from trio.testing import MockClock
 
 from arq import Engine
 from kpclientd.localnet.in_flight import Arrival
+from kpclientd.traffic.sender import Link, Sender, _Prepared
 from sphinx.types import SurbId
 from tests.support.loads import PATTERNS, nothing_breaks
 from tests.support.significance import exponential_p_value, independence_p_value, two_sample_p_value
@@ -213,6 +215,7 @@ async def _observe(job: Job) -> Seen:
         ) as here,
     ):
         here.network.faults.loss = LOSS
+        sends = Sends(here)
         acknowledged = here.network.gateway.acknowledgements = []
         here.nursery.start_soon(pattern.load, here, draws)
         while (left := job.sends - sum(map(len, stretches))) > 0:
@@ -220,14 +223,15 @@ async def _observe(job: Job) -> Seen:
             if job.leak is not None:
                 job.leak(here)
             before = here.daemon.status().traffic.messages
-            arrivals = await _arrivals(here, min(left, pattern.sends or left) + 1)
-            stretches.append(tuple(arrival.time for arrival in arrivals))
-            lengths |= {arrival.length for arrival in arrivals}
+            packets = await sends.next(min(left, pattern.sends or left) + 1)
+            stretches.append(tuple(packet.time for packet in packets))
+            lengths |= {packet.length for packet in packets}
             messages += here.daemon.status().traffic.messages - before
-            here.network.gateway.arrivals = []
+            sends.made.clear()
             await pattern.interrupt(here)
+            sends.attend()
             if pattern.interrupt is not nothing_breaks:
-                waits.append(await _first_wait(here))
+                waits.append(await sends.first_wait())
         written = here.dialler.written
     return Seen(
         job.pattern,
@@ -246,22 +250,45 @@ async def _state_file(is_wanted: bool) -> AsyncIterator[Path | None]:
         yield Path(directory) / "state" if is_wanted else None
 
 
-async def _arrivals(here: World, count: int) -> list[Arrival]:
-    """The next packets at the gateway. Not more, as when the last of them came is chance, and when we look is not."""
-    found = here.network.gateway.arrivals
-    if found is None:
-        found = here.network.gateway.arrivals = []
-    await here.until(lambda: len(found) >= count, step=LOOK_SECONDS)
-    return found[:count]
+class Sends:
+    """The packets that leave a daemon, over all of its links and processes.
 
+    Attributes:
+        made: when each was written, and its length; may be cleared.
+    """
 
-async def _first_wait(here: World) -> float:
-    """Seconds from the beginning of the present link to its first packet; what came by another one is forgotten."""
-    opened = here.daemon.status().link.since
-    found = here.network.gateway.arrivals
-    assert opened is not None and found is not None
-    found[:] = [arrival for arrival in found if arrival.time >= opened - GENESIS]
-    return (await _arrivals(here, 1))[0].time - (opened - GENESIS)
+    def __init__(self, here: World) -> None:
+        self.made: list[Arrival] = []
+        self._here = here
+        self.attend()
+
+    def attend(self) -> None:
+        """Look at the present daemon's sender from now on."""
+        sender = self._here.daemon.sender
+        run = sender._emit
+        if getattr(run, "__func__", None) is not Sender._emit:
+            return
+
+        async def emit(link: Link, prepared: _Prepared) -> None:
+            writes = self._here.dialler.written[-1]
+            before = len(writes)
+            await run(link, prepared)
+            if len(writes) > before:
+                self.made.append(Arrival(writes[before].time, len(prepared.composed.packet)))
+
+        sender._emit = emit  # type: ignore[method-assign]
+
+    async def next(self, count: int) -> list[Arrival]:
+        """The next packets. Not more: when the last of them came is chance, and when we look is not."""
+        await self._here.until(lambda: len(self.made) >= count, step=LOOK_SECONDS)
+        return self.made[:count]
+
+    async def first_wait(self) -> float:
+        """Seconds from the beginning of the present link to its first packet; what left by another is forgotten."""
+        opened = self._here.daemon.status().link.since
+        assert opened is not None
+        self.made[:] = [packet for packet in self.made if packet.time >= opened - GENESIS]
+        return (await self.next(1))[0].time - (opened - GENESIS)
 
 
 def _note_kinds(engine: Engine, kinds: dict[SurbId, bool]) -> None:
