@@ -13,19 +13,18 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.app_load import settled_daemon
 from benchmarks.app_network import NetworkProcess, local_network
 from benchmarks.app_processes import end_on_sigterm
 from benchmarks.app_thin import ID_LENGTH, App
+from benchmarks.traffic_shape import SIGNIFICANCE, verdict
 from tests.support.busy_or_idle import tell_apart
 from tests.support.traffic_shape import LAMBDA_L, LAMBDA_P, Acknowledged, Judged, Seen, pairs, together
 
 MINUTES: Final = 10.0
 PAIRS: Final = 4
-SIGNIFICANCE: Final = 0.01
 ASK_SECONDS: Final = 0.05
 MOST_AT_ONCE: Final = 20
 IDLE, BUSY = "idle", "busy"
@@ -88,10 +87,6 @@ def print_judged(seen: Seen) -> list[str]:
         flush=True,
     )
     return faults
-
-
-def verdict(faults: Sequence[str]) -> str:
-    return f"FAIL: {', '.join(faults)}" if faults else "PASS"
 
 
 def watch(minutes: float) -> tuple[dict[str, list[Seen]], list[float]]:

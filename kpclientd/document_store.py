@@ -18,6 +18,8 @@ from typing import Final
 
 from blake3 import blake3
 
+from kpclientd.whole_file import UNFINISHED, write_whole
+
 log = logging.getLogger("client/pki")
 
 FOLDER: Final = "documents"
@@ -25,9 +27,7 @@ MOST_KEPT: Final = 3
 """The previous, the present and the next epoch's."""
 
 _NAME: Final = re.compile(r"(?P<epoch>[0-9]{1,20})\.(?P<digest>[0-9a-f]{64})\.cbor")
-_UNFINISHED: Final = ".unfinished"
 _OWNER_ONLY_FOLDER: Final = 0o700
-_OWNER_ONLY: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class DocumentStore:
             for path in self._folder.iterdir():
                 if match := _NAME.fullmatch(path.name):
                     files.append((int(match["epoch"]), path))
-                elif path.name.endswith(_UNFINISHED):
+                elif path.name.endswith(UNFINISHED):
                     self._remove(path)
         except OSError:
             return []  # there is none yet
@@ -109,20 +109,8 @@ class DocumentStore:
         return blob
 
     def _write(self, path: Path, blob: bytes) -> None:
-        if path.exists():
-            return
-        unfinished = path.with_name(path.name + _UNFINISHED)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _OWNER_ONLY)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if not path.exists():
+            write_whole(path, blob)
 
     @staticmethod
     def _remove(path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 from kpclientd.lock_file import LockHeldError, hold_lock
 from kpclientd.state.errors import HeadDamagedError, StateError
 from kpclientd.state.record_log import LogWriter, Recovered, Rows, recover
+from kpclientd.whole_file import flush_folder
 from sphinx.randomness import Randomness
 
 log = logging.getLogger("kpclientd/state")
@@ -87,7 +88,7 @@ class StateFile:
             return
         coming.flush()
         self._new_path.replace(self._path)
-        _flush_folder(self._path.parent)
+        flush_folder(self._path.parent)
         if self._current is not None:
             self._current.close()
         self._current, self._coming = coming, None
@@ -231,11 +232,3 @@ class _OpenLog:
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         self.size += len(data)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ A credential (systemd's `LoadCredentialEncrypted=kpclientd.state-key:...`) is pr
 machine, so that a stolen disk tells nothing. The key file protects copies and backups of the state alone.
 """
 
-import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 from blake3 import blake3
 
 from kpclientd.state.errors import StateError
+from kpclientd.whole_file import write_whole
 from sphinx.randomness import Randomness
 
 CREDENTIAL: Final = "kpclientd.state-key"
@@ -21,7 +21,6 @@ _CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 _SUFFIX: Final = ".key"
 _SHORTEST: Final = 16
 _LONGEST: Final = 4096
-_OWNER_ONLY: Final = 0o600
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _CONTEXT: Final = "kpclientd 2026-11-30 state file, master key"
 
@@ -50,7 +49,7 @@ def state_key(state_file: Path, environ: Mapping[str, str], randomness: Randomne
                 f"{state_file} cannot be read without its key, and {path} is missing: bring it back, or remove"
                 f" {state_file}; messages that wait in it are lost then"
             ) from None
-    _make(path, randomness.bytes(KEY_LENGTH))
+    write_whole(path, randomness.bytes(KEY_LENGTH))
     return _derived(path, _read_private(path))
 
 
@@ -64,18 +63,6 @@ def _read_private(path: Path) -> bytes:
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_LONGEST + 1)
-
-
-def _make(path: Path, content: bytes) -> None:
-    """The file appears whole, or not at all."""
-    unfinished = path.with_name(path.name + ".new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _OWNER_ONLY)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), _OWNER_ONLY)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _derived(path: Path, content: bytes) -> bytes:
