@@ -153,6 +153,9 @@ def _validate(path: Path) -> int:
 
 
 def _run(path: Path) -> int:
+    from kpclientd.unused_libraries import leave_out_unused
+
+    leave_out_unused()
     import logging
 
     from kpclientd.config.load import load_config

@@ -34,11 +34,11 @@ from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.connection import AppConnection
 from kpclientd.thin.errors import FrameError
 from kpclientd.thin.notifier import Notifier
-from kpclientd.thin.sessions import SessionBounds, Sessions
+from kpclientd.thin.sessions import SessionBounds, Sessions, no_commit
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.verbs.verb import Services
 from kpclientd.thin.workers import Workers
-from kpclientd.timers import Timed, keep_time
+from kpclientd.timers import Timekeeper
 from kpclientd.traffic.composer import Composer
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.sender import Sender
@@ -141,7 +141,7 @@ class Daemon:
             on_merge=self._merge,
             bytes_of=self.engine.bytes_of,
             on_change=keeper.journal.session_changed if keeper is not None else _nobody_cares,
-            next_commit=keeper.journal.next_commit if keeper is not None else _no_commit,
+            next_commit=keeper.journal.next_commit if keeper is not None else no_commit,
             marks=keeper.marks if keeper is not None else None,
         )
         self.notifier = Notifier(
@@ -177,7 +177,7 @@ class Daemon:
             randomness=self.randomness,
             network_time=self.network_time,
             cover=not config.debug.disable_decoy_traffic,
-            on_progress=self.notifier.pump,
+            on_progress=self._progressed,
             # A thread of their own: what applications ask for must not hold up packets.
             offload=None if sphinx.is_compiled else partial((workers or Workers(threads=1)).run, PACKETS),
         )
@@ -206,6 +206,13 @@ class Daemon:
             while_connected=(self.sender.run,),
             way=f" through the proxy at {config.upstream_proxy.address}" if config.upstream_proxy.is_used else "",
         )
+        self._timekeeper = Timekeeper(
+            (self.sessions, self.engine),
+            self.network_time,
+            on_progress=self.notifier.pump,
+            on_clock_change=self._on_clock_change,
+            on_stood_still=self.connector.slept,
+        )
 
     def restore(self) -> None:
         """Go on with what outlived the last process; to be called once, before `run`.
@@ -229,8 +236,7 @@ class Daemon:
         async with self._kept(), trio.open_nursery() as connections:
             connections.start_soon(self.turns.run)
             async with trio.open_nursery() as nursery:
-                machines = (self.sessions, self.engine)
-                nursery.start_soon(self._keep_time, machines)
+                nursery.start_soon(self._timekeeper.run)
                 nursery.start_soon(watch_network, self.connector.network_changed)
                 nursery.start_soon(self.connector.run)
                 nursery.start_soon(self.admission.run, listeners, connections)
@@ -321,14 +327,10 @@ class Daemon:
         if self.network_time.is_in_doubt(has_document=self.trusted.current(self.network_time()) is not None):
             self.connector.lose("the time is to be measured again")
 
-    async def _keep_time(self, machines: tuple[Timed, ...]) -> None:
-        await keep_time(
-            machines,
-            self.network_time,
-            on_progress=self.notifier.pump,
-            on_clock_change=self._on_clock_change,
-            on_stood_still=self.connector.slept,
-        )
+    def _progressed(self) -> None:
+        """A packet left, or something came back; as both always do, applications or not."""
+        self.notifier.pump()
+        self._timekeeper.look_in_passing()
 
     def _on_clock_change(self, change: ClockChange) -> None:
         if change.slept:
@@ -337,7 +339,7 @@ class Daemon:
 
     def _on_message(self, surb_id: SurbId, payload: bytes) -> None:
         self.engine.receive(surb_id, payload, trio.current_time())
-        self.notifier.pump()
+        self._progressed()
 
     def _destroy(self, app_id: AppId) -> None:
         self.queues.remove(app_id)
@@ -350,10 +352,6 @@ class Daemon:
 
 def _nobody_cares(changed: object) -> None:
     """Where nothing outlives the process, changes are nobody's concern."""
-
-
-def _no_commit() -> int:
-    return 0
 
 
 def _hurried_dial_seconds(config: ClientConfig) -> float:

@@ -3,7 +3,8 @@
 Theory of operation. Engine and sessions say which of their things changed, not how; at a commit the present rows of
 these are made and compared with what the file has. So a thing that changed ten times costs one row, and one that came
 and went costs none. Commits are numbered. What happens now is on the disk once the commit of the present number is, and
-whoever must not tell it before asks for that number, by which the commit is *wanted*: one that nobody wants can wait.
+whoever must not tell it before asks for that number. Who has something urgent to tell *wants* the commit by that; one
+that nobody wants can wait, as news can that a message has left.
 
 All rows of a commit stand in one record, so an answer and the end of its operation are on the disk together or not at
 all. Only sessions that a token names are kept, and what belongs to them.
@@ -64,9 +65,9 @@ class Journal:
         self._sessions.add(app_id)
         self._on_change()
 
-    def next_commit(self) -> int:
-        """The number of the commit by which all that has happened is on the disk; it is wanted from now on."""
-        if not self.is_wanted:
+    def next_commit(self, *, urgent: bool) -> int:
+        """The number of the commit by which all that has happened is on the disk; an urgent one is wanted now."""
+        if urgent and not self.is_wanted:
             self.is_wanted = True
             self._on_wanted()
         return self._number

@@ -1,8 +1,8 @@
 """Keeps the state on the disk while the daemon runs: commits, writes the file anew, and deals with disks that fail.
 
-Theory of operation. One task. A commit that somebody waits for is made at once, others within a second; what happens
-during one is in the next, so a slow disk makes commits larger and not more. Only when a commit is durable are
-applications told what it holds.
+Theory of operation. One task. A commit that somebody wants is made at once, others a little later, with what happens
+meanwhile; and what happens during one is in the next, so a slow disk makes commits larger and not more. Only when a
+commit is durable are applications told what it holds.
 
 If the disk refuses, the daemon does not stop: applications are told what they wait for, that it would not outlive the
 daemon is said once, and every few seconds all is written to a new file, until that succeeds.
@@ -34,8 +34,9 @@ from sphinx.randomness import Randomness
 
 log = logging.getLogger("kpclientd/state")
 
-LAZY_SECONDS: Final = 1.0
-"""How long a commit may take that nobody waits for."""
+LAZY_SECONDS: Final = 0.25
+"""How long a commit is put off that nobody wants. Applications that have nothing else to hear hear so late that a
+message has left; each commit costs a thread's turn and a flush of the disk, so it is worth one for several."""
 
 RETRY_SECONDS: Final = 5.0
 """Between two tries to write to a disk that refused."""
@@ -139,12 +140,14 @@ class StateKeeper:
 
     async def _wait(self) -> None:
         """Wait until there is something to do."""
-        retry_at = self._try_again_at if self._failing_since is not None else math.inf
-        with trio.move_on_at(retry_at):
+        if self._failing_since is not None:
+            with trio.move_on_at(self._try_again_at):
+                await self._changed.wait()
+        else:
             await self._changed.wait()
-            if not self.journal.is_wanted:
-                with trio.move_on_after(LAZY_SECONDS):
-                    await self._wanted.wait()
+        if not self.journal.is_wanted:
+            with trio.move_on_after(LAZY_SECONDS):
+                await self._wanted.wait()
 
     def _may_try(self) -> bool:
         return trio.current_time() >= self._try_again_at

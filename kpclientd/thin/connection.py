@@ -328,14 +328,16 @@ class AppConnection:
             if session is None or not session.outbox.is_ready(self._services.sessions.durable):
                 # Answers that may lie unread are looked at again, ever more seldom; nothing waits, so nothing is late.
                 self._more = trio.Event()
-                any_written = session is not None and session.outbox.any_written
-                with trio.move_on_after(look_after if any_written else math.inf) as waiting:
+                if session is None or not session.outbox.any_written:
                     await self._more.wait()
-                if waiting.cancelled_caught:
+                else:
+                    with trio.move_on_after(look_after):
+                        await self._more.wait()
+                if self._more.is_set():
+                    look_after = FIRST_LOOK_SECONDS
+                else:
                     self.note_unread()
                     look_after = min(2 * look_after, LAST_LOOK_SECONDS)
-                else:
-                    look_after = FIRST_LOOK_SECONDS
                 last_progress, least = trio.current_time(), math.inf
                 continue
             unread = self._look()

@@ -41,9 +41,15 @@ class Frame:
 
 
 class Outbox:
-    """The events of one application."""
+    """The events of one application.
 
-    __slots__ = ("_end", "_waiting", "_written", "bytes", "bytes_waiting")
+    Attributes:
+        bytes: of what waits, and of what is final and not known to be read.
+        bytes_waiting: of what waits.
+        commit: the last that anything in it has waited for.
+    """
+
+    __slots__ = ("_end", "_waiting", "_written", "bytes", "bytes_waiting", "commit")
 
     def __init__(self) -> None:
         self._waiting: deque[Frame] = deque()
@@ -51,6 +57,7 @@ class Outbox:
         self._end = 0
         self.bytes = 0
         self.bytes_waiting = 0
+        self.commit = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -66,7 +73,9 @@ class Outbox:
     def put(self, frame: Frame) -> None:
         """Say something after all that was said."""
         self._waiting.append(frame)
-        self._grow(len(frame.data))
+        self.bytes += len(frame.data)
+        self.bytes_waiting += len(frame.data)
+        self.commit = max(self.commit, frame.commit)
 
     def is_ready(self, durable: float = math.inf) -> bool:
         """Whether there is something to write, where the commits up to `durable` are."""
@@ -132,7 +141,3 @@ class Outbox:
         self.bytes -= size
         self.bytes_waiting -= size
         return frames
-
-    def _grow(self, size: int) -> None:
-        self.bytes += size
-        self.bytes_waiting += size

@@ -127,6 +127,18 @@ class SessionRecord:
     handed_over: HandedOver | None = None
 
 
+class NextCommit(Protocol):
+    """Numbers the next commit."""
+
+    def __call__(self, *, urgent: bool) -> int:
+        """The number; the commit is made at once if it is urgent."""
+
+
+def no_commit(*, urgent: bool) -> int:
+    """Where nothing outlives the process, nothing waits for a disk."""
+    return 0
+
+
 @dataclass(slots=True)
 class SessionCounts:
     """Counts since the start."""
@@ -152,7 +164,8 @@ class Sessions:
         on_merge: called when what belongs to the first application belongs to the second from now on.
         bytes_of: what an application keeps elsewhere.
         on_change: told of each session with a token whose token or final answers changed.
-        next_commit: the number of the commit that puts all that has happened on the disk; 0 where nothing is kept.
+        next_commit: the number of the commit that puts all that has happened on the disk, soon or, if it is urgent, at
+            once; 0 where nothing is kept.
         marks: keeps in mind what was written.
     """
 
@@ -166,7 +179,7 @@ class Sessions:
         on_merge: Callable[[AppId, AppId], None] = lambda app_id, into: None,
         bytes_of: Callable[[AppId], int] = lambda app_id: 0,
         on_change: Callable[[AppId], None] = lambda app_id: None,
-        next_commit: Callable[[], int] = lambda: 0,
+        next_commit: NextCommit = no_commit,
         marks: WrittenMarks | None = None,
     ) -> None:
         self.counts = SessionCounts()
@@ -288,11 +301,16 @@ class Sessions:
         """
         session = self._by_app.get(app_id)
         if session is not None:
-            commit = self._next_commit() if session.token is not None else 0
-            self.put(session, Frame(encode_frame(event), final, next(self._frame_numbers) if final else 0, commit))
+            commit = self._next_commit(urgent=final) if session.token is not None else 0
+            self._put(session, Frame(encode_frame(event), final, next(self._frame_numbers) if final else 0, commit))
 
     def put(self, session: Session, frame: Frame) -> None:
         """Say something to an application, with a frame that is encoded already."""
+        if session.outbox.commit > self.durable:
+            self._next_commit(urgent=True)  # what can wait must not keep this waiting
+        self._put(session, frame)
+
+    def _put(self, session: Session, frame: Frame) -> None:
         if session.connection is not None:
             session.outbox.put(frame)
             session.connection.notify()

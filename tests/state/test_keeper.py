@@ -18,8 +18,9 @@ from kpclientd.state.keeper import LAZY_SECONDS, RETRY_SECONDS, StateKeeper, ope
 from kpclientd.state.record_log import recover
 from kpclientd.state.rows import DaemonState, read_rows
 from kpclientd.state.state_file import opened
-from kpclientd.thin.framing import FrameReader
+from kpclientd.thin.framing import FrameReader, encode_frame
 from kpclientd.thin.notifier import Notifier
+from kpclientd.thin.outbox import Frame
 from kpclientd.thin.sessions import Session, SessionBounds, Sessions
 from kpclientd.traffic.queues import FairQueues
 from sphinx.randomness import seeded
@@ -174,6 +175,41 @@ async def test_what_nobody_waits_for_is_committed_within_a_second_and_together(
         works = here.disk.works
         await settle(3600.0)
         assert here.disk.works == works, "at rest the disk is left alone"
+
+
+async def test_messages_that_leave_soon_after_one_another_cost_one_commit(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        operations = [here.send(session, number.to_bytes(16, "big")) for number in range(10)]
+        await settle(2 * LAZY_SECONDS)
+        works = here.disk.works
+        for operation in operations:
+            here.leave(operation)
+            await trio.sleep(LAZY_SECONDS / 20)
+        assert here.told(session) == []
+        await settle(LAZY_SECONDS)
+        assert here.told(session) == 10 * ["message_sent_event"]
+        assert here.disk.works == works + 1
+
+
+async def test_nothing_waits_long_behind_the_news_that_a_message_has_left(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        operation = here.send(session)
+        await settle(2 * LAZY_SECONDS)
+        here.leave(operation)
+        await settle(LAZY_SECONDS / 10)
+        assert here.told(session) == []
+        here.sessions.put(session, Frame(encode_frame({"get_pki_document_reply": {}})))
+        await settle()
+        assert here.told(session) == ["message_sent_event", "get_pki_document_reply"]
+        here.answer(operation)
+        await settle()
+        assert here.told(session) == ["message_reply_event"], "an answer is urgent"
 
 
 async def test_a_retransmission_costs_the_disk_nothing(path: Path, autojump_clock: trio.abc.Clock) -> None:
@@ -332,7 +368,7 @@ async def test_a_disk_that_fails_is_said_once_and_tried_again_until_it_takes_eve
         assert "State is kept again" in caplog.text
         assert len(here.on_disk.operations) == 20
         here.leave(here.send(session, b"z" * 16))
-        await settle()
+        await settle(2 * LAZY_SECONDS)
         assert len(here.on_disk.operations) == 21
 
 

@@ -1,0 +1,53 @@
+"""Keeps out of a daemon's process what the libraries under it load and neither they nor it use: a tenth of its memory.
+
+trio loads `ssl` for streams of its own and `idna` for names that are not ASCII, `shutil` two decompressors, `hashlib`
+a second OpenSSL beside the one inside `cryptography`. Here each of the former is put off until something of it is
+wanted, and `hashlib` takes the functions that the interpreter has built in, where it has them all.
+"""
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Final
+
+PUT_OFF: Final = ("ssl", "idna", "bz2", "lzma")
+
+OPENSSL_FUNCTIONS: Final = "_hashlib"
+
+BUILT_IN_FUNCTIONS: Final = (
+    ("_md5", "_sha1", "_sha3", "_blake2", "_sha256", "_sha512"),
+    ("_md5", "_sha1", "_sha3", "_blake2", "_sha2"),
+)
+"""Where all functions are that `hashlib` must have, in Python 3.11 and in later ones; some systems leave them out."""
+
+
+def leave_out_unused() -> None:
+    """Call it before anything else is imported: what is loaded already stays."""
+    for name in PUT_OFF:
+        spec = find_spec(name) if name not in sys.modules else None
+        if spec is not None:
+            sys.modules[name] = _PutOff(name, spec)
+    if "hashlib" not in sys.modules and any(all(map(_exists, names)) for names in BUILT_IN_FUNCTIONS):
+        sys.modules.setdefault(OPENSSL_FUNCTIONS, None)  # type: ignore[arg-type]  # documented: then importing it fails
+
+
+def _exists(name: str) -> bool:
+    return find_spec(name) is not None
+
+
+class _PutOff(ModuleType):
+    """Stands for a module until an attribute of it is wanted; then it is loaded, and this one has all it has."""
+
+    def __init__(self, name: str, spec: ModuleSpec) -> None:
+        super().__init__(name)
+        self.__spec__ = spec  # that `import` looks at is no use of it
+        self.__file__ = spec.origin
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = import_module(self.__name__)
+        self.__dict__.update(vars(module))
+        return getattr(module, name)
