@@ -26,7 +26,7 @@ from trio.testing import MockClock
 
 from arq import Engine
 from kpclientd.localnet.in_flight import Arrival
-from kpclientd.traffic.sender import Link, Sender, _Prepared
+from kpclientd.traffic.sender import Link, _Prepared
 from sphinx.types import SurbId
 from tests.support.loads import PATTERNS, nothing_breaks
 from tests.support.significance import exponential_p_value, independence_p_value, two_sample_p_value
@@ -229,7 +229,6 @@ async def _observe(job: Job) -> Seen:
             messages += here.daemon.status().traffic.messages - before
             sends.made.clear()
             await pattern.interrupt(here)
-            sends.attend()
             if pattern.interrupt is not nothing_breaks:
                 waits.append(await sends.first_wait())
         written = here.dialler.written
@@ -260,14 +259,13 @@ class Sends:
     def __init__(self, here: World) -> None:
         self.made: list[Arrival] = []
         self._here = here
-        self.attend()
+        self._attend()
+        here.at_start = self._attend
 
-    def attend(self) -> None:
+    def _attend(self) -> None:
         """Look at the present daemon's sender from now on."""
         sender = self._here.daemon.sender
         run = sender._emit
-        if getattr(run, "__func__", None) is not Sender._emit:
-            return
 
         async def emit(link: Link, prepared: _Prepared) -> None:
             writes = self._here.dialler.written[-1]

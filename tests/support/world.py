@@ -126,6 +126,7 @@ class World:
         dialler: its way there.
         nursery: for the test's own tasks.
         daemon: the present one, see `restart`.
+        at_start: called when there is another, before it runs.
     """
 
     network: LocalNetwork
@@ -134,6 +135,7 @@ class World:
     _new_daemon: Callable[[StateKeeper | None], Daemon]
     _opened_keeper: Callable[[], AbstractContextManager[StateKeeper | None]]
     daemon: Daemon = field(init=False)
+    at_start: Callable[[], None] = lambda: None
     _process: trio.Nursery | None = None
     _ended: trio.Event = field(default_factory=trio.Event)
 
@@ -142,6 +144,7 @@ class World:
         with self._opened_keeper() as keeper:
             self.daemon = self._new_daemon(keeper)
             self.daemon.restore()
+            self.at_start()
             async with trio.open_nursery() as self._process:
                 self._process.start_soon(self.daemon.run, [])
                 task_status.started()
