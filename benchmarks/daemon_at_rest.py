@@ -2,14 +2,16 @@
 
 `python -m benchmarks.daemon_at_rest` runs a local network and one daemon, as processes of their own, at the reference's
 usual rates: 1.5 packets a second, of which one is a message's slot. The daemon listens by TCP, Unix socket and
-WebSocket, keeps documents, state and a log on disk, and follows its gateway's clock.
+WebSocket, keeps documents, state and a log on disk, and follows its gateway's clock. Then come two daemons at 25
+packets a second, of which twenty are slots: one with that configuration and one with the network's own.
 
 resident       of the process, at rest; what is not in files (anonymous); and its share of all (PSS), where pages that
                several processes map are divided among them.
-CPU at rest    in windows of ten seconds. A wakeup finds cold caches: the fuller the machine, the more each costs.
+CPU at rest    in windows of ten seconds. A wakeup finds cold caches, and costs more than what is done in it: three
+               times as much on a virtual machine that does nothing else as on one whose processors are kept awake.
 CPU an echo    `beside cover`: what the daemon uses while echoes travel, less what it uses at rest meanwhile, for each.
-               `with its decoys`: the whole of it for each, with all packets that leave and come while it travels; one
-               by one most of these are cover of the time in which it is waited for, so that has no bound.
+               `with its decoys`: the whole of it for each, with all packets that leave and come while it travels.
+               That is bounded at 25 packets a second, where each slot has an echo. At 1.5 it is the cover of a second.
 connect        until the reply to the session's token has come, after status and document, by a client in Python.
 request        `get_pki_document` of an epoch that nobody has, until its answer is decoded.
 
@@ -32,8 +34,12 @@ from benchmarks.daemon_process import command, cpu_seconds, local_network, wait_
 from kpclientd.addresses import LOOPBACK
 from kpclientd.localnet.files import CLIENT_UNIX_FILE, DAEMON_SOCKET, free_port
 
-LAMBDA_P, LAMBDA_L = 0.001, 0.0005
-"""Events a millisecond, as in the networks of the reference."""
+RATES: Final = (0.001, 0.0005)
+"""LambdaP and LambdaL, events a millisecond, as in the networks of the reference."""
+
+BUSY_RATES: Final = (0.02, 0.005)
+BUSY_ECHOES: Final = 600
+BUSY_WINDOWS: Final = 3
 
 EPOCH: Final = "1h"
 """None changes meanwhile."""
@@ -95,13 +101,16 @@ class Resting:
 
 
 @contextmanager
-def resting_daemon() -> Iterator[Resting]:
-    """A daemon with everything configured, on a network of its own, at rest."""
-    rates = ("--lambda-p", str(LAMBDA_P), "--lambda-l", str(LAMBDA_L))
-    with local_network(rates, EPOCH) as directory:
+def resting_daemon(rates: tuple[float, float], *, everything: bool = True) -> Iterator[Resting]:
+    """A daemon on a network of its own, at rest; with everything configured, or what the network's file has."""
+    lambda_p, lambda_l = map(str, rates)
+    with local_network(("--lambda-p", lambda_p, "--lambda-l", lambda_l), EPOCH) as directory:
         unix, tcp, websocket = str(directory / DAEMON_SOCKET), free_address(), free_address()
-        config = directory / "everything.toml"
-        config.write_text(with_everything((directory / CLIENT_UNIX_FILE).read_text(), directory, tcp, websocket))
+        config = directory / CLIENT_UNIX_FILE
+        if everything:
+            text = with_everything(config.read_text(), directory, tcp, websocket)
+            config = directory / "everything.toml"
+            config.write_text(text)
         with command("--config", str(config), epoch=EPOCH) as daemon:
             wait_for_greeting(Path(unix))
             time.sleep(SETTLE_SECONDS)
@@ -152,17 +161,38 @@ def cpu_share(pid: int, windows: int, seconds: float = WINDOW_SECONDS) -> list[f
 def echo_costs(daemon: Resting, at_rest: float, number: int = ECHOES) -> list[Figure]:
     """What echoes cost that are sent one after the other, and all at once."""
     figures = []
-    for how, ahead, bound, reference in (("one by one", 1, None, 17.0), ("all at once", number, 3.0, 9.0)):
-        with closing(App(daemon.unix, os.urandom(ID_LENGTH))) as app:
-            began, used = time.monotonic(), cpu_seconds(daemon.pid)
-            lost = exchange(app, number, ahead)
-            whole = (cpu_seconds(daemon.pid) - used) / number
-            beside = whole - at_rest * (time.monotonic() - began) / number
-        if lost:
-            print(f"{lost} of {number} echoes were not answered within {ECHO_SECONDS:.0f} s", flush=True)
+    for how, ahead, reference in (("one by one", 1, 17.0), ("all at once", number, 9.0)):
+        whole, beside = echo_cost(daemon, at_rest, number, ahead)
         figures += [
-            Figure(f"CPU an echo, {how}: beside cover, ms", [beside * MILLISECONDS], 3),
-            Figure(f"CPU an echo, {how}: with its decoys, ms", [whole * MILLISECONDS], bound, reference),
+            Figure(f"CPU an echo, {how}: beside cover, ms", [beside], 3),
+            Figure(f"CPU an echo, {how}: with its decoys, ms", [whole], None, reference),
+        ]
+    return figures
+
+
+def echo_cost(daemon: Resting, at_rest: float, number: int, ahead: int) -> tuple[float, float]:
+    """Milliseconds that each of so many echoes costs, with its cover and beside what the daemon needs at rest."""
+    with closing(App(daemon.unix, os.urandom(ID_LENGTH))) as app:
+        began, used = time.monotonic(), cpu_seconds(daemon.pid)
+        lost = exchange(app, number, ahead)
+        whole = (cpu_seconds(daemon.pid) - used) / number
+        beside = whole - at_rest * (time.monotonic() - began) / number
+    if lost:
+        print(f"{lost} of {number} echoes were not answered within {ECHO_SECONDS:.0f} s", flush=True)
+    return whole * MILLISECONDS, beside * MILLISECONDS
+
+
+def busy_costs() -> list[Figure]:
+    """What echoes cost where each slot has one: of a daemon as the network configures it, and of one with everything."""
+    figures = []
+    for configured, name in ((False, "the network's configuration"), (True, "everything")):
+        with resting_daemon(BUSY_RATES, everything=configured) as daemon:
+            at_rest = statistics.median(cpu_share(daemon.pid, BUSY_WINDOWS))
+            whole, beside = echo_cost(daemon, at_rest, BUSY_ECHOES, BUSY_ECHOES)
+        figures += [
+            Figure(f"25 a second, {name}: CPU at rest, %", [PERCENT * at_rest]),
+            Figure("  CPU an echo beside cover, ms", [beside], 3),
+            Figure("  CPU an echo with its decoys, ms", [whole], 3, 6.6),
         ]
     return figures
 
@@ -230,9 +260,9 @@ def load() -> str:
 
 def report(windows: int = WINDOWS) -> None:
     """Measure one daemon and print the table."""
-    packets = (LAMBDA_P + LAMBDA_L) * MILLISECONDS
+    packets = sum(RATES) * MILLISECONDS
     print(f"a daemon with everything configured, at {packets:g} packets a second; {load()}\n{HEADER}", flush=True)
-    with resting_daemon() as daemon:
+    with resting_daemon(RATES) as daemon:
         shares = cpu_share(daemon.pid, windows)
         figures = [Figure("CPU at rest, % of a core", [PERCENT * share for share in shares], 0.5, 0.9)]
         steps: list[Callable[[], list[Figure]]] = [
@@ -246,6 +276,8 @@ def report(windows: int = WINDOWS) -> None:
             figures = step()
         for figure in figures:
             print(figure.row(), flush=True)
+    for figure in busy_costs():
+        print(figure.row(), flush=True)
     print(load())
 
 
