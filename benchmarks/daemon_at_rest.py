@@ -183,7 +183,7 @@ def echo_cost(daemon: Resting, at_rest: float, number: int, ahead: int) -> tuple
 
 
 def busy_costs() -> list[Figure]:
-    """What echoes cost where each slot has one: of a daemon as the network configures it, and of one with everything."""
+    """What echoes cost where each slot has one, of a daemon as its network configures it and of one with everything."""
     figures = []
     for configured, name in ((False, "the network's configuration"), (True, "everything")):
         with resting_daemon(BUSY_RATES, everything=configured) as daemon:
