@@ -3,8 +3,7 @@
 Theory of operation. Engine and sessions say which of their things changed, not how; at a commit the present rows of
 these are made and compared with what the file has. So a thing that changed ten times costs one row, and one that came
 and went costs none. Commits are numbered. What happens now is on the disk once the commit of the present number is, and
-whoever must not tell it before asks for that number. Who has something urgent to tell *wants* the commit by that; one
-that nobody wants can wait, as news can that a message has left.
+whoever must not tell it before asks for that number, and says how urgent it is.
 
 All rows of a commit stand in one record, so an answer and the end of its operation are on the disk together or not at
 all. Only sessions that a token names are kept, and what belongs to them.
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 from arq import AppId, Engine, State
 from kpclientd.state.rows import answer_key, content_key, progress_key, session_key, session_row
-from kpclientd.thin.sessions import Session, Sessions
+from kpclientd.thin.sessions import Session, Sessions, Urgency
 
 _SLICE: Final = 32
 """Sessions or operations whose rows are made at once when all are."""
@@ -37,13 +36,16 @@ class Journal:
 
     Args:
         on_change: called when there is something to commit.
-        on_wanted: called when somebody waits for the next commit.
+        on_urgency: called when the next commit has become more urgent.
+
+    Attributes:
+        urgency: of the next commit.
     """
 
-    def __init__(self, on_change: Callable[[], None], on_wanted: Callable[[], None]) -> None:
-        self.is_wanted = False
+    def __init__(self, on_change: Callable[[], None], on_urgency: Callable[[], None]) -> None:
+        self.urgency = Urgency.NONE
         self._on_change = on_change
-        self._on_wanted = on_wanted
+        self._on_urgency = on_urgency
         self._operations: set[int] = set()
         self._sessions: set[AppId] = set()
         self._number = 1
@@ -65,11 +67,11 @@ class Journal:
         self._sessions.add(app_id)
         self._on_change()
 
-    def next_commit(self, *, urgent: bool) -> int:
-        """The number of the commit by which all that has happened is on the disk; an urgent one is wanted now."""
-        if urgent and not self.is_wanted:
-            self.is_wanted = True
-            self._on_wanted()
+    def next_commit(self, urgency: Urgency) -> int:
+        """The number of the commit by which all that has happened is on the disk; it is at least so urgent now."""
+        if urgency > self.urgency:
+            self.urgency = urgency
+            self._on_urgency()
         return self._number
 
     def collect(self, engine: Engine, sessions: Sessions, offset: float) -> Commit:
@@ -87,7 +89,7 @@ class Journal:
         self._operations.clear()
         commit = Commit(self._number, rows)
         self._number += 1
-        self.is_wanted = False
+        self.urgency = Urgency.NONE
         return commit
 
     def all_rows(self, engine: Engine, sessions: Sessions, offset: Callable[[], float]) -> Iterator[dict[bytes, Any]]:

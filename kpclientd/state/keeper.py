@@ -1,8 +1,10 @@
 """Keeps the state on the disk while the daemon runs: commits, writes the file anew, and deals with disks that fail.
 
-Theory of operation. One task. A commit that somebody wants is made at once, others a little later, with what happens
-meanwhile; and what happens during one is in the next, so a slow disk makes commits larger and not more. Only when a
-commit is durable are applications told what it holds.
+Theory of operation. One task. Only when a commit is durable are applications told what it holds. Each costs a turn of a
+thread and a flush of the disk, so where much happens one is made for several things: news that a message has left wait
+a while for others, and answers until some time has passed since the last commit. Should anything else have to wait
+behind these, the commit is made at once. What happens during one is in the next, so a slow disk makes commits larger
+and not more.
 
 If the disk refuses, the daemon does not stop: applications are told what they wait for, that it would not outlive the
 daemon is said once, and every few seconds all is written to a new file, until that succeeds.
@@ -27,7 +29,7 @@ from kpclientd.state.state_file import StateFile, opened
 from kpclientd.state.state_key import state_key
 from kpclientd.state.written_page import WrittenPage
 from kpclientd.streams import reason_of
-from kpclientd.thin.sessions import Sessions
+from kpclientd.thin.sessions import Sessions, Urgency
 from kpclientd.thin.workers import Workers
 from kpclientd.thin.written_marks import HandedOver, NoMarks, WrittenMarks
 from sphinx.randomness import Randomness
@@ -35,8 +37,10 @@ from sphinx.randomness import Randomness
 log = logging.getLogger("kpclientd/state")
 
 LAZY_SECONDS: Final = 0.25
-"""How long a commit is put off that nobody wants. Applications that have nothing else to hear hear so late that a
-message has left; each commit costs a thread's turn and a flush of the disk, so it is worth one for several."""
+"""After the first change at the latest a commit is made, for whatever reason."""
+
+ANSWER_SECONDS: Final = 0.1
+"""From one commit to the next that only answers wait for; one that comes alone does not wait."""
 
 RETRY_SECONDS: Final = 5.0
 """Between two tries to write to a disk that refused."""
@@ -87,10 +91,11 @@ class StateKeeper:
         self._page = page
         self._offload = offload
         self._changed = trio.Event()
-        self._wanted = trio.Event()
+        self._hurried = trio.Event()
         self._failing_since: float | None = None
         self._try_again_at = -math.inf
-        self.journal = Journal(lambda: self._changed.set(), lambda: self._wanted.set())
+        self._answers_from = -math.inf
+        self.journal = Journal(lambda: self._changed.set(), lambda: self._hurried.set())
 
     @property
     def marks(self) -> WrittenMarks:
@@ -145,15 +150,23 @@ class StateKeeper:
                 await self._changed.wait()
         else:
             await self._changed.wait()
-        if not self.journal.is_wanted:
-            with trio.move_on_after(LAZY_SECONDS):
-                await self._wanted.wait()
+        at = {
+            Urgency.NONE: trio.current_time() + LAZY_SECONDS,
+            Urgency.NEWS: trio.current_time() + LAZY_SECONDS,
+            Urgency.ANSWER: self._answers_from,
+            Urgency.AT_ONCE: -math.inf,
+        }
+        while at[self.journal.urgency] > trio.current_time():
+            self._hurried = trio.Event()
+            with trio.move_on_at(at[self.journal.urgency]):
+                await self._hurried.wait()
 
     def _may_try(self) -> bool:
         return trio.current_time() >= self._try_again_at
 
     async def _commit(self, engine: Engine, sessions: Sessions, offset: Callable[[], float]) -> None:
-        self._changed, self._wanted = trio.Event(), trio.Event()
+        self._changed = trio.Event()
+        self._answers_from = trio.current_time() + ANSWER_SECONDS
         commit = self.journal.collect(engine, sessions, offset())
         if commit.rows:
             try:
@@ -168,7 +181,7 @@ class StateKeeper:
             await self._offload(self._file.begin_rewrite)
             for rows in self.journal.all_rows(engine, sessions, offset):
                 await self._offload(partial(self._file.add, rows))
-                if self.journal.is_wanted:
+                if self.journal.urgency is not Urgency.NONE:
                     await self._commit(engine, sessions, offset)
             # Rows that were made in between may tell half of a change; all of it is there after another commit.
             await self._commit(engine, sessions, offset)

@@ -19,6 +19,7 @@ killed before it could learn so, and does not get them twice.
 Source: the Katzenpost thin-client protocol, "session token, disconnect, resume".
 """
 
+import enum
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -127,14 +128,20 @@ class SessionRecord:
     handed_over: HandedOver | None = None
 
 
-class NextCommit(Protocol):
-    """Numbers the next commit."""
+class Urgency(enum.IntEnum):
+    """How soon a commit is to be made, for which something waits that an application is told."""
 
-    def __call__(self, *, urgent: bool) -> int:
-        """The number; the commit is made at once if it is urgent."""
+    NONE = 0
+    NEWS = 1
+    ANSWER = 2
+    AT_ONCE = 3
 
 
-def no_commit(*, urgent: bool) -> int:
+NextCommit = Callable[[Urgency], int]
+"""Gives the number of the next commit, which is to be made so soon."""
+
+
+def no_commit(urgency: Urgency) -> int:
     """Where nothing outlives the process, nothing waits for a disk."""
     return 0
 
@@ -164,8 +171,7 @@ class Sessions:
         on_merge: called when what belongs to the first application belongs to the second from now on.
         bytes_of: what an application keeps elsewhere.
         on_change: told of each session with a token whose token or final answers changed.
-        next_commit: the number of the commit that puts all that has happened on the disk, soon or, if it is urgent, at
-            once; 0 where nothing is kept.
+        next_commit: the number of the commit that puts all that has happened on the disk; 0 where nothing is kept.
         marks: keeps in mind what was written.
     """
 
@@ -301,13 +307,14 @@ class Sessions:
         """
         session = self._by_app.get(app_id)
         if session is not None:
-            commit = self._next_commit(urgent=final) if session.token is not None else 0
+            urgency = Urgency.ANSWER if final else Urgency.NEWS
+            commit = self._next_commit(urgency) if session.token is not None else 0
             self._put(session, Frame(encode_frame(event), final, next(self._frame_numbers) if final else 0, commit))
 
     def put(self, session: Session, frame: Frame) -> None:
         """Say something to an application, with a frame that is encoded already."""
         if session.outbox.commit > self.durable:
-            self._next_commit(urgent=True)  # what can wait must not keep this waiting
+            self._next_commit(Urgency.AT_ONCE)  # what can wait must not keep this waiting
         self._put(session, frame)
 
     def _put(self, session: Session, frame: Frame) -> None:

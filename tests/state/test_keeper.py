@@ -14,7 +14,7 @@ import trio.testing
 
 from arq import AppId, Engine, Operation, Policy, State
 from kpclientd.state.errors import StateError
-from kpclientd.state.keeper import LAZY_SECONDS, RETRY_SECONDS, StateKeeper, opened_keeper
+from kpclientd.state.keeper import ANSWER_SECONDS, LAZY_SECONDS, RETRY_SECONDS, StateKeeper, opened_keeper
 from kpclientd.state.record_log import recover
 from kpclientd.state.rows import DaemonState, read_rows
 from kpclientd.state.state_file import opened
@@ -207,9 +207,28 @@ async def test_nothing_waits_long_behind_the_news_that_a_message_has_left(
         here.sessions.put(session, Frame(encode_frame({"get_pki_document_reply": {}})))
         await settle()
         assert here.told(session) == ["message_sent_event", "get_pki_document_reply"]
-        here.answer(operation)
+
+
+async def test_answers_that_come_fast_share_commits_and_one_that_comes_alone_does_not_wait(
+    path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with house(path) as here:
+        _, session = here.app()
+        operations = [here.send(session, number.to_bytes(16, "big")) for number in range(20)]
+        for operation in operations:
+            here.leave(operation)
+        await settle(2 * LAZY_SECONDS)
+        here.told(session)
+        here.answer(operations[0])
         await settle()
-        assert here.told(session) == ["message_reply_event"], "an answer is urgent"
+        assert here.told(session) == ["message_reply_event"]
+        works = here.disk.works
+        for operation in operations[1:]:
+            await trio.sleep(ANSWER_SECONDS / 10)
+            here.answer(operation)
+        await settle(ANSWER_SECONDS)
+        assert here.told(session) == 19 * ["message_reply_event"]
+        assert here.disk.works - works <= 3
 
 
 async def test_a_retransmission_costs_the_disk_nothing(path: Path, autojump_clock: trio.abc.Clock) -> None:
