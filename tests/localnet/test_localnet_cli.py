@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,16 @@ def _is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.fixture
+def _with_a_terminal() -> Iterator[None]:
+    """Children get SIGHUP though these tests were started to outlive their terminal."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.usefixtures("_with_a_terminal")
 def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
     with local_network(tmp_path, "--epoch", "10s", "--seed", "7", "--thin-port", "0") as (process, line):
         assert line.startswith("ready")
