@@ -63,6 +63,14 @@ class NoCourier(PigeonholeError):
     """No service node of the document offers a courier."""
 
 
+class UnusableKey(PigeonholeError):
+    """A key of the key exchange is none of its scheme's: of another length, out of range, on no curve of the group."""
+
+
+class UnusablePrivateKey(UnusableKey):
+    """The private key is at fault, which is our own or an application's."""
+
+
 class SealError(PigeonholeError):
     """An envelope, a reply or a sealed voucher does not open with this key: damaged, or made for another."""
 

@@ -9,7 +9,7 @@ from sphinx.geometry import Geometry
 NIKE_NAME: Final = "CTIDH1024-X25519"
 SIGNATURE_SCHEME_NAME: Final = "Ed25519"
 
-_NIKE_PUBLIC_KEY_LENGTH: Final = 160
+NIKE_PUBLIC_KEY_LENGTH: Final = 160
 _LENGTH_PREFIX: Final = 4  # u32 before the padded part, in the box and in the envelope alike
 
 _QUERY_TYPE_LENGTH: Final = 1
@@ -22,7 +22,7 @@ _ENVELOPE_OVERHEAD: Final = (
     + 8  # replica epoch
     + 2  # length of the sender's public key
     + _LENGTH_PREFIX  # length of the ciphertext
-    + _NIKE_PUBLIC_KEY_LENGTH
+    + NIKE_PUBLIC_KEY_LENGTH
 )
 _MKEM_OVERHEAD: Final = 12 + 16  # nonce and tag
 _MESSAGE_TYPE_LENGTH: Final = 1
