@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+import cbor2
+
 from kpclientd.pigeonhole.capabilities import BoxIndex, ReadCap, WriteCap
 from kpclientd.pigeonhole.codes import ReplicaCode
 from kpclientd.pigeonhole.courier_messages import SHARDS, CourierEnvelope, CourierEnvelopeReply, encode_query
@@ -35,7 +37,7 @@ from kpclientd.pigeonhole.replica_messages import (
 )
 from kpclientd.pigeonhole.replicas import Intermediates, key_of, replica
 from kpclientd.pigeonhole.trunnel import LENGTH_PREFIX, pad, unpad
-from pki.cbor import Allowance, decode, encode
+from pki.cbor import Allowance, decode
 from pki.document import Document
 from pki.errors import EncodingError
 from sphinx.randomness import Randomness
@@ -64,7 +66,8 @@ class EnvelopeDescriptor:
 
     def encode(self) -> bytes:
         """CBOR, byte for byte as the reference writes it, so that an application may change daemons."""
-        return encode({"Epoch": self.epoch, "ReplicaNums": self.replicas, "EnvelopeKey": self.private_key})
+        # In this order, which is not the canonical one.
+        return cbor2.dumps({"Epoch": self.epoch, "ReplicaNums": self.replicas, "EnvelopeKey": self.private_key})
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

@@ -15,6 +15,9 @@ from kpclientd.loopix.nodes import PROVIDER_LAYER, ClientConfig, MixConfig
 from kpclientd.loopix.packet import COMM, general
 from kpclientd.loopix.profile import PROFILES
 from kpclientd.loopix.requests import Fetch, Flush, GetClients, Request, Send, encode_json_request, encode_request
+from kpclientd.pigeonhole.courier_messages import CourierEnvelope, encode_query
+from kpclientd.pigeonhole.replica_messages import ReplicaReadReply, encode_reply
+from kpclientd.pigeonhole.trunnel import pad
 from kpclientd.state.record_log import LogWriter
 from kpclientd.state.rows import answer_key, content_key, progress_key, session_key
 from kpclientd.wire.commands import Command, GetConsensus, GetConsensus2, Message, MessageDelivered, NoOp, SendPacket
@@ -329,6 +332,43 @@ def loopix_seeds() -> Iterator[Seed]:
     yield "loopix-upgrade", "root", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+def pigeonhole_seeds() -> Iterator[Seed]:
+    genuine = recorded("pigeonhole_genuine.json")
+    written, read = genuine["daemon_write"], genuine["daemon_read"]
+    exchanges = {exchange["name"]: exchange for exchange in genuine["exchanges"]}
+    voucher = genuine["daemon_voucher"]
+    inputs = {
+        ("query", "write"): written["message_ciphertext"],
+        ("query", "copy"): genuine["copy"]["success"]["query"],
+        ("query-reply", "ack"): exchanges["write"]["replies"][0]["wire"],
+        ("query-reply", "payload"): exchanges["write"]["replies"][1]["wire"],
+        ("query-reply", "conflict"): genuine["copy"]["conflict"]["final_reply"],
+        ("replica-request", "write"): written["parts"]["inner"],
+        ("replica-request", "read"): read["parts"]["inner"],
+        ("replica-reply", "written"): exchanges["write"]["replies"][1]["plain"],
+        ("replica-reply", "tombstone"): exchanges["read tombstone"]["replies"][1]["plain"],
+        ("padding", "read"): read["parts"]["inner_padded"],
+        ("copy-stream", "two-envelopes"): "".join(genuine["daemon_copy_stream"]["elements"]),
+        ("element", "last"): genuine["daemon_copy_stream"]["elements"][-1],
+        ("box", "written"): written["box_id"] + "00000621" + written["box_ciphertext"] + written["box_signature"],
+        ("descriptor", "write"): written["envelope_descriptor"],
+        ("ciphertext", "sealed-reply"): voucher["sealed_reply"],
+        ("capability", "read"): written["read_cap"] + written["message_box_index"],
+        ("capability", "write"): written["write_cap"] + written["message_box_index"],
+        ("voucher", "payload"): voucher["voucher_payload"],
+        ("voucher", "sealed-reply"): voucher["sealed_reply"],
+    }
+    for (target, name), data in inputs.items():
+        yield f"pigeonhole-{target}", name, bytes.fromhex(data)
+    empty = CourierEnvelope(b"\0\1", (bytes(60), bytes(60)), 480, b"", b"")
+    yield "pigeonhole-query", "empty", encode_query(empty)
+    tombstone = ReplicaReadReply(11, bytes(32), bytes(64), b"")
+    yield "pigeonhole-replica-reply", "padded", pad(encode_reply(tombstone), 200)
+    numbers = cbor2.dumps({"Epoch": 480, "ReplicaNums": [3, 7], "EnvelopeKey": bytes(4)})
+    yield "pigeonhole-descriptor", "array", numbers
+    yield "pigeonhole-voucher", "answer", cbor2.dumps({"WhoReply": b"who", "VoucherSalt": bytes(32)})
+
+
 def main() -> None:
     groups = (
         sphinx_seeds(),
@@ -341,6 +381,7 @@ def main() -> None:
         transport_seeds(),
         c_seeds(),
         loopix_seeds(),
+        pigeonhole_seeds(),
     )
     for target, name, data in chain.from_iterable(groups):
         folder = CORPUS / target
