@@ -7,7 +7,6 @@ package's errors, whatever the libraries below make of it.
 Source: Katzenpost Pigeonhole, 'BACAP'.
 """
 
-import hmac
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from nacl.signing import SigningKey, VerifyKey
 from kpclientd.pigeonhole.errors import (
     BoxError,
     CapabilityError,
-    IndexNotOnStream,
-    IndexTooFar,
     InvalidArgument,
     StreamExhausted,
 )
@@ -41,9 +38,6 @@ SEED_LENGTH: Final = 32
 
 LAST_COUNTER: Final = (1 << 64) - 1
 
-LONGEST_WALK: Final = 1 << 18
-"""Boxes from a capability's own index to the farthest that is checked; the reference's limit."""
-
 
 @contextmanager
 def _as(kind: Callable[[str], Exception], what: str) -> Iterator[None]:
@@ -52,6 +46,20 @@ def _as(kind: Callable[[str], Exception], what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise kind(f"{what}: {type(error).__name__}") from None
+
+
+def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` is one of `message` under `key` (Ed25519), such as a box's payload under the box id.
+
+    Anything is allowed in all three; this needs no package that may be missing.
+    """
+    if len(signature) != SIGNATURE_LENGTH:
+        return False
+    try:
+        VerifyKey(key).verify(message, signature)
+    except CryptoError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +141,6 @@ class ReadCap:
         """The first box that it reads."""
         return BoxIndex(self._cap.message_box_index)
 
-    def check(self, index: BoxIndex) -> None:
-        """See that `index` is on this stream. Takes 11 µs for each box between, three seconds at most.
-
-        Raises:
-            IndexNotOnStream: if it is not, or behind this capability's own.
-            IndexTooFar: if it is more than `LONGEST_WALK` boxes ahead.
-        """
-        _check_on_stream(self.index, index)
-
     def box_id(self, index: BoxIndex, context: bytes = CONTEXT) -> bytes:
         """The name of a box (32 bytes), which is a public key.
 
@@ -167,13 +166,7 @@ class ReadCap:
 
     def has_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the stream's owner made `signature` (64 bytes; plain Ed25519 under the root key)."""
-        if len(signature) != SIGNATURE_LENGTH:
-            return False
-        try:
-            VerifyKey(bytes(self._cap.root_public_key)).verify(message, signature)
-        except CryptoError:
-            return False
-        return True
+        return is_signed(bytes(self._cap.root_public_key), message, signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +229,6 @@ class WriteCap:
         """The right to read the same boxes."""
         return ReadCap(self._cap.read_cap())
 
-    def check(self, index: BoxIndex) -> None:
-        """See `ReadCap.check`."""
-        _check_on_stream(self.index, index)
-
     def encrypt(self, index: BoxIndex, plaintext: bytes, context: bytes = CONTEXT) -> ReplicaWrite:
         """What fills the box at `index` with `plaintext`, which is padded already; the same each time."""
         with _as(CapabilityError, "a write capability"):
@@ -265,11 +254,3 @@ class WriteCap:
 def _check_length(data: bytes, length: int, what: str) -> None:
     if len(data) != length:
         raise CapabilityError(f"{what} has {len(data)} bytes; expected {length}")
-
-
-def _check_on_stream(start: BoxIndex, index: BoxIndex) -> None:
-    ahead = index.counter - start.counter
-    if ahead > LONGEST_WALK:
-        raise IndexTooFar(f"a box index is {ahead} boxes ahead of its capability; at most {LONGEST_WALK} are checked")
-    if ahead < 0 or not hmac.compare_digest(start.advanced_to(index.counter).encode(), index.encode()):
-        raise IndexNotOnStream("a box index is none of its capability's stream")

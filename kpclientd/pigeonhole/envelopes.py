@@ -23,10 +23,8 @@ from kpclientd.pigeonhole.errors import (
     UnusablePrivateKey,
 )
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
-from kpclientd.pigeonhole.mkem import TAG_LENGTH, Mkem, ReadyExchange, encapsulate, open_sealed
+from kpclientd.pigeonhole.mkem import Mkem, ReadyExchange, encapsulate, open_sealed
 from kpclientd.pigeonhole.replica_messages import (
-    BOX_ID_LENGTH,
-    SIGNATURE_LENGTH,
     ReplicaRead,
     ReplicaReadReply,
     ReplicaRequest,
@@ -36,7 +34,7 @@ from kpclientd.pigeonhole.replica_messages import (
     parse_reply,
 )
 from kpclientd.pigeonhole.replicas import Intermediates, key_of, replica
-from kpclientd.pigeonhole.trunnel import LENGTH_PREFIX, pad, unpad
+from kpclientd.pigeonhole.trunnel import pad, unpad
 from pki.cbor import Allowance, decode
 from pki.document import Document
 from pki.errors import EncodingError
@@ -46,7 +44,6 @@ LONGEST_DESCRIPTOR: Final = 4096
 """Bytes of an envelope descriptor; genuine ones have some 200."""
 
 _DESCRIPTOR_ITEMS: Final = 256
-_MESSAGE_TYPE_LENGTH: Final = 1
 _MOST_WEEKS: Final = 3  # those before, in and after the present one; a document might list any number
 
 
@@ -134,17 +131,6 @@ class Opened:
     plaintext: bytes | None = field(default=None, repr=False)
 
 
-def box_plaintext_length(geometry: PigeonholeGeometry) -> int:
-    """Bytes of every box's plaintext, padded."""
-    return geometry.max_plaintext_payload_length + LENGTH_PREFIX
-
-
-def request_length(geometry: PigeonholeGeometry) -> int:
-    """Bytes of every request to a replica, padded: those of a write that fills its box."""
-    write = BOX_ID_LENGTH + SIGNATURE_LENGTH + LENGTH_PREFIX + box_plaintext_length(geometry) + TAG_LENGTH
-    return LENGTH_PREFIX + _MESSAGE_TYPE_LENGTH + write
-
-
 def read_request(cap: ReadCap, index: BoxIndex) -> ReplicaRead:
     """Asks for the box at `index`."""
     return ReplicaRead(cap.box_id(index))
@@ -159,7 +145,7 @@ def write_request(cap: WriteCap, index: BoxIndex, plaintext: bytes, geometry: Pi
     longest = geometry.max_plaintext_payload_length
     if len(plaintext) > longest:
         raise InvalidArgument(f"a plaintext has {len(plaintext)} bytes; a box takes {longest}")
-    return cap.encrypt(index, pad(plaintext, box_plaintext_length(geometry)))
+    return cap.encrypt(index, pad(plaintext, geometry.box_plaintext_length))
 
 
 def build_query(
@@ -182,7 +168,7 @@ def build_query(
         UnusableKey: if the exchange was made ready for other keys.
         MessageError: if the request does not fit.
     """
-    sealed = encapsulate(exchange.only(to.keys), pad(encode_request(request), request_length(geometry)), randomness)
+    sealed = encapsulate(exchange.only(to.keys), pad(encode_request(request), geometry.request_length), randomness)
     first, second = sealed.deks
     envelope = CourierEnvelope(to.replicas, (first, second), to.epoch, sealed.sender_key, sealed.envelope)
     return Query(envelope, EnvelopeDescriptor(to.epoch, to.replicas, exchange.pair.private))

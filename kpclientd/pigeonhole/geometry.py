@@ -4,31 +4,30 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from kpclientd.errors import KpclientdError
+from kpclientd.pigeonhole.courier_messages import DEK_LENGTH, SHARDS
+from kpclientd.pigeonhole.replica_messages import BOX_ID_LENGTH, SIGNATURE_LENGTH
+from kpclientd.pigeonhole.trunnel import LENGTH_PREFIX
 from sphinx.geometry import Geometry
 
 NIKE_NAME: Final = "CTIDH1024-X25519"
 SIGNATURE_SCHEME_NAME: Final = "Ed25519"
 
 NIKE_PUBLIC_KEY_LENGTH: Final = 160
-_LENGTH_PREFIX: Final = 4  # u32 before the padded part, in the box and in the envelope alike
 
 _QUERY_TYPE_LENGTH: Final = 1
-_SHARDS: Final = 2  # K: every box lives on two replicas
-_DEK_CIPHERTEXT_LENGTH: Final = 60
 _ENVELOPE_OVERHEAD: Final = (
-    _SHARDS  # the replicas' numbers
-    + _SHARDS * _DEK_CIPHERTEXT_LENGTH
+    SHARDS  # the replicas' numbers
+    + SHARDS * DEK_LENGTH
     + 1  # reply index
     + 8  # replica epoch
     + 2  # length of the sender's public key
-    + _LENGTH_PREFIX  # length of the ciphertext
+    + LENGTH_PREFIX  # length of the ciphertext
     + NIKE_PUBLIC_KEY_LENGTH
 )
 _MKEM_OVERHEAD: Final = 12 + 16  # nonce and tag
 _MESSAGE_TYPE_LENGTH: Final = 1
-_BOX_ID_LENGTH: Final = 32
-_SIGNATURE_LENGTH: Final = 64
-_REPLICA_WRITE_OVERHEAD: Final = _BOX_ID_LENGTH + _SIGNATURE_LENGTH + _LENGTH_PREFIX
+_ERROR_CODE_LENGTH: Final = 1
+_REPLICA_WRITE_OVERHEAD: Final = BOX_ID_LENGTH + SIGNATURE_LENGTH + LENGTH_PREFIX
 _BACAP_OVERHEAD: Final = 16  # the tag; the nonce is derived
 _OVERHEAD: Final = (
     _QUERY_TYPE_LENGTH
@@ -37,27 +36,27 @@ _OVERHEAD: Final = (
     + _MESSAGE_TYPE_LENGTH
     + _REPLICA_WRITE_OVERHEAD
     + _BACAP_OVERHEAD
-    + _LENGTH_PREFIX  # of the box's padding
-    + _LENGTH_PREFIX  # of the envelope's padding
+    + LENGTH_PREFIX  # of the box's padding
+    + LENGTH_PREFIX  # of the envelope's padding
 )
 
 _REPLICA_READ_REPLY_OVERHEAD: Final = (
     _MESSAGE_TYPE_LENGTH
-    + 1  # error code
-    + _BOX_ID_LENGTH
-    + _SIGNATURE_LENGTH
-    + _LENGTH_PREFIX
+    + _ERROR_CODE_LENGTH
+    + BOX_ID_LENGTH
+    + SIGNATURE_LENGTH
+    + LENGTH_PREFIX
     + _BACAP_OVERHEAD
-    + _LENGTH_PREFIX
+    + LENGTH_PREFIX
 )
 _COURIER_REPLY_OVERHEAD: Final = (
     2  # the reference still counts an error code that left the wire format,
     + 1  # the reply index,
     + 8  # an epoch that left it too,
-    + _LENGTH_PREFIX
+    + LENGTH_PREFIX
 )
 _REPORTED_REPLY_OVERHEAD: Final = (
-    _COURIER_REPLY_OVERHEAD + _REPLICA_READ_REPLY_OVERHEAD + _LENGTH_PREFIX + _MKEM_OVERHEAD
+    _COURIER_REPLY_OVERHEAD + _REPLICA_READ_REPLY_OVERHEAD + LENGTH_PREFIX + _MKEM_OVERHEAD
 )
 
 
@@ -97,6 +96,31 @@ class PigeonholeGeometry:
             )
         reply = plaintext + _REPORTED_REPLY_OVERHEAD
         return cls(plaintext, room, room, reply, reply)
+
+    @property
+    def box_plaintext_length(self) -> int:
+        """Bytes of every box's plaintext, padded."""
+        return self.max_plaintext_payload_length + LENGTH_PREFIX
+
+    @property
+    def box_payload_length(self) -> int:
+        """Bytes of every box's ciphertext: replicas take no others."""
+        return self.box_plaintext_length + _BACAP_OVERHEAD
+
+    @property
+    def request_length(self) -> int:
+        """Bytes of every request inside an envelope, padded: those of a write."""
+        return LENGTH_PREFIX + _MESSAGE_TYPE_LENGTH + _REPLICA_WRITE_OVERHEAD + self.box_payload_length
+
+    @property
+    def reply_length(self) -> int:
+        """Bytes of every replica's reply before it is sealed, padded: those of a box that was found."""
+        return self.request_length + _ERROR_CODE_LENGTH
+
+    @property
+    def sealed_reply_length(self) -> int:
+        """Bytes of every replica's reply, sealed."""
+        return self.reply_length + _MKEM_OVERHEAD
 
     def fields(self) -> dict[str, int | str]:
         """The seven fields by the names that thin clients demand, and no other."""

@@ -205,7 +205,14 @@ class Mkem:
         Raises:
             UnusableKey: if one of them is none of the scheme's.
         """
-        pair = self.new_key_pair(randomness)
+        return self.ready_with(self.new_key_pair(randomness), recipients)
+
+    def ready_with(self, pair: KeyPair, recipients: Sequence[bytes]) -> ReadyExchange:
+        """The same with a key that was made before. Slow: half a second for each recipient.
+
+        Raises:
+            UnusableKey: if one of the keys is none of the scheme's.
+        """
         keys = tuple(self.agree(pair.private, recipient) for recipient in recipients)
         return ReadyExchange(pair, tuple(recipients), keys)
 

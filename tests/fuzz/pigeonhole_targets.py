@@ -26,6 +26,7 @@ from kpclientd.pigeonhole.errors import MessageError, PigeonholeError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.mkem import Ciphertext, KeyPair, Mkem, encapsulate
 from kpclientd.pigeonhole.replica_messages import Box, encode_reply, encode_request, parse_reply, parse_request
+from kpclientd.pigeonhole.stream_checks import StreamChecks
 from kpclientd.pigeonhole.trunnel import digest, pad, unpad
 from kpclientd.pigeonhole.vouchers import induct, open_reply
 from sphinx.crypto.nike import nike_scheme
@@ -139,7 +140,7 @@ def capability(data: bytes) -> None:
         index = BoxIndex.parse(data[-INDEX_LENGTH:])
         assert len(cap.box_id(index)) == 32
         if index.counter - cap.index.counter < 1000:
-            cap.check(index)
+            StreamChecks().check(cap, index)
         cap.open(index, cap.box_id(index), data, data[:64])
     except PigeonholeError:
         pass

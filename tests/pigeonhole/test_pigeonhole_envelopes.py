@@ -16,12 +16,10 @@ from kpclientd.pigeonhole.envelopes import (
     Opened,
     Query,
     Reading,
-    box_plaintext_length,
     build_query,
     open_reply,
     read_reply,
     read_request,
-    request_length,
     write_request,
 )
 from kpclientd.pigeonhole.errors import (
@@ -104,8 +102,13 @@ def test_a_query_is_the_daemons_byte_for_byte(query: dict[str, Any]) -> None:
 
 def test_the_lengths_are_the_specifications() -> None:
     assert GEOMETRY.max_plaintext_payload_length == MAX_PLAINTEXT == 1549
-    assert box_plaintext_length(GEOMETRY) == MAX_PLAINTEXT + 4
-    assert request_length(GEOMETRY) == MAX_PLAINTEXT + 125
+    assert GEOMETRY.box_plaintext_length == MAX_PLAINTEXT + 4
+    assert GEOMETRY.box_payload_length == MAX_PLAINTEXT + 20
+    assert GEOMETRY.request_length == MAX_PLAINTEXT + 125
+    assert GEOMETRY.reply_length == MAX_PLAINTEXT + 126
+    assert (
+        GEOMETRY.sealed_reply_length == MAX_PLAINTEXT + 154 == len(EXCHANGES["write"]["replies"][1]["wire"]) // 2 - 40
+    )
 
 
 REPLICA_KEYS = (bytes([1]) * 160, bytes([2]) * 160)
@@ -251,7 +254,7 @@ def test_a_short_or_foreign_payload_does_not_open(payload: bytes) -> None:
 
 
 def sealed_reply(reply: ReplicaReply | bytes) -> bytes:
-    plain = reply if isinstance(reply, bytes) else pad(encode_reply(reply), MAX_PLAINTEXT + 126)
+    plain = reply if isinstance(reply, bytes) else pad(encode_reply(reply), GEOMETRY.reply_length)
     return seal(AGREED[1], plain, seeded(b"replica"))
 
 
@@ -271,7 +274,7 @@ def stored(cap: WriteCap, plaintext: bytes, code: int = 0) -> ReplicaReadReply:
 def test_a_read_finds_what_was_written(plaintext: bytes) -> None:
     cap = WriteCap.from_seed(bytes(32))
     reply = stored(cap, plaintext)
-    assert len(sealed_reply(reply)) == MAX_PLAINTEXT + 154
+    assert len(sealed_reply(reply)) == GEOMETRY.sealed_reply_length
     assert opened(reply, Reading(cap.read_cap, cap.index)) == Opened(ReplicaCode.SUCCESS, plaintext)
 
 

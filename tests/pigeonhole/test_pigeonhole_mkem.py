@@ -100,6 +100,11 @@ def test_the_daemons_envelopes_open_with_the_agreed_keys(query: dict[str, Any]) 
         assert opened == parts["inner_padded"]
 
 
+def test_a_key_made_before_agrees_later() -> None:
+    pair, recipient = FAST.new_key_pair(seeded(b"early")), FAST.new_key_pair(seeded(b"late"))
+    assert FAST.ready_with(pair, [recipient.public]) == FAST.ready([recipient.public], seeded(b"early"))
+
+
 def test_an_exchange_for_many_serves_some_of_them() -> None:
     randomness = seeded(b"many")
     pairs = [FAST.new_key_pair(randomness) for _ in range(3)]
