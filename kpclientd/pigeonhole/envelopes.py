@@ -103,10 +103,12 @@ class Query:
     Attributes:
         envelope: what the courier gets.
         descriptor: what opens the reply.
+        exchange: what opens it at once, where it is kept: the keys agreed on with the two replicas, and no others.
     """
 
     envelope: CourierEnvelope
     descriptor: EnvelopeDescriptor
+    exchange: ReadyExchange = field(repr=False)
 
     @property
     def hash(self) -> bytes:
@@ -168,10 +170,11 @@ def build_query(
         UnusableKey: if the exchange was made ready for other keys.
         MessageError: if the request does not fit.
     """
-    sealed = encapsulate(exchange.only(to.keys), pad(encode_request(request), geometry.request_length), randomness)
+    exchange = exchange.only(to.keys)
+    sealed = encapsulate(exchange, pad(encode_request(request), geometry.request_length), randomness)
     first, second = sealed.deks
     envelope = CourierEnvelope(to.replicas, (first, second), to.epoch, sealed.sender_key, sealed.envelope)
-    return Query(envelope, EnvelopeDescriptor(to.epoch, to.replicas, exchange.pair.private))
+    return Query(envelope, EnvelopeDescriptor(to.epoch, to.replicas, exchange.pair.private), exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,7 @@ def unseal(
             return open_sealed(key, payload)
         except SealError:
             continue
+    mkem.check_private_key(descriptor.private_key)
     for public in _candidates(descriptor, document):
         if public not in known:
             try:

@@ -148,6 +148,13 @@ def test_a_plaintext_fits_a_box_or_is_refused() -> None:
         write_request(cap, cap.index, bytes(MAX_PLAINTEXT + 1), GEOMETRY)
 
 
+def test_an_exchange_made_for_many_opens_replies_of_the_two_that_were_asked_only() -> None:
+    many = ReadyExchange(ready().pair, (bytes([9]) * 160, *REPLICA_KEYS), (bytes([9]) * 32, *AGREED))
+    to = Intermediates(b"\3\7", REPLICA_KEYS, 480)
+    built = build_query(ReplicaWrite(bytes(32), bytes(64), b""), to, many, GEOMETRY, seeded(b""))
+    assert built.exchange == ready()
+
+
 def test_a_request_longer_than_a_box_or_for_other_keys_is_not_sent() -> None:
     with pytest.raises(MessageError):
         query_for(ReplicaWrite(bytes(32), bytes(64), bytes(MAX_PLAINTEXT + 21)))
@@ -232,10 +239,11 @@ def test_an_unusable_descriptor_key_is_the_applications_fault_and_not_the_replic
             open_reply(reply, bytes(32), descriptor, DOCUMENT, mkem=NO_AGREEMENT)
 
 
+@needs_libraries
 def test_replicas_that_the_document_no_longer_lists_open_nothing() -> None:
     reply = CourierEnvelopeReply(bytes(32), has_payload=True, payload=bytes(1703))
     with pytest.raises(SealError):
-        open_reply(reply, bytes(32), EnvelopeDescriptor(494, b"\7\7", bytes(162)), DOCUMENT, mkem=NO_AGREEMENT)
+        open_reply(reply, bytes(32), EnvelopeDescriptor(494, b"\7\7", bytes(162)), DOCUMENT, mkem=Mkem(nike()))
 
 
 @needs_libraries
@@ -250,7 +258,7 @@ def test_a_short_or_foreign_payload_does_not_open(payload: bytes) -> None:
         exchange.keys + exchange.keys[:1],
     )
     with pytest.raises(SealError):
-        open_reply(reply, bytes(32), one_key_each, DOCUMENT, mkem=NO_AGREEMENT, exchange=known)
+        open_reply(reply, bytes(32), one_key_each, DOCUMENT, mkem=Mkem(nike()), exchange=known)
 
 
 def sealed_reply(reply: ReplicaReply | bytes) -> bytes:
