@@ -65,6 +65,13 @@ def test_a_courier_knows_the_end(key: str) -> None:
     assert decoder.feed(bytes.fromhex(ELEMENTS[0])) == []
 
 
+def test_an_element_that_comes_in_parts_is_waited_for() -> None:
+    stream = b"".join(map(bytes.fromhex, ELEMENTS))
+    decoder = StreamDecoder(GEOMETRY)
+    found = [envelope for at in range(0, len(stream), 100) for envelope in decoder.feed(stream[at : at + 100])]
+    assert found == decoded(map(bytes.fromhex, ELEMENTS))
+
+
 def test_the_references_counts_of_elements() -> None:
     payload = bytes.fromhex(GENUINE["daemon_copy_stream"]["payload"])
     assert len(list(pieces(payload, GEOMETRY))) == 2

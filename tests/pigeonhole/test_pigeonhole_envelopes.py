@@ -216,6 +216,23 @@ def test_a_reply_opens_without_the_exchange_too() -> None:
     assert opened == Opened(ReplicaCode.SUCCESS)
 
 
+@needs_libraries
+def test_a_reply_that_is_sealed_with_next_weeks_key_opens_too() -> None:
+    exchange, descriptor = exchanges()
+    this_week = tuple(key_of(DOCUMENT, number, 494) for number in (2, 0))
+    reply = courier_reply(EXCHANGES["epoch+1 next key"]["replies"][1]["wire"])
+    opened = open_reply(
+        reply,
+        reply.envelope_hash,
+        EnvelopeDescriptor(494, b"\2\0", descriptor.private_key),
+        DOCUMENT,
+        mkem=Mkem(nike()),
+        exchange=exchange.only(this_week),
+        reading=reading_of("epoch+1 next key", EXCHANGES["epoch+1 next key"]["replies"][1]["plain"]),
+    )
+    assert opened.code == int(EXCHANGES["epoch+1 next key"]["replies"][1]["plain"][2:4], 16)
+
+
 def test_an_exchange_with_another_key_than_the_descriptors_opens_nothing() -> None:
     exchange, descriptor = exchanges()
     foreign = EnvelopeDescriptor(descriptor.epoch, descriptor.replicas, bytes(162))
