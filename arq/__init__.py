@@ -11,8 +11,10 @@ from arq.engine import (
     GaveUp,
     MessageRefused,
     MessageSent,
+    PollFailed,
     ReplyDrop,
     ReplyReceived,
+    ReplyToJudge,
     SlotWanted,
 )
 from arq.errors import ArqError, RecordError, SurbIdInUse, TooManyInFlight, TooMuchHeld
@@ -37,9 +39,11 @@ __all__ = [
     "Operation",
     "OperationRecord",
     "Policy",
+    "PollFailed",
     "RecordError",
     "ReplyDrop",
     "ReplyReceived",
+    "ReplyToJudge",
     "RouteNames",
     "SlotWanted",
     "State",

@@ -80,7 +80,23 @@ class Collected:
     message_id: bytes | None
 
 
-Event = SlotWanted | MessageSent | MessageRefused | ReplyReceived | GaveUp | Collected
+@dataclass(frozen=True, slots=True)
+class ReplyToJudge:
+    """A polled message was answered: whoever knows what the payload means concludes the operation, or lets it go on."""
+
+    operation: Operation
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailed:
+    """No packet could be made of a polled message, which has ended."""
+
+    operation: Operation
+    reason: str
+
+
+Event = SlotWanted | MessageSent | MessageRefused | ReplyReceived | GaveUp | Collected | ReplyToJudge | PollFailed
 
 
 class ReplyDrop(enum.Enum):
@@ -143,8 +159,7 @@ class Engine:
             TooManyInFlight: if its owner has as many operations, or bytes, as one may.
             TooMuchHeld: if all owners together have.
         """
-        kind = Kind.RELIABLE if message.reliable else Kind.PLAIN if message.with_surb else Kind.ONE_WAY
-        operation = self._new(kind, message)
+        operation = self._new(message.kind, message)
         self._check_bounds(message.owner, operation.size)
         if message.surb_id is not None:
             self.surbs.reserve(message.surb_id, operation)
@@ -161,6 +176,10 @@ class Engine:
         for operation in self.owned_by(owner):
             self._apply(operation, Input.CANCELLED, 0.0)
 
+    def cancel(self, operation: Operation) -> None:
+        """Its application wants it no more: it ends, without a word."""
+        self._apply(operation, Input.CANCELLED, 0.0)
+
     def reassign(self, owner: AppId, new_owner: AppId) -> None:
         """What belongs to `owner` belongs to `new_owner` from now on: both were one application."""
         for operation in self.owned_by(owner):
@@ -168,6 +187,19 @@ class Engine:
             operation.owner = new_owner
             self._own(operation, new_owner)
             self._on_change(operation.number)
+
+    # -- what became of polls
+
+    def go_on(self, operation: Operation, now: float, pause: float) -> None:
+        """The last reply was not the answer: another packet is due `pause` seconds from `now` on (monotonic)."""
+        self._apply(operation, Input.CONTINUED, now, pause=pause)
+
+    def conclude(self, operation: Operation, now: float) -> bool:
+        """The last reply was the answer; False if the operation has ended meanwhile, so that nobody wants it."""
+        if operation.state is not State.JUDGED:
+            return False
+        self._apply(operation, Input.CONCLUDED, now)
+        return True
 
     # -- what became of packets
 
@@ -376,12 +408,19 @@ class Engine:
             del self._by_owner[owner], self._bytes_by_owner[owner]
 
     def _apply(
-        self, operation: Operation, happened: Input, now: float, *, payload: bytes = b"", reason: str = ""
+        self,
+        operation: Operation,
+        happened: Input,
+        now: float,
+        *,
+        payload: bytes = b"",
+        reason: str = "",
+        pause: float = 0.0,
     ) -> None:
         if operation.number not in self._by_number:
             return
         before = operation.state
-        actions = operation.handle(happened, now, self.policy, self._randomness)
+        actions = operation.handle(happened, now, self.policy, self._randomness, pause)
         self._states[operation.kind, before] -= 1
         self._states[operation.kind, operation.state] += 1
         for action in actions:
@@ -423,6 +462,10 @@ class Engine:
                 self._events.append(MessageRefused(owner, message_id, surb_id, reason))
             case Action.TELL_REPLY if surb_id is not None:
                 self._events.append(ReplyReceived(owner, message_id, surb_id, payload))
+            case Action.ASK_JUDGEMENT:
+                self._events.append(ReplyToJudge(operation, payload))
+            case Action.TELL_FAILED:
+                self._events.append(PollFailed(operation, reason))
             case Action.TELL_GAVE_UP:
                 self._events.append(GaveUp(owner, message_id, surb_id))
             case Action.TELL_COLLECTED:

@@ -12,6 +12,10 @@ on a reply.
                                                      |    ^
                                                retry v    | left
                                                     DUE -departs-> LEAVING_AGAIN
+    polled       WAITING -departs-> LEAVING -left-> IN_FLIGHT -replied-> JUDGED -concluded-> ENDED
+                                                     |    ^                | continued
+                                               retry v    | left           v
+                                                    DUE --+ departs <-retry- PAUSED
 
 * A packet *departs* before it is written, since its reply must find its keys, and has *left* once it is written. If
   the link breaks in between it is *recalled*: the operation waits again, for it never was on the wire as a whole. A
@@ -22,6 +26,8 @@ on a reply.
   in five that fails one message in fifty, so only the time counts here.
 * A plain message is sent once. When its SURB's life time is over (*lapsed*) it ends without a word, as the protocol has
   no event for that.
+* A polled message asks until there is an answer: each reply is handed to whoever knows what it means, and it rests
+  until that is *concluded*, or *continued* with another packet after a pause. It has no deadline of its own.
 * What cannot be made into a packet is *refused*: a first packet ends the operation with the reason; a retransmission
   is tried again a little later, as a later document may have the service again.
 * An input that the table does not list for a state changes nothing: it is the report of something overtaken, such as a
@@ -29,7 +35,8 @@ on a reply.
 
 A further kind of operation is a row in `TRANSITIONS` and, where it needs other requests than a message's, a subclass.
 
-Sources: the Katzenpost client daemon's ARQ; for reliable messages, the thin-client protocol of 2025.
+Sources: the Katzenpost client daemon's ARQ; for reliable messages, the thin-client protocol of 2025; for polled ones,
+Pigeonhole's.
 """
 
 import enum
@@ -57,6 +64,8 @@ class Message:
         with_surb: whether an answer is wanted.
         surb_id: the application's choice (16 bytes), or None where the engine chooses.
         reliable: retransmit until answered.
+        polled: go on sending until somebody says of a reply that it is the last.
+        context: what that somebody must know to say so; only ever kept.
     """
 
     owner: AppId
@@ -67,6 +76,15 @@ class Message:
     with_surb: bool
     surb_id: SurbId | None = None
     reliable: bool = False
+    polled: bool = False
+    context: bytes = field(default=b"", repr=False)
+
+    @property
+    def kind(self) -> "Kind":
+        """What is expected of it."""
+        if self.polled:
+            return Kind.POLLED
+        return Kind.RELIABLE if self.reliable else Kind.PLAIN if self.with_surb else Kind.ONE_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,9 @@ class Kind(_Member):
     RELIABLE = "reliable"
     """Sent again until a reply comes or its time is over."""
 
+    POLLED = "polled"
+    """Sent again until somebody says of a reply that it is the last."""
+
     DECOY = "decoy"
     """Cover traffic to ourselves; its reply is thrown away."""
 
@@ -116,6 +137,8 @@ class State(_Member):
     DUE = "retransmission due"
     LEAVING_AGAIN = "leaving again"
     ANSWERED = "answered"
+    JUDGED = "being judged"
+    PAUSED = "paused"
     ENDED = "ended"
 
 
@@ -131,6 +154,8 @@ class Input(_Member):
     EXPIRED = "its time is over"
     LAPSED = "its SURB's life time is over"
     CANCELLED = "nobody wants it any more"
+    CONTINUED = "the reply was not the last"
+    CONCLUDED = "the reply was the last"
 
 
 class Action(_Member):
@@ -139,17 +164,21 @@ class Action(_Member):
     TELL_SENT = enum.auto()
     TELL_REFUSED = enum.auto()
     TELL_REPLY = enum.auto()
+    ASK_JUDGEMENT = enum.auto()
+    TELL_FAILED = enum.auto()
     TELL_GAVE_UP = enum.auto()
     TELL_COLLECTED = enum.auto()
     WANT_SLOT_AGAIN = enum.auto()
     ARM_RETRY = enum.auto()
     TRY_LATER = enum.auto()
+    PAUSE = enum.auto()
 
 
 Transition = tuple[State, tuple[Action, ...]]
 
 _GIVE_UP: Final[Transition] = (State.ENDED, (Action.TELL_GAVE_UP, Action.TELL_COLLECTED))
 _END: Final[Transition] = (State.ENDED, ())
+_JUDGE: Final[Transition] = (State.JUDGED, (Action.ASK_JUDGEMENT,))
 
 TRANSITIONS: Final[Mapping[Kind, Mapping[tuple[State, Input], Transition]]] = {
     Kind.ONE_WAY: {
@@ -208,6 +237,32 @@ TRANSITIONS: Final[Mapping[Kind, Mapping[tuple[State, Input], Transition]]] = {
         (State.ANSWERED, Input.EXPIRED): (State.ENDED, (Action.TELL_COLLECTED,)),
         (State.ANSWERED, Input.CANCELLED): _END,
     },
+    Kind.POLLED: {
+        (State.WAITING, Input.DEPARTS): (State.LEAVING, ()),
+        (State.WAITING, Input.REFUSED): (State.ENDED, (Action.TELL_FAILED,)),
+        (State.WAITING, Input.CANCELLED): _END,
+        (State.LEAVING, Input.LEFT): (State.IN_FLIGHT, (Action.ARM_RETRY,)),
+        (State.LEAVING, Input.RECALLED): (State.WAITING, ()),
+        (State.LEAVING, Input.REPLIED): _JUDGE,
+        (State.LEAVING, Input.CANCELLED): _END,
+        (State.IN_FLIGHT, Input.REPLIED): _JUDGE,
+        (State.IN_FLIGHT, Input.RETRY): (State.DUE, (Action.WANT_SLOT_AGAIN,)),
+        (State.IN_FLIGHT, Input.CANCELLED): _END,
+        (State.DUE, Input.DEPARTS): (State.LEAVING_AGAIN, ()),
+        (State.DUE, Input.REFUSED): (State.PAUSED, (Action.TRY_LATER,)),
+        (State.DUE, Input.REPLIED): _JUDGE,
+        (State.DUE, Input.CANCELLED): _END,
+        (State.LEAVING_AGAIN, Input.LEFT): (State.IN_FLIGHT, (Action.ARM_RETRY,)),
+        (State.LEAVING_AGAIN, Input.RECALLED): (State.DUE, ()),
+        (State.LEAVING_AGAIN, Input.REPLIED): _JUDGE,
+        (State.LEAVING_AGAIN, Input.CANCELLED): _END,
+        (State.JUDGED, Input.CONTINUED): (State.PAUSED, (Action.PAUSE,)),
+        (State.JUDGED, Input.CONCLUDED): _END,
+        (State.JUDGED, Input.CANCELLED): _END,
+        (State.PAUSED, Input.RETRY): (State.DUE, (Action.WANT_SLOT_AGAIN,)),
+        (State.PAUSED, Input.REPLIED): _JUDGE,
+        (State.PAUSED, Input.CANCELLED): _END,
+    },
 }
 
 
@@ -247,9 +302,12 @@ OVERHEAD: Final = 1024
 """Bytes that the daemon spends on an operation beside its payload, as measured."""
 
 
-@dataclass(slots=True, eq=False)
+_AFTER_LEAVING: Final = (State.IN_FLIGHT, State.ANSWERED, State.JUDGED)
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Operation:
-    """One operation. Only the engine changes it.
+    """One operation. Only the engine changes it; others may keep what they know of it as long as it lives.
 
     Attributes:
         number: counts operations in the order of their acceptance; names this one for as long as it lives.
@@ -283,7 +341,7 @@ class Operation:
     @property
     def size(self) -> int:
         """Bytes that it costs to keep."""
-        return OVERHEAD + (len(self.message.payload) if self.message is not None else 0)
+        return OVERHEAD + (len(self.message.payload) + len(self.message.context) if self.message is not None else 0)
 
     @property
     def has_ended(self) -> bool:
@@ -300,8 +358,13 @@ class Operation:
         """Whether no application waits for it."""
         return self.owner is None
 
-    def handle(self, happened: Input, now: float, policy: Policy, randomness: Randomness) -> tuple[Action, ...]:
-        """Take note of what happened at `now` (monotonic seconds) and return what follows from it."""
+    def handle(
+        self, happened: Input, now: float, policy: Policy, randomness: Randomness, pause: float = 0.0
+    ) -> tuple[Action, ...]:
+        """Take note of what happened at `now` (monotonic seconds) and return what follows from it.
+
+        What is continued rests for `pause` seconds before its next packet.
+        """
         if happened is Input.DEPARTS and self.kind is Kind.RELIABLE and self.expires_at is None:
             self.expires_at = now + self.eta + policy.collected_after
         state, actions = TRANSITIONS[self.kind].get((self.state, happened), (self.state, ()))
@@ -312,10 +375,12 @@ class Operation:
                 self.retry_at = now + self.eta + policy.retry_after + policy.retry_spread * randomness.uniform()
             elif action is Action.TRY_LATER:
                 self.retry_at = now + policy.try_later
+            elif action is Action.PAUSE:
+                self.retry_at = now + pause
         return actions
 
     def _enter(self, state: State) -> None:
-        if self.state in (State.LEAVING, State.LEAVING_AGAIN) and state in (State.IN_FLIGHT, State.ANSWERED):
+        if self.state in (State.LEAVING, State.LEAVING_AGAIN) and state in _AFTER_LEAVING:
             self.transmissions += 1
         self.state = state
         self.retry_at = None

@@ -30,6 +30,13 @@ _RECORDED_AS: Final[Mapping[tuple[Kind, State], State]] = {
     (Kind.RELIABLE, State.DUE): State.IN_FLIGHT,
     (Kind.RELIABLE, State.LEAVING_AGAIN): State.IN_FLIGHT,
     (Kind.RELIABLE, State.ANSWERED): State.ANSWERED,
+    (Kind.POLLED, State.WAITING): State.WAITING,
+    (Kind.POLLED, State.LEAVING): State.WAITING,
+    (Kind.POLLED, State.IN_FLIGHT): State.IN_FLIGHT,
+    (Kind.POLLED, State.DUE): State.IN_FLIGHT,
+    (Kind.POLLED, State.LEAVING_AGAIN): State.IN_FLIGHT,
+    (Kind.POLLED, State.JUDGED): State.IN_FLIGHT,
+    (Kind.POLLED, State.PAUSED): State.IN_FLIGHT,
 }
 """How far an operation has come. No write outlives its process: what is leaving waits, better sent twice than never."""
 
@@ -101,7 +108,7 @@ class OperationRecord:
             "recipient": message.recipient,
             "payload": message.payload,
             "surb_id": message.surb_id,
-        }
+        } | ({"context": message.context} if message.context else {})
 
     @classmethod
     def from_plain(cls, number: int, content: Mapping[str, Any], progress: Mapping[str, Any]) -> "OperationRecord":
@@ -132,6 +139,8 @@ class OperationRecord:
             with_surb=kind is not Kind.ONE_WAY,
             surb_id=None if surb_id is None else SurbId(_octets(surb_id)),
             reliable=kind is Kind.RELIABLE,
+            polled=kind is Kind.POLLED,
+            context=_octets(content.get("context", b"")),
         )
         return cls(
             int(number),
@@ -150,7 +159,8 @@ class OperationRecord:
         """
         if (self.kind, self.state) not in _RECORDED_AS or _RECORDED_AS[self.kind, self.state] is not self.state:
             raise RecordError(f"a {self.kind.value} operation is not recorded as {self.state.value!r}")
-        if (self.expires_at is None) != (self.state is State.WAITING) or not math.isfinite(self.expires_at or 0.0):
+        is_endless = self.kind is Kind.POLLED or self.state is State.WAITING
+        if (self.expires_at is None) != is_endless or not math.isfinite(self.expires_at or 0.0):
             raise RecordError(f"an operation that is {self.state.value} ends at {self.expires_at}")
         lengths = (len(self.message.destination), len(self.message.recipient))
         if lengths != (NODE_ID_LENGTH, RECIPIENT_ID_LENGTH):

@@ -37,18 +37,22 @@ def message(
     message_id: bytes | None = None,
     surb_id: bytes | None = None,
     reliable: bool = False,
+    polled: bool = False,
     payload: bytes = b"hello",
+    context: bytes = b"",
 ) -> Message:
-    """A message that wants an answer, unless it is neither reliable nor has a SURB id."""
+    """A message that wants an answer, unless it is neither reliable nor polled nor has a SURB id."""
     return Message(
         owner=owner,
         message_id=message_id,
         destination=NodeId(bytes(NODE_ID_LENGTH)),
         recipient=RecipientId(b"+echo".ljust(RECIPIENT_ID_LENGTH, b"\0")),
         payload=payload,
-        with_surb=reliable or surb_id is not None,
+        with_surb=reliable or polled or surb_id is not None,
         surb_id=SurbId(surb_id) if surb_id is not None else None,
         reliable=reliable,
+        polled=polled,
+        context=context,
     )
 
 

@@ -17,7 +17,9 @@ from arq import (
     MessageSent,
     Operation,
     OperationRecord,
+    PollFailed,
     ReplyReceived,
+    ReplyToJudge,
     SlotWanted,
     State,
     SurbIdInUse,
@@ -51,6 +53,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.told: dict[bytes, list[type]] = defaultdict(list)
         self.cancelled: set[bytes] = set()
         self.slots: Counter[int] = Counter()
+        self.judged: dict[int, int] = {}
+        self.concluded: set[bytes] = set()
         self.serial = 0
 
     @property
@@ -65,6 +69,15 @@ class EngineMachine(RuleBasedStateMachine):
         if isinstance(event, SlotWanted):
             assert event.operation.wants_slot
             self.slots[event.operation.number] += 1
+            return
+        if isinstance(event, ReplyToJudge):
+            assert event.operation.state is State.JUDGED
+            assert event.payload == event.operation.message_id, "the answer to another message"
+            return
+        if isinstance(event, PollFailed):
+            assert event.operation.message_id is not None
+            assert event.operation.transmissions == 0
+            self.told[event.operation.message_id].append(PollFailed)
             return
         assert event.message_id is not None
         assert event.owner == self.owner_of[event.message_id], "an event for another application"
@@ -94,6 +107,46 @@ class EngineMachine(RuleBasedStateMachine):
         self.owner_of[message_id], self.kinds[message_id] = owner, operation.kind
         self._note()
         return operation.number
+
+    @rule(target=operations, owner=OWNERS, context=st.binary(max_size=40))
+    def accept_polled(self, owner: AppId, context: bytes) -> int:
+        self.serial += 1
+        message_id = self.serial.to_bytes(16, "big")
+        try:
+            operation = self.engine.accept(message(owner, message_id=message_id, polled=True, context=context))
+        except TooManyInFlight:
+            return 0
+        self.owner_of[message_id], self.kinds[message_id] = owner, operation.kind
+        self._note()
+        return operation.number
+
+    @rule(number=operations, pause=st.sampled_from([0.0, 1.0, 30.0]), is_last=st.booleans())
+    def judge(self, number: int, pause: float, is_last: bool) -> None:
+        """Sometimes what has no reply to judge, or was cancelled meanwhile."""
+        operation = self._find(number)
+        if operation is None or operation.kind is not Kind.POLLED:
+            return
+        was_judged = operation.state is State.JUDGED
+        message_id = operation.message_id or b""
+        if not is_last:
+            self.engine.go_on(operation, self.now, pause)
+            assert (operation.state is State.PAUSED) or not was_judged
+        elif self.engine.conclude(operation, self.now):
+            assert was_judged
+            assert message_id not in self.concluded, "two answers"
+            assert not self.engine.conclude(operation, self.now)
+            self.concluded.add(message_id)
+        else:
+            assert not was_judged
+
+    @rule(number=operations)
+    def cancel(self, number: int) -> None:
+        operation = self._find(number)
+        if operation is not None and operation.message_id is not None:
+            self.engine.cancel(operation)
+            self.cancelled.add(operation.message_id)
+            assert self.bench.events() == []
+            assert not self.engine.conclude(operation, self.now)
 
     @rule(target=packets, number=operations)
     def depart(self, number: int) -> Packet:
@@ -183,7 +236,8 @@ class EngineMachine(RuleBasedStateMachine):
         records = {one.number: self.engine.record(one.number, OFFSET) for one in self.engine}
         records = {number: record for number, record in records.items() if record is not None}
         assert self.recorded == records, "a change that nobody was told of"
-        once = {one.message_id for one in self.engine if one.kind is not Kind.RELIABLE and one.number not in records}
+        lasting = (Kind.RELIABLE, Kind.POLLED)
+        once = {one.message_id for one in self.engine if one.kind not in lasting and one.number not in records}
         self.forgotten |= {name for name in once if name is not None}
         self.bench = Bench(
             Engine(open_reply, seeded(b"%d" % self.serial), POLICY, self.changed.add), self.bench.packets
@@ -195,6 +249,8 @@ class EngineMachine(RuleBasedStateMachine):
             record = records[operation.number]
             assert record is not None
             assert operation.wants_slot == (record.state is not State.ANSWERED)
+            assert operation.message is not None
+            assert operation.message.context == record.message.context
             if operation.expires_at is not None and record.expires_at is not None:
                 assert abs(operation.expires_at - (record.expires_at - OFFSET + away)) < 1e-3
         wanted = [one.number for one in self.engine if one.wants_slot]
@@ -226,7 +282,8 @@ class EngineMachine(RuleBasedStateMachine):
     @staticmethod
     def _rests(operation: Operation) -> bool:
         """Whether it waits for the sender and not for time."""
-        return operation.state in (State.WAITING, State.LEAVING) or operation.kind is Kind.ONE_WAY
+        resting = (State.WAITING, State.LEAVING, State.DUE, State.LEAVING_AGAIN, State.JUDGED)
+        return operation.state in resting or operation.kind is Kind.ONE_WAY
 
     def teardown(self) -> None:
         """Every write ends and time runs out; what waits is cancelled: then nothing may be left."""
@@ -246,7 +303,10 @@ class EngineMachine(RuleBasedStateMachine):
         assert self.bench.balance() == 0
         for message_id, kind in self.kinds.items():
             told = self.told[message_id]
-            if message_id in self.forgotten and kind is not Kind.RELIABLE:
+            if kind is Kind.POLLED:
+                assert told in ([], [PollFailed])
+                assert not (told and message_id in self.concluded)
+            elif message_id in self.forgotten and kind is not Kind.RELIABLE:
                 assert told in ([MessageSent], [MessageSent, ReplyReceived], [])
             elif message_id in self.cancelled or message_id in unsent:
                 assert not any(one in told for one in (MessageRefused, Collected))

@@ -27,8 +27,13 @@ def test_every_state_of_a_table_is_reached_from_the_first(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_state_leads_to_the_end_by_time_or_by_a_write_that_ends(kind: Kind) -> None:
-    """Nothing stays for ever: what does not wait for its slot has a deadline, or a write that has one."""
+    """Nothing stays for ever: what does not wait for its slot has a deadline, or a write that has one.
+
+    What is polled asks for ever, and ends by the reply that is the last.
+    """
     by_themselves = {Input.LEFT, Input.LAPSED, Input.EXPIRED}
+    if kind is Kind.POLLED:
+        by_themselves = {Input.LEFT, Input.RETRY, Input.DEPARTS, Input.REPLIED, Input.CONCLUDED}
     for state in reachable(kind) - {State.WAITING, State.DUE, State.ENDED}:
         seen, now = set(), {state}
         while now:
@@ -47,6 +52,13 @@ def test_nothing_happens_after_the_end(kind: Kind) -> None:
 def test_an_application_may_go_at_any_time(kind: Kind) -> None:
     for state in reachable(kind) - {State.ENDED}:
         assert TRANSITIONS[kind][state, Input.CANCELLED] == (State.ENDED, ())
+
+
+def test_what_is_polled_is_judged_after_each_reply_and_fails_only_before_the_first_packet() -> None:
+    for (state, happened), (target, actions) in TRANSITIONS[Kind.POLLED].items():
+        assert (target is State.JUDGED) == (happened is Input.REPLIED) == (Action.ASK_JUDGEMENT in actions)
+        assert (Action.TELL_FAILED in actions) == (happened is Input.REFUSED and state is State.WAITING)
+        assert not {Action.TELL_SENT, Action.TELL_REPLY, Action.TELL_GAVE_UP, Action.TELL_COLLECTED} & set(actions)
 
 
 @pytest.mark.parametrize("kind", [Kind.PLAIN, Kind.RELIABLE])
