@@ -28,6 +28,8 @@ from kpclientd.gateway.protocol import LinkProtocol
 from kpclientd.log_levels import NOTICE
 from kpclientd.network_time import ClockChange, NetworkTime
 from kpclientd.network_watch import watch_network
+from kpclientd.storage.query_maker import QueryMaker
+from kpclientd.storage.resender import Resender
 from kpclientd.thin.admission import RESERVED_DESCRIPTORS, Admission
 from kpclientd.thin.announcements import Announcements, document_frame
 from kpclientd.thin.budget import FrameBudget
@@ -144,10 +146,19 @@ class Daemon:
             next_commit=keeper.journal.next_commit if keeper is not None else no_commit,
             marks=keeper.marks if keeper is not None else None,
         )
-        self.notifier = Notifier(
-            self.engine, self.sessions, self.queues, self.network_time, tell_routes=config.tell_routes
-        )
         self.workers = workers or Workers()
+        query_maker = QueryMaker(
+            config.pigeonhole_geometry, self.trusted, clock, self.network_time, self.randomness, self.workers.run
+        )
+        self.resender = Resender(self.engine, query_maker, self.sessions.deliver, lambda: self.notifier.pump())
+        self.notifier = Notifier(
+            self.engine,
+            self.sessions,
+            self.queues,
+            self.network_time,
+            self.resender,
+            tell_routes=config.tell_routes,
+        )
         self.turns = AppTurns()
         self.budget = FrameBudget(limits.unfinished_frame_bytes)
         self.announcements = Announcements(
@@ -165,6 +176,8 @@ class Daemon:
             authorities=config.authorities,
             geometry=config.geometry,
             workers=self.workers,
+            query_maker=query_maker,
+            resender=self.resender,
             on_progress=self.notifier.pump,
         )
         self._descriptors = descriptors
@@ -237,6 +250,7 @@ class Daemon:
             connections.start_soon(self.turns.run)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timekeeper.run)
+                nursery.start_soon(self.resender.run)
                 nursery.start_soon(watch_network, self.connector.network_changed)
                 nursery.start_soon(self.connector.run)
                 nursery.start_soon(self.admission.run, listeners, connections)

@@ -6,7 +6,7 @@ wanted, and `hashlib` takes the functions that the interpreter has built in, whe
 """
 
 import sys
-from importlib import import_module
+from importlib import import_module, reload
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -31,6 +31,13 @@ def leave_out_unused() -> None:
             sys.modules[name] = _PutOff(name, spec)
     if "hashlib" not in sys.modules and any(all(map(_exists, names)) for names in BUILT_IN_FUNCTIONS):
         sys.modules.setdefault(OPENSSL_FUNCTIONS, None)  # type: ignore[arg-type]  # documented: then importing it fails
+
+
+def bring_all_hashes_back() -> None:
+    """Let `hashlib` have OpenSSL's functions after all, for who needs one that is built into no interpreter."""
+    if OPENSSL_FUNCTIONS in sys.modules and sys.modules[OPENSSL_FUNCTIONS] is None:
+        del sys.modules[OPENSSL_FUNCTIONS]
+        reload(import_module("hashlib"))
 
 
 def _exists(name: str) -> bool:

@@ -59,3 +59,14 @@ def test_where_a_function_is_not_built_in_hashlib_takes_openssls() -> None:
         "import sys\nsys.modules['_sha3'] = None\n" + PREPARED + "import hashlib\nprint(hashlib.sha3_256.__name__)"
     )
     assert told.strip() == "openssl_sha3_256"
+
+
+def test_hashes_that_only_openssl_has_come_back() -> None:
+    told = run(
+        PREPARED + "import hashlib\n"
+        "assert 'sha512_256' not in hashlib.algorithms_available\n"
+        "from kpclientd.unused_libraries import bring_all_hashes_back\n"
+        "bring_all_hashes_back(); bring_all_hashes_back()\n"
+        "print(hashlib.new('sha512_256', b'').hexdigest()[:16], hashlib.blake2b(b'', digest_size=4).hexdigest())"
+    )
+    assert told.split() == ["c672b8d1ef56ed28", "1271cf25"]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from kpclientd.pigeonhole.errors import PigeonholeUnavailable
 from kpclientd.pigeonhole.geometry import NIKE_NAME
+from kpclientd.unused_libraries import bring_all_hashes_back
 from sphinx.crypto.nike import Nike, nike_scheme
 from sphinx.errors import UnsupportedSchemeError
 
@@ -20,6 +21,7 @@ def bacap() -> Any:
     Raises:
         PigeonholeUnavailable: if it is not installed.
     """
+    bring_all_hashes_back()  # it needs SHA-512/256, which only OpenSSL has
     try:
         return importlib.import_module("hpqc.bacap")
     except (ImportError, OSError) as error:

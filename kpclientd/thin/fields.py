@@ -11,6 +11,7 @@ from kpclientd.thin.bounds import LONG_STRING
 from kpclientd.thin.errors import MistypedField
 from pki.any_case import AnyCase
 
+UINT32_MAX: Final = 2**32 - 1
 UINT64_MAX: Final = 2**64 - 1
 OCTET_MAX: Final = 255
 
@@ -53,6 +54,13 @@ class Fields:
         if value is None or isinstance(value, bool):
             return bool(value)
         raise self._mistyped(key, value, "a boolean")
+
+    def text(self, key: str) -> str:
+        """A text; absent is empty."""
+        value = self.raw(key)
+        if value is None or isinstance(value, str):
+            return value or ""
+        raise self._mistyped(key, value, "a text")
 
     def unsigned(self, key: str) -> int:
         """An integer of 64 bits; absent is 0."""

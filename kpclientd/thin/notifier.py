@@ -4,6 +4,7 @@ The engine has one ordered stream of events; `pump` empties it, and is called by
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from arq import (
     UNNAMED,
@@ -15,12 +16,24 @@ from arq import (
     MessageRefused,
     MessageSent,
     Operation,
+    PollFailed,
     ReplyReceived,
+    ReplyToJudge,
     SlotWanted,
 )
 from kpclientd.thin import events
 from kpclientd.thin.sessions import Sessions
 from kpclientd.traffic.queues import FairQueues
+
+
+class Polls(Protocol):
+    """What knows the meaning of the replies to polled messages."""
+
+    def judge(self, event: ReplyToJudge) -> None:
+        """One was answered."""
+
+    def failed(self, event: PollFailed) -> None:
+        """One could not be sent, and has ended."""
 
 
 class Notifier:
@@ -31,6 +44,7 @@ class Notifier:
         sessions: who is who.
         queues: where operations wait for a slot.
         network_time: the present, in Unix seconds.
+        polls: judges the replies to polled messages.
         tell_routes: whether applications are told which nodes a message passes.
     """
 
@@ -40,6 +54,7 @@ class Notifier:
         sessions: Sessions,
         queues: FairQueues[AppId, Operation],
         network_time: Callable[[], float],
+        polls: Polls,
         *,
         tell_routes: bool = False,
     ) -> None:
@@ -47,6 +62,7 @@ class Notifier:
         self._sessions = sessions
         self._queues = queues
         self._network_time = network_time
+        self._polls = polls
         self._tell_routes = tell_routes
 
     def pump(self) -> None:
@@ -73,6 +89,10 @@ class Notifier:
             case GaveUp(owner=owner, message_id=message_id, surb_id=surb_id):
                 reply = events.message_reply(message_id, surb_id, b"", error_code=events.MAX_RETRIES)
                 deliver(owner, reply, final=True)
+            case ReplyToJudge():
+                self._polls.judge(event)
+            case PollFailed():
+                self._polls.failed(event)
             case Collected(owner=owner, message_id=message_id):
                 deliver(owner, events.message_id_garbage_collected(message_id), final=True)
 

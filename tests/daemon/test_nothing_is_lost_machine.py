@@ -31,6 +31,7 @@ from kpclientd.traffic.queues import FairQueues
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import SurbId
 from tests.arq.engine_bench import message, open_reply
+from tests.support.no_polls import NoPolls
 
 EXAMPLES = int(os.environ.get("KPCLIENTD_EXAMPLES", "60"))
 STEPS = 50
@@ -149,7 +150,7 @@ class House:
             next_commit=self.journal.next_commit,
             marks=notes,
         )
-        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: BEGIN)
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: BEGIN, NoPolls())
 
     def commit(self, offset: float, *, end: bool = True) -> None:
         """Write what changed; it is durable, and told, once that has ended."""

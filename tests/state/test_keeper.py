@@ -25,6 +25,7 @@ from kpclientd.thin.sessions import Session, SessionBounds, Sessions
 from kpclientd.traffic.queues import FairQueues
 from sphinx.randomness import seeded
 from tests.arq.engine_bench import message, open_reply
+from tests.support.no_polls import NoPolls
 from tests.thin.serving import Peer, connected
 
 KEY = bytes(32)
@@ -72,7 +73,7 @@ class House:
             next_commit=keeper.journal.next_commit,
             marks=keeper.marks,
         )
-        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: OFFSET)
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, lambda: OFFSET, NoPolls())
         keeper.restore(self.engine, self.sessions, lambda: OFFSET, trio.current_time())
         self.notifier.pump()
 

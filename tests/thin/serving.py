@@ -10,6 +10,9 @@ import trio.testing
 from arq import AppId, Engine, Operation, Policy
 from kpclientd.config.model import Authority
 from kpclientd.localnet import LocalNetwork
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from kpclientd.storage.query_maker import QueryMaker
+from kpclientd.storage.resender import Resender
 from kpclientd.thin.events import Event
 from kpclientd.thin.framing import FrameReader, encode_frame
 from kpclientd.thin.notifier import Notifier
@@ -62,7 +65,12 @@ class Office:
             on_merge=self._merge,
             bytes_of=self.engine.bytes_of,
         )
-        self.notifier = Notifier(self.engine, self.sessions, self.queues, unix)
+        workers = workers or Workers(threads=0)
+        query_maker = QueryMaker(
+            PigeonholeGeometry.derive(network.geometry), self.trusted, network.clock, unix, randomness, workers.run
+        )
+        self.resender = Resender(self.engine, query_maker, self.sessions.deliver, lambda: self.notifier.pump())
+        self.notifier = Notifier(self.engine, self.sessions, self.queues, unix, self.resender)
         self.authorities = tuple(_authority(place, network) for place in range(3)) if authorities else ()
         self.services = Services(
             sessions=self.sessions,
@@ -72,7 +80,9 @@ class Office:
             network_time=unix,
             authorities=self.authorities,
             geometry=network.geometry,
-            workers=workers or Workers(threads=0),
+            workers=workers,
+            query_maker=query_maker,
+            resender=self.resender,
             on_progress=self.notifier.pump,
         )
 

@@ -170,13 +170,13 @@ async def test_a_flood_of_one_application_lets_others_have_their_turns(autojump_
 
 
 async def test_a_turn_ends_in_the_middle_of_a_frame_of_many_items(autojump_clock: MockClock) -> None:
-    many = {"create_courier_envelopes_from_multi_payload": {"query_id": bytes(16), "destinations": [0] * 8000}}
+    many = {"create_courier_envelopes_from_multi_payload": {"query_id": bytes(16), "buffer": [0] * 8000}}
     async with opened() as bench:
         app = await bench.connect().greeted()
         before = bench.turns.taken
         await app.send(many)
         (heard,) = await app.hears()
-        assert heard["create_courier_envelopes_from_multi_payload_reply"]["error_code"] == 10
+        assert heard["create_courier_envelopes_from_multi_payload_reply"]["error_code"] == 3
         assert bench.turns.taken >= before + 8000 // 256 // STEPS_IN_A_TURN + 1
 
 

@@ -199,8 +199,7 @@ def test_requests_of_real_clients_are_understood(recording: dict[str, str]) -> N
         assert isinstance(request, SendMessage)
         assert (request.recipient, bytes(request.payload[:5])) == (b"+echo", b"hello")
     else:
-        assert isinstance(request, GetPkiDocument | GetDirectoryAuthorities | RefusedRequest)
-        assert getattr(request, "verb", verb) == verb
+        assert not isinstance(request, RefusedRequest | IgnoredRequest)
         assert request.query_id is not None
         assert len(request.query_id) == 16
 

@@ -252,12 +252,9 @@ def test_a_query_id_of_a_wrong_length_is_an_invalid_request(bench: Bench, reques
 
 
 def test_requests_that_are_not_served_are_answered_under_the_name_awaited(bench: Bench) -> None:
-    retired, later = refused.retired("read_channel"), refused.not_served("voucher_mint")
+    retired = refused.retired("read_channel")
     assert bench.ask(RefusedRequest("read_channel", ID), retired) == [
         {"read_channel_reply": {"query_id": ID, "error_code": 6}}
-    ]
-    assert bench.ask(RefusedRequest("voucher_mint", ID), later) == [
-        {"voucher_mint_reply": {"query_id": ID, "error_code": 10}}
     ]
 
 

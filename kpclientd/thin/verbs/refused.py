@@ -1,4 +1,4 @@
-"""Verbs that are known and not served: retired ones, and those of today that this version does not have.
+"""Verbs that are known and not served: those of the channel API of 2025, and requests for decoys.
 
 Each is answered under the name that its client waits for, with a code and its query id, so that nobody waits for ever.
 """
@@ -6,10 +6,9 @@ Each is answered under the name that its client waits for, with a code and its q
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from kpclientd.thin import events
-from kpclientd.thin.bounds import MAX_ITEMS
 from kpclientd.thin.fields import Fields
 from kpclientd.thin.verbs.verb import Caller, Verb
 
@@ -31,21 +30,7 @@ class IgnoredRequest:
 
 def retired(name: str) -> Verb:
     """The row of a verb of the channel API of 2025, which no longer exists."""
-    return _refused(name, events.INVALID_CHANNEL, MAX_ITEMS)
-
-
-def not_served(name: str, most_items: int = MAX_ITEMS) -> Verb:
-    """The row of a verb of today that this version does not serve: there is no such service."""
-    return _refused(name, events.SERVICE_UNAVAILABLE, most_items)
-
-
-def operation_not_served(name: str) -> Verb:
-    """The row of an operation on a box that this version does not serve.
-
-    Clients read small codes in these answers as a storage replica's. Its 10 is that the box exists already, which a
-    writer takes for success; 4 is a failure either way, and what the reference says for want of a document.
-    """
-    return _refused(name, events.INTERNAL_ERROR, MAX_ITEMS)
+    return _refused(name, events.INVALID_CHANNEL)
 
 
 def ignored(name: str) -> Verb:
@@ -53,7 +38,7 @@ def ignored(name: str) -> Verb:
     return Verb(name, _parse_nothing, _ignore)
 
 
-def _refused(name: str, code: int, most_items: int) -> Verb:
+def _refused(name: str, code: int) -> Verb:
     def parse(fields: Fields) -> RefusedRequest:
         return RefusedRequest(name, fields.octets("query_id"))
 
@@ -61,7 +46,7 @@ def _refused(name: str, code: int, most_items: int) -> Verb:
         log.info("Refused a %s: this version does not serve it.", name)
         return {"query_id": request.query_id, "error_code": code}
 
-    return Verb(name, parse, refuse, f"{name}_reply", frozenset({code}), most_items=most_items)
+    return Verb(name, parse, refuse, f"{name}_reply", frozenset({code}))
 
 
 def _parse_nothing(fields: Fields) -> IgnoredRequest:
@@ -70,7 +55,3 @@ def _parse_nothing(fields: Fields) -> IgnoredRequest:
 
 async def _ignore(caller: Caller, request: IgnoredRequest) -> None:
     log.debug("ignored a request for decoys: cover traffic is the daemon's own")
-
-
-MOST_ITEMS_OF_MANY_DESTINATIONS: Final = 8192
-"""A destination is seven items: some thousand of them in one request."""

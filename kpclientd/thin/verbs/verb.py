@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from arq import AppId, Engine
 from kpclientd.config.model import Authority
+from kpclientd.storage.query_maker import QueryMaker
+from kpclientd.storage.resender import Resender
 from kpclientd.thin.bounds import MAX_ITEMS
 from kpclientd.thin.events import Event
 from kpclientd.thin.fields import Fields
@@ -32,6 +34,8 @@ class Services:
         authorities: those of the configuration, in its order.
         geometry: bounds payloads.
         workers: run what takes long.
+        query_maker: makes queries for boxes.
+        resender: has them sent until they are answered.
         on_progress: to be called when the engine may have something to tell.
     """
 
@@ -43,6 +47,8 @@ class Services:
     authorities: tuple[Authority, ...]
     geometry: Geometry
     workers: Workers
+    query_maker: QueryMaker
+    resender: Resender
     on_progress: Callable[[], None]
 
 
