@@ -1,5 +1,5 @@
 # make run      a local mixnet, a daemon on it, pings; stays up until Ctrl-C (ONCE=1: ends by itself)
-# make test     all checks and all tests, in an environment of their own
+# make test     all checks and all tests, in an environment of their own; with a C compiler, those of storage too
 # make check    format, lint, types and layers only
 # make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout)
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
@@ -27,6 +27,7 @@ ATHERIS := 3.0.0
 FUZZ_SECONDS ?= 60
 CLIENTS := 0.0.23 0.0.25
 SUITE := build/interop/suite
+PIGEONHOLE := build/pigeonhole
 
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -38,7 +39,7 @@ run: $(RUN)/.installed
 	@$(RUN)/bin/kpclientd demo $(if $(ONCE),--once)
 
 # One test waits for real epochs to pass: a process more than there are cores keeps them all busy meanwhile.
-test: check
+test: check $(TEST)/.pigeonhole
 	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(expr $$(nproc) + 1) $(TEST)/bin/python -m pytest $(ARGS)
 
 check: $(TEST)/.installed
@@ -110,6 +111,16 @@ $(TEST)/.installed: configs/locks/test.txt
 	$(@D)/$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
+# The one dependency without wheels, some minutes of C: built once and kept, and never a reason for failing.
+$(TEST)/.pigeonhole: configs/locks/pigeonhole.txt $(TEST)/.installed
+	@mkdir -p $(PIGEONHOLE) && printf '[build_ext]\nparallel = %s\n' $$(nproc) > $(PIGEONHOLE)/parallel.cfg
+	@install="install --no-index --no-deps --find-links $(PIGEONHOLE) $$(grep -o '^[a-z]*==[^ ]*' $< | tr '\n' ' ')"; \
+	if { $(TEST)/$(PIP) $$install || { DIST_EXTRA_CONFIG=$(CURDIR)/$(PIGEONHOLE)/parallel.cfg $(TEST)/$(PIP) wheel \
+	    --require-hashes --requirement $< --no-deps --only-binary hpqc --no-build-isolation --wheel-dir $(PIGEONHOLE) \
+	    && $(TEST)/$(PIP) $$install; }; } > $(PIGEONHOLE)/log 2>&1; \
+	then touch $@; \
+	else echo "storage goes untested: no highctidh, which a C compiler builds ($(PIGEONHOLE)/log)" >&2; fi
+
 proto: $(TEST)/.installed
 	$(TEST)/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. kpclientd/loopix/messages.proto
 
@@ -124,6 +135,9 @@ lock: $(TEST)/.installed
 	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
 	    --extra build $$( [ $$name = test ] && echo --extra dev ) --output-file configs/locks/$$name.txt || exit 1; \
 	done
+	printf 'hpqc\nhighctidh\n' | $(TEST)/bin/uv pip compile - --quiet --universal --python-version 3.11 --no-deps \
+	  --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
+	  --output-file configs/locks/pigeonhole.txt
 	for version in $(CLIENTS); do \
 	  echo "katzenpost-thinclient==$$version hatchling hatch-requirements-txt pytest pytest-asyncio pytest-timeout" | \
 	  tr ' ' '\n' | $(TEST)/bin/uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
