@@ -15,9 +15,11 @@ import cbor2
 from kpclientd.localnet.errors import LocalNetworkError
 from kpclientd.localnet.keys import AuthorityKeys, KeyTree, NodeKeys
 from kpclientd.localnet.service import ENDPOINTS
+from kpclientd.localnet.storage.listed import ListedReplica
 from pki.certificate import LIFETIME, Certificate, Verifier, issue, threshold
-from pki.descriptor import MixDescriptor
+from pki.descriptor import MixDescriptor, ReplicaDescriptor
 from pki.document import Document
+from pki.epoch import EpochClock
 from sphinx.geometry import Geometry
 
 SHARED_RANDOM_LENGTH: Final = 32
@@ -65,6 +67,8 @@ class Listing:
         layers: the mixes.
         service: the service node.
         genesis_epoch: the first epoch of the consensus, at least 1.
+        replicas: all storage replicas that are configured.
+        endpoints: what the service node offers: capability -> endpoint.
         extra: further fields of the document, by their names in it: `ClientNotice`, `MinClientVersion`.
     """
 
@@ -72,6 +76,8 @@ class Listing:
     layers: tuple[tuple[NodeKeys, ...], ...]
     service: NodeKeys
     genesis_epoch: int
+    replicas: tuple[ListedReplica, ...] = ()
+    endpoints: Mapping[str, str] = field(default_factory=lambda: ENDPOINTS)
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -84,6 +90,7 @@ class Authorities:
         geometry: whose digest the documents carry.
         rates: the clients' parameters; the network itself makes no decoys, so the others are zero.
         shared_randomness: from which every epoch's shared random value grows.
+        clock: the network's epochs.
 
     Raises:
         LocalNetworkError: if a document with so few signatures would convince nobody, or there are not as many
@@ -98,6 +105,7 @@ class Authorities:
         geometry: Geometry,
         rates: Rates,
         shared_randomness: KeyTree,
+        clock: EpochClock,
     ) -> None:
         least = threshold(len(keys))
         if signers is not None and not least <= signers <= len(keys):
@@ -110,6 +118,7 @@ class Authorities:
         self._geometry = geometry
         self._rates = rates
         self._tree = shared_randomness
+        self._clock = clock
         self._listings: list[tuple[int, Listing]] = []
         self._certificates: dict[int, Certificate] = {}
 
@@ -158,11 +167,25 @@ class Authorities:
             topology=tuple(tuple(_descriptor(mix, epoch) for mix in layer) for layer in listing.layers),
             gateway_nodes=tuple(_gateway(gateway, epoch) for gateway in listing.gateways),
             genesis_epoch=min(listing.genesis_epoch, epoch),
-            service_nodes=(_service(listing.service, epoch),),
+            service_nodes=(_service(listing, epoch),),
+            storage_replicas=tuple(self._replica(one, epoch) for one in listing.replicas if one.is_up),
             prior_shared_random=tuple(self._shared_random("prior", age) for age in range(PRIOR_SHARED_RANDOMS)),
             shared_random_value=self._shared_random("epoch", epoch),
             pki_signature_scheme=self._signing[0].scheme.name,
             sphinx_geometry_hash=self._geometry.digest(),
+            configured_replica_ids=bytes(one.number for one in listing.replicas),
+            configured_replica_identity_keys=tuple(one.identity.identity_key for one in listing.replicas),
+        )
+
+    def _replica(self, replica: ListedReplica, epoch: int) -> ReplicaDescriptor:
+        return ReplicaDescriptor(
+            name=replica.identity.name,
+            epoch=epoch,
+            link_key=replica.identity.link.public_key,
+            addresses={TRANSPORT: (UNDIALLED_URL,)},
+            replica_id=replica.number,
+            identity_key=replica.identity.identity_key,
+            envelope_keys=replica.published_keys(self._clock.replica_epoch(self._clock.start(epoch))),
         )
 
     def _shared_random(self, *label: str | int) -> bytes:
@@ -178,11 +201,11 @@ def _gateway(gateway: ListedGateway, epoch: int) -> MixDescriptor:
     )
 
 
-def _service(node: NodeKeys, epoch: int) -> MixDescriptor:
+def _service(listing: Listing, epoch: int) -> MixDescriptor:
     return replace(
-        _descriptor(node, epoch),
+        _descriptor(listing.service, epoch),
         is_service_node=True,
-        kaetzchen={capability: {"endpoint": endpoint} for capability, endpoint in ENDPOINTS.items()},
+        kaetzchen={capability: {"endpoint": endpoint} for capability, endpoint in listing.endpoints.items()},
         kaetzchen_advertized_data={},
     )
 

@@ -1,6 +1,7 @@
 """`kpclientd localnet`: a whole mixnet on this machine, until it is told to stop."""
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,10 @@ from kpclientd.localnet.options import (
     rate,
     run_until_stopped,
 )
-from kpclientd.localnet.topology import AUTHORITIES, MOST_AUTHORITIES, MOST_GATEWAYS, MOST_NODES
+from kpclientd.localnet.storage.boxes import STORAGE_FILE
+from kpclientd.localnet.topology import AUTHORITIES, MOST_AUTHORITIES, MOST_GATEWAYS, MOST_NODES, MOST_REPLICAS
+from kpclientd.pigeonhole.errors import PigeonholeUnavailable
+from kpclientd.pigeonhole.libraries import check_available
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration
 from pki.errors import EpochError
 from pki.signatures import signature_scheme
@@ -32,6 +36,8 @@ THIN_PORT: Final = 64331
 """Where the reference's daemon listens for thin clients."""
 
 EPOCH: Final = "30s"
+REPLICAS: Final = 3
+"""Of storage, where the packages that it needs are there."""
 
 TRANSPORTS: Final[Mapping[str, tuple[str, ...]]] = {"tcp": ("tcp",), "quic": ("quic",), "both": ("tcp", "quic")}
 """The choices of `--transport`, and the schemes of the gateways' addresses."""
@@ -63,6 +69,8 @@ async def _run(options: argparse.Namespace) -> None:
         wire_kem=options.wire_kem,
         signatures=options.signatures,
         transports=TRANSPORTS[options.transport],
+        replicas=_replicas() if options.replicas is None else options.replicas,
+        storage_file=options.directory / STORAGE_FILE,
     )
     network.faults.loss = options.loss
 
@@ -77,6 +85,16 @@ async def _run(options: argparse.Namespace) -> None:
         )
 
     await run_until_stopped(start)
+
+
+def _replicas() -> int:
+    """How many storage replicas there are if nobody says it."""
+    try:
+        check_available()
+    except PigeonholeUnavailable as error:
+        print(f"kpclientd localnet: no storage is offered: {error}", file=sys.stderr)
+        return 0
+    return REPLICAS
 
 
 def _places(network: LocalNetwork) -> str:
@@ -129,6 +147,11 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
         "--signers",
         type=count_up_to(MOST_AUTHORITIES),
         help="how many authorities sign each document, more than half of them (default all)",
+    )
+    count.add_argument(
+        "--replicas",
+        type=count_up_to(MOST_REPLICAS, least=0),
+        help=f"storage replicas, none or at least two (default {REPLICAS}, or none where its packages are missing)",
     )
     count.add_argument(
         "--wire-kem", type=_name_of(kem_scheme), default=WIRE_KEM, metavar="NAME", help="(default %(default)s)"

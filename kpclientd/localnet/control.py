@@ -5,6 +5,8 @@ concern gateways act at all of them, or at one if its name stands in front:
 
     gateway2 silent-handshake on
 
+Those that concern storage replicas always have a name in front: that of one, or `replicas` for all.
+
 Most of the commands are the table of faults (`faults.py`); the rest is here.
 """
 
@@ -12,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import trio
 
@@ -32,7 +34,10 @@ from kpclientd.localnet.errors import ControlError, LocalNetworkError
 from kpclientd.localnet.faults import Faults, GatewayFaults, Switch, switches
 from kpclientd.localnet.gateway import Gateway
 from kpclientd.localnet.network import LocalNetwork
+from kpclientd.localnet.storage.faults import ReplicaFaults
+from kpclientd.localnet.storage.replica import Replica
 
+ALL_REPLICAS: Final = "replicas"
 MOST_EPOCHS: Final = 1000
 MOST_NOTICE: Final = 512
 """Characters of a `ClientNotice`; of a `MinClientVersion` 32."""
@@ -66,7 +71,10 @@ def execute(network: LocalNetwork, line: str) -> str:
     """
     name, _, rest = line.strip().partition(" ")
     gateway = network.find_gateway(name)
+    replicas = network.replicas if name == ALL_REPLICAS else [one for one in network.replicas if one.name == name]
     try:
+        if replicas:
+            return execute_command(REPLICA_COMMANDS, tuple(replicas), rest)
         if gateway is not None:
             return execute_command(GATEWAY_COMMANDS, Target(network, (gateway,), gateway.faults), rest)
         target = Target(network, tuple(network.gateways), network.faults)
@@ -173,6 +181,17 @@ def _row(switch: Switch) -> Row:
     )
 
 
+def _replica_row(switch: Switch) -> ControlCommand[tuple[Replica, ...]]:
+    set_one = set_to(switch.attribute, switch.argument)
+
+    def run(replicas: tuple[Replica, ...], arguments: list[str]) -> str:
+        for replica in replicas:
+            set_one(replica, arguments)
+        return OK
+
+    return ControlCommand(f"{switch.name} {switch.argument.usage}", switch.help, run)
+
+
 _EPOCHS: Final = Argument("N", f"a number of epochs from 1 to {MOST_EPOCHS}", whole_number(MOST_EPOCHS, 1))
 _PORT: Final = Argument("PORT", f"a port up to {MAX_PORT}", whole_number(MAX_PORT))
 
@@ -240,11 +259,16 @@ GATEWAY_COMMANDS: Final[Mapping[str, Row]] = {
 }
 """What concerns gateways: all of them, or the one that is named in front."""
 
+REPLICA_COMMANDS: Final[Mapping[str, ControlCommand[tuple[Replica, ...]]]] = {
+    switch.name: _replica_row(switch) for switch in switches(ReplicaFaults)
+}
+"""What concerns storage replicas."""
+
 OTHER_COMMANDS: Final[Mapping[str, Row]] = {
     "clear": ControlCommand(
         "clear",
-        "all faults end, at the network and at all gateways; what was stopped, moved, unlisted or given other keys "
-        "stays so",
+        "all faults end, at the network, its gateways and replicas; gateways that were stopped, moved, unlisted or "
+        "given other keys stay so",
         call_method("clear"),
     ),
     "help": ControlCommand("help", "this line", _help),
@@ -253,9 +277,10 @@ OTHER_COMMANDS: Final[Mapping[str, Row]] = {
 
 def command_table() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Return all commands for help and documentation: under each heading, usage and meaning of each."""
-    sections = (
+    sections: tuple[tuple[str, Mapping[str, ControlCommand[Any]]], ...] = (
         ("the network", NETWORK_COMMANDS),
         ("gateways: all of them, or the one whose name stands in front", GATEWAY_COMMANDS),
+        (f"storage replicas: with the name of one in front, or {ALL_REPLICAS}", REPLICA_COMMANDS),
         ("the rest", OTHER_COMMANDS),
     )
     return tuple((heading, tuple((row.usage, row.help) for row in rows.values())) for heading, rows in sections)

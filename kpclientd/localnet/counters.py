@@ -27,6 +27,7 @@ class DropReason(StrEnum):
     MALFORMED_PLAINTEXT = "malformed plaintext"
     NO_SURB = "nothing to answer with"
     BAD_SURB = "unusable SURB"
+    NO_ANSWER = "the service does not answer that"
     SPOOL_FULL = "spool full"
     SPOOL_EXPIRED = "spooled for nobody connected"
     NO_CONSENSUS = "no consensus for this epoch"
@@ -51,6 +52,10 @@ class Counted(StrEnum):
     ACKNOWLEDGEMENTS_MISSED = "acknowledgements missed"
     DOCUMENTS_SERVED = "documents served"
     DOCUMENTS_REFUSED = "documents refused"
+    COURIER_QUERIES = "courier queries"
+    COURIER_DISPATCHES = "envelopes dispatched to replicas"
+    COPY_JOBS = "copy jobs"
+    STORAGE_OVERLOADS = "storage jobs refused"
     FAULT_DUPLICATES = "duplicated on command"
     FAULT_CORRUPTIONS = "corrupted on command"
 

@@ -34,22 +34,30 @@ from kpclientd.localnet.gateway import Gateway, Surroundings
 from kpclientd.localnet.keys import KeyMaker, KeyTree
 from kpclientd.localnet.limiter import refill_interval
 from kpclientd.localnet.listeners import Presence, keep_open
-from kpclientd.localnet.service import Services
+from kpclientd.localnet.service import ENDPOINTS, HANDLERS, Services
+from kpclientd.localnet.storage.replica import EnvelopeKeys, Replica
+from kpclientd.localnet.storage.storage import COURIER_CAPABILITY, COURIER_ENDPOINT, Offload, Storage, in_threads
 from kpclientd.localnet.topology import (
     AUTHORITIES,
+    LEAST_REPLICAS,
     MOST_GATEWAYS,
+    MOST_REPLICAS,
     build,
     gateway_name,
     layer_sizes,
     layers_of,
     mix_layers,
+    replica_name,
 )
 from kpclientd.localnet.transit import Transit
+from kpclientd.pigeonhole import libraries
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.transports import DialError
 from pki.certificate import Verifier
 from pki.epoch import DEFAULT_PERIOD, EpochClock
 from pki.signatures import signature_scheme
 from sphinx.crypto.kem import kem_scheme
+from sphinx.crypto.nike import Nike
 from sphinx.geometry import Geometry
 from sphinx.packet import Sphinx
 from sphinx.randomness import Randomness
@@ -100,9 +108,14 @@ class LocalNetwork:
             sockets at all.
         unix: the wall clock, unix seconds.
         document_fields: further fields of documents by their names there, such as `ClientNotice`.
+        replicas: how many storage replicas there are, none or at least two; with any, the service node has a courier.
+        storage_file: where they keep boxes; None for memory.
+        storage_nike: the scheme of their envelope keys; None for the one that clients demand.
+        offload: runs their slow work; None for threads.
 
     Raises:
         LocalNetworkError: if there cannot be such a network.
+        PigeonholeUnavailable: if there are to be replicas, and a package that they need is missing.
     """
 
     def __init__(
@@ -127,6 +140,10 @@ class LocalNetwork:
         port: int | None = 0,
         unix: Callable[[], float] = time.time,
         document_fields: Mapping[str, Any] | None = None,
+        replicas: int = 0,
+        storage_file: Path | None = None,
+        storage_nike: Nike | None = None,
+        offload: Offload | None = None,
     ) -> None:
         if pinned is not None and not 1 <= pinned <= gateways:
             raise LocalNetworkError(f"{pinned} of {gateways} gateways cannot be pinned")
@@ -158,6 +175,7 @@ class LocalNetwork:
             tree.randomness("faults"),
             connections=lambda: [one for gateway in self.gateways for one in gateway.connections],
             gateways=lambda: [gateway.faults for gateway in self.gateways],
+            replicas=lambda: [replica.faults for replica in self.replicas],
         )
         self.authorities = Authorities(
             self.topology.authorities,
@@ -165,11 +183,16 @@ class LocalNetwork:
             geometry=self.geometry,
             rates=Rates(mu, lambda_p, lambda_l),
             shared_randomness=tree,
+            clock=self.clock,
         )
+        self.storage = self._make_storage(tree, replicas, storage_nike, offload, storage_file) if replicas else None
         self.directory = DocumentServer(self.authorities, self.clock, self.geometry, lambda: self.faults.skipped_epochs)
         self.transit = Transit(
             nodes={},
-            services=Services(self.sphinx),
+            services=Services(
+                self.sphinx,
+                HANDLERS if self.storage is None else {**HANDLERS, COURIER_ENDPOINT: self.storage.query},
+            ),
             deliver=self._deliver,
             faults=self.faults,
             counters=self.counters,
@@ -207,6 +230,11 @@ class LocalNetwork:
     def gateway_url(self) -> str:
         """The first gateway's first address as its descriptor gives it."""
         return self.gateway.urls[0]
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """The storage replicas, if there are any."""
+        return () if self.storage is None else self.storage.replicas
 
     @property
     def epoch(self) -> int:
@@ -300,6 +328,8 @@ class LocalNetwork:
                 else self._keys.with_new_mix_keys(gateway.keys, self._generation)
             )
         self._genesis_epoch = self.epoch
+        if self.storage is not None:
+            self.storage.restart_courier()
         self._update_listing(self.epoch)
 
     def set_document_fields(self, **document_fields: Any) -> None:
@@ -317,6 +347,9 @@ class LocalNetwork:
                 async with trio.open_nursery() as opening:
                     for gateway in self.gateways:
                         opening.start_soon(self._open_ports, gateway, nursery)
+            if self.storage is not None:
+                await nursery.start(self.storage.run)
+                self._update_listing()
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
@@ -349,6 +382,35 @@ class LocalNetwork:
         self._nursery.start_soon(gateway.serve, ours)
         return theirs
 
+    def _make_storage(
+        self, tree: KeyTree, count: int, nike: Nike | None, offload: Offload | None, path: Path | None
+    ) -> Storage:
+        if not LEAST_REPLICAS <= count <= MOST_REPLICAS:
+            raise LocalNetworkError(
+                f"{count} storage replicas cannot be: none, or from {LEAST_REPLICAS} to {MOST_REPLICAS}"
+            )
+        if nike is None:
+            libraries.check_available()
+            nike = libraries.nike()
+        longest = PigeonholeGeometry.derive(self.geometry).max_plaintext_payload_length
+        replicas = []
+        for number in range(count):
+            identity = self._keys.node(replica_name(number))
+            keys = EnvelopeKeys(nike, partial(tree.randomness, identity.name, "envelope"))
+            replicas.append(Replica(number, identity, keys, nike, longest))
+        return Storage(
+            replicas,
+            query_length=self.geometry.user_forward_payload_length,
+            longest_plaintext=longest,
+            clock=self.clock,
+            unix=self.unix,
+            randomness=Randomness(os.urandom),
+            counters=self.counters,
+            offload=offload or in_threads(),
+            changed=self._update_listing,
+            path=path,
+        )
+
     def _deliver(self, node_id: NodeId, recipient: RecipientId, surb_id: SurbId, payload: bytes) -> None:
         for gateway in self.gateways:
             if gateway.keys.node_id == node_id:
@@ -380,6 +442,8 @@ class LocalNetwork:
                 layers=self.topology.layers,
                 service=self.topology.service,
                 genesis_epoch=self._genesis_epoch,
+                replicas=() if self.storage is None else self.storage.listed,
+                endpoints=ENDPOINTS if self.storage is None else {**ENDPOINTS, COURIER_CAPABILITY: COURIER_ENDPOINT},
                 extra=self._document_fields,
             ),
         )

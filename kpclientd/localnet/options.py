@@ -107,16 +107,16 @@ def port(text: str) -> int:
     return int(_between(text, 0, MAX_PORT, f"a port from 0 to {MAX_PORT}"))
 
 
-def count_up_to(most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from 1 to `most`."""
+def count_up_to(most: int, least: int = 1) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` to `most`."""
 
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            value = 0
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
         return value
 
     return read

@@ -1,4 +1,5 @@
-"""The services of the local network's service node: `echo` and `testdest`, which both answer what they were asked.
+"""The services of the local network's service node: `echo` and `testdest`, which both answer what they were asked,
+and whatever else it is given, such as the courier of the network's storage.
 
 The terminal hop's delay is not enforced, as in the reference: a reply leaves at once.
 """
@@ -14,8 +15,8 @@ from sphinx.packet import Sphinx
 from sphinx.plaintext import parse_plaintext
 from sphinx.types import RECIPIENT_ID_LENGTH, NodeId, RecipientId
 
-Handler = Callable[[bytes], bytes]
-"""Takes a request's user payload, returns the answer: at most the geometry's user payload length."""
+Handler = Callable[[bytes], bytes | None]
+"""Takes a request's user payload, returns the answer: at most the geometry's user payload length, or None for none."""
 
 ENDPOINTS: Final[Mapping[str, str]] = {"echo": "+echo", "testdest": "+testdest"}
 """Capability to endpoint, as the reference's test network publishes them."""
@@ -73,8 +74,11 @@ class Services:
             return Drop(DropReason.MALFORMED_PLAINTEXT)
         if request.surb is None:
             return Drop(DropReason.NO_SURB)
+        answer = handler(request.payload)
+        if answer is None:
+            return Drop(DropReason.NO_ANSWER)
         try:
-            packet, first_hop = self._sphinx.packet_from_surb(request.surb, handler(request.payload))
+            packet, first_hop = self._sphinx.packet_from_surb(request.surb, answer)
         except SphinxError:
             return Drop(DropReason.BAD_SURB)
         return Reply(first_hop, packet)

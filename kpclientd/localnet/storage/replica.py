@@ -1,0 +1,209 @@
+"""What a storage replica does with an envelope (Katzenpost Pigeonhole, 'courier and replica').
+
+Sans-IO. Opening an envelope takes up to a second of a processor and belongs off the event loop; all else is quick.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from nacl.exceptions import BadSignatureError, CryptoError
+from nacl.signing import VerifyKey
+
+from kpclientd.localnet.keys import NodeKeys
+from kpclientd.localnet.storage.boxes import BoxTable
+from kpclientd.localnet.storage.faults import ReplicaFaults
+from kpclientd.pigeonhole.codes import ReplicaCode
+from kpclientd.pigeonhole.courier_messages import CourierEnvelope
+from kpclientd.pigeonhole.errors import MessageError, SealError, UnusableKey
+from kpclientd.pigeonhole.mkem import OVERHEAD, Mkem, open_with, seal
+from kpclientd.pigeonhole.replica_messages import (
+    SIGNATURE_LENGTH,
+    Box,
+    ReplicaRead,
+    ReplicaReadReply,
+    ReplicaReply,
+    ReplicaRequest,
+    ReplicaWrite,
+    ReplicaWriteReply,
+    encode_reply,
+    parse_request,
+)
+from kpclientd.pigeonhole.trunnel import digest, pad, unpad
+from sphinx.crypto.nike_base import Nike
+from sphinx.randomness import Randomness
+
+BOX_OVERHEAD: Final = 20
+"""Bytes of a box's ciphertext beyond the longest plaintext: a length prefix and a tag."""
+
+REPLY_OVERHEAD: Final = 126
+"""Bytes of a padded reply beyond the longest plaintext."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedReply:
+    """What a replica answers to the courier.
+
+    Attributes:
+        replica: its number.
+        code: how it went: a `ReplicaCode`, which the client finds again in what is sealed.
+        payload: the reply, sealed for the client; empty where the envelope was not understood.
+    """
+
+    replica: int
+    code: int
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An envelope that was opened: the request, and the key that seals the reply (32 bytes)."""
+
+    request: ReplicaRequest = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+class EnvelopeRefused(Exception):
+    """An envelope does not open with any key of the replica, or holds no request; `code` says which."""
+
+    def __init__(self, code: ReplicaCode) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+class EnvelopeKeys:
+    """A replica's key pairs, by replica epoch.
+
+    Args:
+        nike: the scheme.
+        randomness: returns the stream from which an epoch's private key is made.
+    """
+
+    def __init__(self, nike: Nike, randomness: Callable[[int], Randomness]) -> None:
+        self._nike = nike
+        self._randomness = randomness
+        self.public: dict[int, bytes] = {}
+
+    def private(self, epoch: int) -> bytes:
+        """Return the private key of a replica epoch: the same each time."""
+        return self._nike.generate(self._randomness(epoch).bytes)
+
+    def private_hash(self, epoch: int) -> bytes:
+        """Return what the public key is kept by (32 bytes)."""
+        return digest(self._nike.name.encode() + self.private(epoch))
+
+    def make_public(self, epoch: int) -> bytes:
+        """Return the public key of a replica epoch. Slow: off the event loop."""
+        return self._nike.public_key(self.private(epoch))
+
+
+class Replica:
+    """One replica.
+
+    Args:
+        number: by which documents and envelopes name it.
+        identity: its name, identity and link key.
+        keys: its envelope keys.
+        nike: their scheme.
+        longest_plaintext: of the Pigeonhole geometry, in bytes.
+
+    Attributes:
+        faults: what it does wrong.
+    """
+
+    def __init__(self, number: int, identity: NodeKeys, keys: EnvelopeKeys, nike: Nike, longest_plaintext: int) -> None:
+        self.number = number
+        self.identity = identity
+        self.keys = keys
+        self.faults = ReplicaFaults()
+        self._mkem = Mkem(nike)
+        self._box_length = longest_plaintext + BOX_OVERHEAD
+        self._reply_length = longest_plaintext + REPLY_OVERHEAD
+
+    @property
+    def name(self) -> str:
+        """Its name in documents."""
+        return self.identity.name
+
+    def open(self, envelope: CourierEnvelope, epoch: int) -> Opened:
+        """Open an envelope. Slow: off the event loop.
+
+        Args:
+            envelope: names this replica as one of its two.
+            epoch: the present replica epoch.
+
+        Raises:
+            EnvelopeRefused: if it does not open, or holds no request.
+        """
+        wrong_weeks = 2 if self.faults.stale_keys else 0
+        for candidate in (epoch, epoch + 1, epoch - 1):
+            try:
+                key = self._mkem.agree(self.keys.private(candidate - wrong_weeks), envelope.sender_key)
+                return Opened(parse_request(unpad(open_with(key, envelope.deks, envelope.ciphertext))), key)
+            except SealError:
+                continue
+            except (MessageError, UnusableKey):
+                raise EnvelopeRefused(ReplicaCode.INVALID_PAYLOAD) from None
+        raise EnvelopeRefused(ReplicaCode.INVALID_EPOCH)
+
+    def seal(self, opened: Opened, reply: ReplicaReply, randomness: Randomness) -> SealedReply:
+        """Seal a reply for the client that sent the envelope."""
+        padded = pad(encode_reply(reply), self._reply_length)
+        sealed = (
+            randomness.bytes(len(padded) + OVERHEAD) if self.faults.garbage else seal(opened.key, padded, randomness)
+        )
+        return SealedReply(self.number, reply.error_code, sealed)
+
+    def execute(self, request: ReplicaRequest, boxes: BoxTable, epoch: int) -> ReplicaReply:
+        """Read or write a box of this replica's.
+
+        Args:
+            request: what to do.
+            boxes: where the boxes are.
+            epoch: the present replica epoch.
+        """
+        try:
+            boxes.forget_before(epoch - 1)
+            if isinstance(request, ReplicaRead):
+                return self._read(request, boxes)
+            return ReplicaWriteReply(self._write(request, boxes, epoch))
+        except sqlite3.Error:
+            if isinstance(request, ReplicaRead):
+                return _no_box(ReplicaCode.DATABASE_FAILURE, request.box_id)
+            return ReplicaWriteReply(ReplicaCode.DATABASE_FAILURE)
+
+    def _read(self, request: ReplicaRead, boxes: BoxTable) -> ReplicaReadReply:
+        box = boxes.find(self.number, request.box_id)
+        if box is None:
+            return _no_box(ReplicaCode.BOX_NOT_FOUND, request.box_id)
+        code = ReplicaCode.SUCCESS if box.payload else ReplicaCode.TOMBSTONE
+        return ReplicaReadReply(code, box.box_id, box.signature, box.payload)
+
+    def _write(self, request: ReplicaWrite, boxes: BoxTable, epoch: int) -> ReplicaCode:
+        box = Box(request.box_id, request.payload, request.signature)
+        is_tombstone = not request.payload
+        if not is_tombstone and len(request.payload) != self._box_length:
+            return ReplicaCode.INVALID_PAYLOAD
+        if not _is_signed(box):
+            return ReplicaCode.INVALID_SIGNATURE
+        if not is_tombstone:
+            present = boxes.find(self.number, request.box_id)
+            if present is not None:
+                return ReplicaCode.SUCCESS if present == box else ReplicaCode.BOX_ALREADY_EXISTS
+            if self.faults.full or boxes.is_full(self.number):
+                return ReplicaCode.STORAGE_FULL
+        boxes.put(self.number, epoch, box)
+        return ReplicaCode.SUCCESS
+
+
+def _no_box(code: ReplicaCode, box_id: bytes) -> ReplicaReadReply:
+    return ReplicaReadReply(code, box_id, bytes(SIGNATURE_LENGTH), b"")
+
+
+def _is_signed(box: Box) -> bool:
+    try:
+        VerifyKey(box.box_id).verify(box.payload, box.signature)
+    except (BadSignatureError, CryptoError, ValueError):
+        return False
+    return True
