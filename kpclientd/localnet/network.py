@@ -36,7 +36,7 @@ from kpclientd.localnet.limiter import refill_interval
 from kpclientd.localnet.listeners import Presence, keep_open
 from kpclientd.localnet.service import ENDPOINTS, HANDLERS, Services
 from kpclientd.localnet.storage.replica import EnvelopeKeys, Replica
-from kpclientd.localnet.storage.storage import COURIER_CAPABILITY, COURIER_ENDPOINT, Offload, Storage, in_threads
+from kpclientd.localnet.storage.storage import COURIER_ENDPOINT, Offload, Storage, in_threads
 from kpclientd.localnet.topology import (
     AUTHORITIES,
     LEAST_REPLICAS,
@@ -52,6 +52,7 @@ from kpclientd.localnet.topology import (
 from kpclientd.localnet.transit import Transit
 from kpclientd.pigeonhole import libraries
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
+from kpclientd.pigeonhole.replicas import COURIER
 from kpclientd.transports import DialError
 from pki.certificate import Verifier
 from pki.epoch import DEFAULT_PERIOD, EpochClock
@@ -392,16 +393,15 @@ class LocalNetwork:
         if nike is None:
             libraries.check_available()
             nike = libraries.nike()
-        longest = PigeonholeGeometry.derive(self.geometry).max_plaintext_payload_length
+        geometry = PigeonholeGeometry.derive(self.geometry)
         replicas = []
         for number in range(count):
             identity = self._keys.node(replica_name(number))
             keys = EnvelopeKeys(nike, partial(tree.randomness, identity.name, "envelope"))
-            replicas.append(Replica(number, identity, keys, nike, longest))
+            replicas.append(Replica(number, identity, keys, nike, geometry))
         return Storage(
             replicas,
-            query_length=self.geometry.user_forward_payload_length,
-            longest_plaintext=longest,
+            geometry=geometry,
             clock=self.clock,
             unix=self.unix,
             randomness=Randomness(os.urandom),
@@ -443,7 +443,7 @@ class LocalNetwork:
                 service=self.topology.service,
                 genesis_epoch=self._genesis_epoch,
                 replicas=() if self.storage is None else self.storage.listed,
-                endpoints=ENDPOINTS if self.storage is None else {**ENDPOINTS, COURIER_CAPABILITY: COURIER_ENDPOINT},
+                endpoints=ENDPOINTS if self.storage is None else {**ENDPOINTS, COURIER: COURIER_ENDPOINT},
                 extra=self._document_fields,
             ),
         )

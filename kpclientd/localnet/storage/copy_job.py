@@ -8,28 +8,22 @@ The reference writes empty boxes over the stream afterwards, which its replicas 
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from kpclientd.pigeonhole.capabilities import WriteCap
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode
-from kpclientd.pigeonhole.courier_messages import (
-    FLAG_FINAL,
-    SHARDS,
-    CopyCommandReply,
-    CopyStreamElement,
-    CourierEnvelope,
-)
+from kpclientd.pigeonhole.copy_streams import StreamDecoder
+from kpclientd.pigeonhole.courier_messages import SHARDS, CopyCommandReply, CourierEnvelope
 from kpclientd.pigeonhole.errors import MessageError, PigeonholeError
 from kpclientd.pigeonhole.replica_messages import ReplicaReadReply
-from kpclientd.pigeonhole.trunnel import LENGTH_PREFIX, Reader, unpad
+from kpclientd.pigeonhole.trunnel import unpad
 
 ATTEMPTS: Final = 10
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
 MOST_BOXES: Final = 65536
 MOST_ENVELOPES: Final = 65536
-ELEMENT_OVERHEAD: Final = 5
 
 RETRIED: Final = frozenset(
     {
@@ -99,65 +93,12 @@ Outcome = ReplicaReadReply | tuple[int, ...] | None
 CopyJob = Generator[Step, Outcome, CopyCommandReply]
 
 
-class StreamError(MessageError):
-    """A copy stream is not what it must be."""
-
-
 class CopyFailed(Exception):
     """A box cannot be read, or an envelope was refused; `code` is a replica's."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
-
-
-@dataclass(slots=True)
-class StreamDecoder:
-    """Puts the envelopes of a copy stream together again.
-
-    Args:
-        longest_element: bytes of an element, its head included: the longest plaintext of a box.
-        longest_envelope: bytes of an envelope.
-
-    Attributes:
-        is_final: whether the last element was the stream's last.
-    """
-
-    longest_element: int
-    longest_envelope: int
-    is_final: bool = False
-    _elements: bytearray = field(default_factory=bytearray, repr=False)
-    _stream: bytearray = field(default_factory=bytearray, repr=False)
-
-    def feed(self, plaintext: bytes) -> Iterator[CourierEnvelope]:
-        """Take the plaintext of the next box and return the envelopes that are complete now.
-
-        Raises:
-            MessageError: if an element or an envelope is too long, or no envelope.
-        """
-        self._elements += plaintext
-        while len(self._elements) >= ELEMENT_OVERHEAD:
-            length = int.from_bytes(self._elements[1:ELEMENT_OVERHEAD], "big")
-            if ELEMENT_OVERHEAD + length > self.longest_element:
-                raise StreamError(f"an element of a copy stream has {length} bytes")
-            if len(self._elements) < ELEMENT_OVERHEAD + length:
-                break
-            element = CopyStreamElement.parse(bytes(self._elements))
-            del self._elements[: ELEMENT_OVERHEAD + length]
-            self._stream += element.chunk
-            self.is_final |= bool(element.flags & FLAG_FINAL)
-        while len(self._stream) >= LENGTH_PREFIX:
-            length = int.from_bytes(self._stream[:LENGTH_PREFIX], "big")
-            if length > self.longest_envelope:
-                raise StreamError(f"an envelope of a copy stream has {length} bytes")
-            if len(self._stream) < LENGTH_PREFIX + length:
-                break
-            reader = Reader(bytes(self._stream[LENGTH_PREFIX : LENGTH_PREFIX + length]), "embedded envelope")
-            envelope = CourierEnvelope.read(reader)
-            if reader.left:
-                raise StreamError("bytes behind an envelope of a copy stream")
-            del self._stream[: LENGTH_PREFIX + length]
-            yield envelope
 
 
 def copy_job(stream: TemporaryStream, decoder: StreamDecoder) -> CopyJob:
@@ -176,7 +117,7 @@ def copy_job(stream: TemporaryStream, decoder: StreamDecoder) -> CopyJob:
             reply = yield from _read(stream.box_id)
             for envelope in decoder.feed(stream.open(reply)):
                 if done >= MOST_ENVELOPES:
-                    raise StreamError(f"more than {MOST_ENVELOPES} envelopes")
+                    raise MessageError(f"more than {MOST_ENVELOPES} envelopes")
                 yield from _deliver(envelope)
                 done += 1
             if decoder.is_final:

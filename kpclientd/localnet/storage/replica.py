@@ -17,6 +17,7 @@ from kpclientd.localnet.storage.faults import ReplicaFaults
 from kpclientd.pigeonhole.codes import ReplicaCode
 from kpclientd.pigeonhole.courier_messages import CourierEnvelope
 from kpclientd.pigeonhole.errors import MessageError, SealError, UnusableKey
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.mkem import OVERHEAD, Mkem, open_with, seal
 from kpclientd.pigeonhole.replica_messages import (
     SIGNATURE_LENGTH,
@@ -106,20 +107,22 @@ class Replica:
         identity: its name, identity and link key.
         keys: its envelope keys.
         nike: their scheme.
-        longest_plaintext: of the Pigeonhole geometry, in bytes.
+        geometry: the network's lengths.
 
     Attributes:
         faults: what it does wrong.
     """
 
-    def __init__(self, number: int, identity: NodeKeys, keys: EnvelopeKeys, nike: Nike, longest_plaintext: int) -> None:
+    def __init__(
+        self, number: int, identity: NodeKeys, keys: EnvelopeKeys, nike: Nike, geometry: PigeonholeGeometry
+    ) -> None:
         self.number = number
         self.identity = identity
         self.keys = keys
         self.faults = ReplicaFaults()
         self._mkem = Mkem(nike)
-        self._box_length = longest_plaintext + BOX_OVERHEAD
-        self._reply_length = longest_plaintext + REPLY_OVERHEAD
+        self._box_length = geometry.max_plaintext_payload_length + BOX_OVERHEAD
+        self._reply_length = geometry.max_plaintext_payload_length + REPLY_OVERHEAD
 
     @property
     def name(self) -> str:

@@ -23,7 +23,6 @@ from kpclientd.localnet.storage.copy_job import (
     Outcome,
     Pause,
     ReadBox,
-    StreamDecoder,
     TemporaryStream,
 )
 from kpclientd.localnet.storage.copy_job import copy_job as start_copy_job
@@ -31,8 +30,10 @@ from kpclientd.localnet.storage.courier import Courier
 from kpclientd.localnet.storage.listed import ListedReplica
 from kpclientd.localnet.storage.replica import EnvelopeRefused, Opened, Replica, SealedReply
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode
+from kpclientd.pigeonhole.copy_streams import StreamDecoder
 from kpclientd.pigeonhole.courier_messages import SHARDS, CopyCommandReply, CourierEnvelope
 from kpclientd.pigeonhole.errors import PigeonholeError
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.replica_messages import ReplicaRead, ReplicaReadReply, ReplicaReply, ReplicaWrite
 from kpclientd.pigeonhole.trunnel import digest
 from pki.epoch import EpochClock
@@ -40,7 +41,6 @@ from sphinx.randomness import Randomness
 
 logger = logging.getLogger(__name__)
 
-COURIER_CAPABILITY: Final = "courier"
 COURIER_ENDPOINT: Final = "courier"
 
 PROXY_SECONDS: Final = 30.0
@@ -76,8 +76,7 @@ class Storage:
 
     Args:
         replicas: all that are configured, at least two.
-        query_length: bytes of a courier query: the geometry's user payload length.
-        longest_plaintext: of a box, in bytes.
+        geometry: the network's lengths.
         clock: the network's epochs.
         unix: the wall clock.
         randomness: nonces, and which shard is asked first.
@@ -91,8 +90,7 @@ class Storage:
         self,
         replicas: Sequence[Replica],
         *,
-        query_length: int,
-        longest_plaintext: int,
+        geometry: PigeonholeGeometry,
         clock: EpochClock,
         unix: Callable[[], float],
         randomness: Randomness,
@@ -102,8 +100,7 @@ class Storage:
         path: Path | None = None,
     ) -> None:
         self.replicas = tuple(replicas)
-        self._query_length = query_length
-        self._longest_plaintext = longest_plaintext
+        self._geometry = geometry
         self._clock = clock
         self._unix = unix
         self._randomness = randomness
@@ -188,7 +185,7 @@ class Storage:
         soon = self._clock.replica_epoch(now + KEYS_AHEAD * self._clock.period)
         missing = [
             (replica, epoch)
-            for epoch in range(self._clock.replica_epoch(now), soon + SHARDS)
+            for epoch in range(self._clock.replica_epoch(now), soon + 2)  # a document has the next one's, too
             for replica in self.replicas
             if epoch not in replica.keys.public
         ]
@@ -279,7 +276,7 @@ class Storage:
             logger.debug("a copy job does not begin: %s", error)
             reply = CopyCommandReply(CopyStatus.FAILED)
         else:
-            decoder = StreamDecoder(self._longest_plaintext, self._query_length)
+            decoder = StreamDecoder(self._geometry)
             reply = await self._do(start_copy_job(stream, decoder))
         self._courier.copied(write_cap, reply, trio.current_time())
 

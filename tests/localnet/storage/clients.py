@@ -17,13 +17,13 @@ from kpclientd.pigeonhole.courier_messages import (
     encode_query,
     parse_query_reply,
 )
+from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.mkem import Mkem, ReadyExchange, encapsulate, open_sealed
 from kpclientd.pigeonhole.replica_messages import (
     ReplicaReadReply,
     ReplicaReply,
     ReplicaRequest,
     ReplicaWrite,
-    ReplicaWriteReply,
     encode_request,
     parse_reply,
 )
@@ -31,12 +31,14 @@ from kpclientd.pigeonhole.trunnel import pad, unpad
 from sphinx.crypto.kem import kem_scheme
 from sphinx.crypto.nike import X25519
 from sphinx.crypto.nike_hybrid import HybridNike
+from sphinx.geometry import Geometry
 from sphinx.randomness import seeded
 from tests.localnet.conftest import make_network
 
 Result = TypeVar("Result")
 
-LONGEST_PLAINTEXT: Final = 1549
+GEOMETRY: Final = PigeonholeGeometry.derive(Geometry.nike("x25519", 5, 2000))
+LONGEST_PLAINTEXT: Final = GEOMETRY.max_plaintext_payload_length
 BOX_LENGTH: Final = LONGEST_PLAINTEXT + 20
 REQUEST_LENGTH: Final = LONGEST_PLAINTEXT + 125
 SEALED_LENGTH: Final = LONGEST_PLAINTEXT + 154
@@ -61,9 +63,7 @@ def make_replica(number: int = 0) -> Replica:
     name = f"replica{number + 1}"
     # Nobody asks a lone replica for its Sphinx keys.
     identity = NodeKeys(name, b"identity of " + name.encode(), kem_scheme("x25519").generate(seeded(b"l")), None)  # type: ignore[arg-type]
-    return Replica(
-        number, identity, EnvelopeKeys(nike, lambda epoch: tree.randomness(name, epoch)), nike, LONGEST_PLAINTEXT
-    )
+    return Replica(number, identity, EnvelopeKeys(nike, lambda epoch: tree.randomness(name, epoch)), nike, GEOMETRY)
 
 
 def storage_network(**parameters: object) -> LocalNetwork:
@@ -144,7 +144,3 @@ def code_of(reply: ReplicaReply | None) -> int | None:
 def payload_of(reply: ReplicaReply | None) -> bytes:
     assert isinstance(reply, ReplicaReadReply)
     return reply.payload
-
-
-def is_write_reply(reply: ReplicaReply | None) -> bool:
-    return isinstance(reply, ReplicaWriteReply)

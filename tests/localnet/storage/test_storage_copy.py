@@ -14,15 +14,13 @@ from kpclientd.localnet.storage.copy_job import (
     Outcome,
     Pause,
     ReadBox,
-    StreamDecoder,
     TemporaryStream,
     copy_job,
 )
 from kpclientd.pigeonhole.capabilities import WriteCap
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode
+from kpclientd.pigeonhole.copy_streams import StreamDecoder, StreamEncoder
 from kpclientd.pigeonhole.courier_messages import (
-    FLAG_FINAL,
-    FLAG_START,
     CopyCommand,
     CopyCommandReply,
     CopyStreamElement,
@@ -32,6 +30,7 @@ from kpclientd.pigeonhole.courier_messages import (
 from kpclientd.pigeonhole.replica_messages import ReplicaRead, ReplicaReadReply, ReplicaWrite
 from kpclientd.pigeonhole.trunnel import pad
 from tests.localnet.storage.clients import (
+    GEOMETRY,
     LONGEST_PLAINTEXT,
     a_box,
     exchange,
@@ -40,23 +39,20 @@ from tests.localnet.storage.clients import (
     raw_ask,
     storage_network,
 )
+from tests.pigeonhole.installed import needs_libraries
 
-pytest.importorskip("hpqc", reason="storage needs the extra `pigeonhole`")
+pytestmark = needs_libraries
 
 IN_PROGRESS = CopyCommandReply(CopyStatus.IN_PROGRESS)
 SUCCEEDED = CopyCommandReply(CopyStatus.SUCCEEDED)
-CHUNK = LONGEST_PLAINTEXT - 5
 
 
 def stream_of(cap: WriteCap, envelopes: Sequence[CourierEnvelope], *, is_final: bool = True) -> list[ReplicaWrite]:
     """The boxes of a temporary stream that holds `envelopes`."""
-    stream = b"".join(len(one.encode()).to_bytes(4, "big") + one.encode() for one in envelopes)
-    chunks = [stream[start : start + CHUNK] for start in range(0, len(stream), CHUNK)]
+    encoder = StreamEncoder(GEOMETRY)
+    elements = [element for one in envelopes for element in encoder.add(one)] + encoder.flush(is_final=is_final)
     boxes, index = [], cap.index
-    for place, chunk in enumerate(chunks):
-        is_last = place == len(chunks) - 1
-        flags = (FLAG_START if place == 0 else 0) | (FLAG_FINAL if is_last and is_final else 0)
-        element = CopyStreamElement(flags, chunk).encode()
+    for element in elements:
         boxes.append(cap.encrypt(index, pad(element, LONGEST_PLAINTEXT + 4)))
         index = index.next()
     return boxes
@@ -71,7 +67,7 @@ def cap_of(seed: bytes = b"c") -> WriteCap:
 
 
 def job_of(cap: WriteCap) -> CopyJob:
-    return copy_job(TemporaryStream(cap.encode()), StreamDecoder(LONGEST_PLAINTEXT, 2000))
+    return copy_job(TemporaryStream(cap.encode()), StreamDecoder(GEOMETRY))
 
 
 class Bench:
