@@ -69,7 +69,7 @@ async def _run(options: argparse.Namespace) -> None:
         wire_kem=options.wire_kem,
         signatures=options.signatures,
         transports=TRANSPORTS[options.transport],
-        replicas=_replicas() if options.replicas is None else options.replicas,
+        replicas=default_replicas() if options.replicas is None else options.replicas,
         storage_file=options.directory / STORAGE_FILE,
     )
     network.faults.loss = options.loss
@@ -87,8 +87,8 @@ async def _run(options: argparse.Namespace) -> None:
     await run_until_stopped(start)
 
 
-def _replicas() -> int:
-    """How many storage replicas there are if nobody says it."""
+def default_replicas() -> int:
+    """How many storage replicas there are if nobody says it; on standard error, why there are none."""
     try:
         check_available()
     except PigeonholeUnavailable as error:

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from kpclientd.config.load import load_config
-from kpclientd.localnet import DocumentFault, LocalNetwork
+from kpclientd.localnet import DocumentFault, LocalNetwork, cli
 from kpclientd.localnet.cli import main
 from kpclientd.localnet.control import GATEWAY_COMMANDS, NETWORK_COMMANDS, OTHER_COMMANDS
 from kpclientd.localnet.errors import PathTooLongError
 from kpclientd.localnet.options import LOCK_FILE
+from kpclientd.localnet.storage.boxes import STORAGE_FILE
+from kpclientd.pigeonhole.errors import PigeonholeUnavailable
 from sphinx.geometry import Geometry
+from tests.pigeonhole.installed import needs_libraries
 from tests.support.processes import (
     PATIENCE,
     local_network,
@@ -57,6 +60,30 @@ def test_it_says_ready_serves_and_leaves_nothing_behind_when_told_to_stop(tmp_pa
     left = sorted(path.name for path in tmp_path.iterdir())
     clients = ["client-unix.toml", "client.toml", "localnet.env", "thinclient-unix.toml", "thinclient.toml"]
     assert left == ["authority.toml", *clients]
+
+
+@needs_libraries
+def test_storage_is_offered_and_its_boxes_stay_when_the_network_stops(tmp_path: Path) -> None:
+    for _ in range(2):
+        with local_network(tmp_path, "--thin-port", "0", "--seed", "7", "--replicas", "2") as (process, line):
+            assert line.startswith("ready")
+            assert main([str(tmp_path), "--do", "replica2 down on"]) == 0
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        assert [path.name for path in tmp_path.glob("storage*")] == [STORAGE_FILE]
+
+
+@pytest.mark.parametrize("missing", [None, "no module"])
+def test_whether_there_is_storage_depends_on_what_is_installed_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str | None
+) -> None:
+    def check() -> None:
+        if missing:
+            raise PigeonholeUnavailable(missing)
+
+    monkeypatch.setattr(cli, "check_available", check)
+    assert cli.default_replicas() == (0 if missing else 3)
+    assert capsys.readouterr().err == ("kpclientd localnet: no storage is offered: no module\n" if missing else "")
 
 
 def test_a_network_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
@@ -243,7 +270,7 @@ def test_a_directory_that_cannot_be_used_ends_it_with_a_reason_and_status_one(
     directory = tmp_path / ("d" * 120 if kind == "too long" else "file")
     if kind == "a file":
         directory.touch()
-    assert main([str(directory)]) == 1
+    assert main([str(directory), "--replicas", "0"]) == 1
     message = capsys.readouterr().err
     assert message.startswith("kpclientd localnet: ")
     assert directory.name in message
