@@ -23,7 +23,8 @@ from kpclientd.localnet.options import (
     run_until_stopped,
 )
 from kpclientd.localnet.storage.boxes import STORAGE_FILE
-from kpclientd.localnet.topology import AUTHORITIES, MOST_AUTHORITIES, MOST_GATEWAYS, MOST_NODES, MOST_REPLICAS
+from kpclientd.localnet.storage.build import MOST_REPLICAS
+from kpclientd.localnet.topology import AUTHORITIES, MOST_AUTHORITIES, MOST_GATEWAYS, MOST_NODES
 from kpclientd.pigeonhole.errors import PigeonholeUnavailable
 from kpclientd.pigeonhole.libraries import check_available
 from pki.epoch import PERIOD_VARIABLE, EpochClock, parse_duration

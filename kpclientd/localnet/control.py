@@ -5,7 +5,7 @@ concern gateways act at all of them, or at one if its name stands in front:
 
     gateway2 silent-handshake on
 
-Those that concern storage replicas always have a name in front: that of one, or `replicas` for all.
+Those that concern storage always have a name in front: that of one replica, `replicas` for all, or `courier`.
 
 Most of the commands are the table of faults (`faults.py`); the rest is here.
 """
@@ -34,10 +34,12 @@ from kpclientd.localnet.errors import ControlError, LocalNetworkError
 from kpclientd.localnet.faults import Faults, GatewayFaults, Switch, switches
 from kpclientd.localnet.gateway import Gateway
 from kpclientd.localnet.network import LocalNetwork
-from kpclientd.localnet.storage.faults import ReplicaFaults
+from kpclientd.localnet.storage.faults import CourierFaults, ReplicaFaults
 from kpclientd.localnet.storage.replica import Replica
+from kpclientd.localnet.storage.storage import Storage
 
 ALL_REPLICAS: Final = "replicas"
+COURIER: Final = "courier"
 MOST_EPOCHS: Final = 1000
 MOST_NOTICE: Final = 512
 """Characters of a `ClientNotice`; of a `MinClientVersion` 32."""
@@ -75,6 +77,8 @@ def execute(network: LocalNetwork, line: str) -> str:
     try:
         if replicas:
             return execute_command(REPLICA_COMMANDS, tuple(replicas), rest)
+        if name == COURIER and network.storage is not None:
+            return execute_command(COURIER_COMMANDS, network.storage, rest)
         if gateway is not None:
             return execute_command(GATEWAY_COMMANDS, Target(network, (gateway,), gateway.faults), rest)
         target = Target(network, tuple(network.gateways), network.faults)
@@ -181,6 +185,12 @@ def _row(switch: Switch) -> Row:
     )
 
 
+def _forget(storage: Storage, arguments: list[str]) -> str:
+    no_argument(arguments)
+    storage.restart_courier()
+    return OK
+
+
 def _replica_row(switch: Switch) -> ControlCommand[tuple[Replica, ...]]:
     set_one = set_to(switch.attribute, switch.argument)
 
@@ -190,6 +200,12 @@ def _replica_row(switch: Switch) -> ControlCommand[tuple[Replica, ...]]:
         return OK
 
     return ControlCommand(f"{switch.name} {switch.argument.usage}", switch.help, run)
+
+
+def _courier_row(switch: Switch) -> ControlCommand[Storage]:
+    return ControlCommand(
+        f"{switch.name} {switch.argument.usage}", switch.help, set_to(switch.attribute, switch.argument)
+    )
 
 
 _EPOCHS: Final = Argument("N", f"a number of epochs from 1 to {MOST_EPOCHS}", whole_number(MOST_EPOCHS, 1))
@@ -264,6 +280,12 @@ REPLICA_COMMANDS: Final[Mapping[str, ControlCommand[tuple[Replica, ...]]]] = {
 }
 """What concerns storage replicas."""
 
+COURIER_COMMANDS: Final[Mapping[str, ControlCommand[Storage]]] = {
+    **{switch.name: _courier_row(switch) for switch in switches(CourierFaults)},
+    "forget": ControlCommand("forget", "the courier loses what it has cached, copy jobs' results too", _forget),
+}
+"""What concerns the courier."""
+
 OTHER_COMMANDS: Final[Mapping[str, Row]] = {
     "clear": ControlCommand(
         "clear",
@@ -281,6 +303,7 @@ def command_table() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         ("the network", NETWORK_COMMANDS),
         ("gateways: all of them, or the one whose name stands in front", GATEWAY_COMMANDS),
         (f"storage replicas: with the name of one in front, or {ALL_REPLICAS}", REPLICA_COMMANDS),
+        (f"storage: with {COURIER} in front", COURIER_COMMANDS),
         ("the rest", OTHER_COMMANDS),
     )
     return tuple((heading, tuple((row.usage, row.help) for row in rows.values())) for heading, rows in sections)

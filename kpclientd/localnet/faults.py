@@ -315,11 +315,11 @@ class Faults(GatewayFaults, PacketFaults):
 
     Args:
         gateways: returns the gateways' own faults, which `clear` puts back too.
-        replicas: the same for storage replicas.
+        storage: the same for the courier and the storage replicas.
     """
 
     gateways: Callable[[], Iterable[GatewayFaults]] = field(default=tuple, repr=False, compare=False, kw_only=True)
-    replicas: Callable[[], Iterable[Switches]] = field(default=tuple, repr=False, compare=False, kw_only=True)
+    storage: Callable[[], Iterable[Switches]] = field(default=tuple, repr=False, compare=False, kw_only=True)
     corrupt_packets: float = field(
         default=0.0, metadata=row(PROBABILITY, "a bit of a packet is flipped behind the gateway")
     )
@@ -337,7 +337,7 @@ class Faults(GatewayFaults, PacketFaults):
         self.skipped_epochs.update(range(epoch, epoch + count))
 
     def clear(self) -> None:
-        """Put every switch of the network, its gateways and its replicas back; gateways that were stopped stay so."""
+        """Put every switch of the network, its gateways and its storage back; gateways that were stopped stay so."""
         super().clear()
-        for switches in (*self.gateways(), *self.replicas()):
+        for switches in (*self.gateways(), *self.storage()):
             switches.clear()

@@ -35,23 +35,19 @@ from kpclientd.localnet.keys import KeyMaker, KeyTree
 from kpclientd.localnet.limiter import refill_interval
 from kpclientd.localnet.listeners import Presence, keep_open
 from kpclientd.localnet.service import ENDPOINTS, HANDLERS, Services
-from kpclientd.localnet.storage.replica import EnvelopeKeys, Replica
-from kpclientd.localnet.storage.storage import COURIER_ENDPOINT, Offload, Storage, in_threads
+from kpclientd.localnet.storage.build import build_storage
+from kpclientd.localnet.storage.replica import Replica
+from kpclientd.localnet.storage.storage import COURIER_ENDPOINT, Offload
 from kpclientd.localnet.topology import (
     AUTHORITIES,
-    LEAST_REPLICAS,
     MOST_GATEWAYS,
-    MOST_REPLICAS,
     build,
     gateway_name,
     layer_sizes,
     layers_of,
     mix_layers,
-    replica_name,
 )
 from kpclientd.localnet.transit import Transit
-from kpclientd.pigeonhole import libraries
-from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.replicas import COURIER
 from kpclientd.transports import DialError
 from pki.certificate import Verifier
@@ -176,7 +172,7 @@ class LocalNetwork:
             tree.randomness("faults"),
             connections=lambda: [one for gateway in self.gateways for one in gateway.connections],
             gateways=lambda: [gateway.faults for gateway in self.gateways],
-            replicas=lambda: [replica.faults for replica in self.replicas],
+            storage=lambda: [] if self.storage is None else self.storage.all_faults,
         )
         self.authorities = Authorities(
             self.topology.authorities,
@@ -186,7 +182,23 @@ class LocalNetwork:
             shared_randomness=tree,
             clock=self.clock,
         )
-        self.storage = self._make_storage(tree, replicas, storage_nike, offload, storage_file) if replicas else None
+        self.storage = (
+            build_storage(
+                replicas,
+                keys=self._keys,
+                tree=tree,
+                sphinx_geometry=self.geometry,
+                clock=self.clock,
+                unix=unix,
+                counters=self.counters,
+                changed=self._update_listing,
+                path=storage_file,
+                nike=storage_nike,
+                offload=offload,
+            )
+            if replicas
+            else None
+        )
         self.directory = DocumentServer(self.authorities, self.clock, self.geometry, lambda: self.faults.skipped_epochs)
         self.transit = Transit(
             nodes={},
@@ -344,13 +356,13 @@ class LocalNetwork:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.transit.packets.run)
             nursery.start_soon(self._follow_epochs)
+            if self.storage is not None:  # before anybody can ask for a document
+                await nursery.start(self.storage.run)
+                self._update_listing()
             if self._port is not None:
                 async with trio.open_nursery() as opening:
                     for gateway in self.gateways:
                         opening.start_soon(self._open_ports, gateway, nursery)
-            if self.storage is not None:
-                await nursery.start(self.storage.run)
-                self._update_listing()
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
@@ -382,34 +394,6 @@ class LocalNetwork:
         ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(gateway.serve, ours)
         return theirs
-
-    def _make_storage(
-        self, tree: KeyTree, count: int, nike: Nike | None, offload: Offload | None, path: Path | None
-    ) -> Storage:
-        if not LEAST_REPLICAS <= count <= MOST_REPLICAS:
-            raise LocalNetworkError(
-                f"{count} storage replicas cannot be: none, or from {LEAST_REPLICAS} to {MOST_REPLICAS}"
-            )
-        if nike is None:
-            libraries.check_available()
-            nike = libraries.nike()
-        geometry = PigeonholeGeometry.derive(self.geometry)
-        replicas = []
-        for number in range(count):
-            identity = self._keys.node(replica_name(number))
-            keys = EnvelopeKeys(nike, partial(tree.randomness, identity.name, "envelope"))
-            replicas.append(Replica(number, identity, keys, nike, geometry))
-        return Storage(
-            replicas,
-            geometry=geometry,
-            clock=self.clock,
-            unix=self.unix,
-            randomness=Randomness(os.urandom),
-            counters=self.counters,
-            offload=offload or in_threads(),
-            changed=self._update_listing,
-            path=path,
-        )
 
     def _deliver(self, node_id: NodeId, recipient: RecipientId, surb_id: SurbId, payload: bytes) -> None:
         for gateway in self.gateways:

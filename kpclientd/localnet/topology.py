@@ -16,8 +16,6 @@ from sphinx.types import NodeId
 AUTHORITIES: Final = 3
 MOST_AUTHORITIES: Final = 100
 MOST_GATEWAYS: Final = 100
-LEAST_REPLICAS: Final = 2
-MOST_REPLICAS: Final = 256
 MOST_NODES: Final = 10_000
 
 _ENDS: Final = 2
@@ -98,11 +96,6 @@ def mix_layers(keys: KeyMaker, sizes: Sequence[int], generation: int = 0) -> tup
 def gateway_name(number: int) -> str:
     """What the gateway of that number, from 0, is called."""
     return f"gateway{number + 1}"
-
-
-def replica_name(number: int) -> str:
-    """What the storage replica of that number, from 0, is called."""
-    return f"replica{number + 1}"
 
 
 def _ids(keys: tuple[NodeKeys, ...]) -> frozenset[NodeId]:

@@ -1,6 +1,7 @@
 """Where the replicas of a local network keep boxes: one SQLite file for all of them, or memory.
 
-A box belongs to the replica epoch (week) in which it was written, and goes when that is older than the previous one.
+Replicas are told apart by their identities, so that a network with other keys finds nothing of another's. A box belongs
+to the replica epoch (week) in which it was written, and goes when that is older than the previous one.
 """
 
 import sqlite3
@@ -17,7 +18,7 @@ MOST_BOXES: Final = 1 << 18
 _IN_MEMORY: Final = ":memory:"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS boxes (
-  replica INTEGER, box_id BLOB, epoch INTEGER, payload BLOB, signature BLOB, PRIMARY KEY (replica, box_id)
+  replica BLOB, box_id BLOB, epoch INTEGER, payload BLOB, signature BLOB, PRIMARY KEY (replica, box_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS envelope_keys (private_key_hash BLOB PRIMARY KEY, public_key BLOB) WITHOUT ROWID;
 """
@@ -36,6 +37,8 @@ class BoxTable:
 
     def __init__(self, path: Path | None = None, most: int = MOST_BOXES) -> None:
         self._most = most
+        self._counts: dict[bytes, int] = {}
+        self._oldest: int | None = None
         try:
             self._database = sqlite3.connect(path or _IN_MEMORY, isolation_level=None)
             try:
@@ -47,28 +50,38 @@ class BoxTable:
         except sqlite3.Error as error:
             raise LocalNetworkError(f"{path}: boxes cannot be kept there: {error}; remove the file") from None
 
-    def find(self, replica: int, box_id: bytes) -> Box | None:
+    def find(self, replica: bytes, box_id: bytes) -> Box | None:
         """Return a box of a replica, if it has it; raises sqlite3.Error."""
         row = self._database.execute(
             "SELECT payload, signature FROM boxes WHERE replica = ? AND box_id = ?", (replica, box_id)
         ).fetchone()
         return None if row is None else Box(box_id, *row)
 
-    def put(self, replica: int, epoch: int, box: Box) -> None:
+    def put(self, replica: bytes, epoch: int, box: Box) -> None:
         """Keep a box, in the place of another if there is one; raises sqlite3.Error."""
+        count, is_new = self._count(replica), self.find(replica, box.box_id) is None
         self._database.execute(
             "INSERT OR REPLACE INTO boxes VALUES (?, ?, ?, ?, ?)",
             (replica, box.box_id, epoch, box.payload, box.signature),
         )
+        self._counts[replica] = count + is_new
 
-    def is_full(self, replica: int) -> bool:
+    def is_full(self, replica: bytes) -> bool:
         """Whether a replica has as many boxes as it may have; raises sqlite3.Error."""
-        (count,) = self._database.execute("SELECT COUNT(*) FROM boxes WHERE replica = ?", (replica,)).fetchone()
-        return bool(count >= self._most)
+        return self._count(replica) >= self._most
 
     def forget_before(self, epoch: int) -> None:
         """Remove the boxes of the replica epochs before `epoch`; raises sqlite3.Error."""
-        self._database.execute("DELETE FROM boxes WHERE epoch < ?", (epoch,))
+        if self._oldest != epoch:
+            self._database.execute("DELETE FROM boxes WHERE epoch < ?", (epoch,))
+            self._counts.clear()
+            self._oldest = epoch
+
+    def _count(self, replica: bytes) -> int:
+        if replica not in self._counts:
+            query = "SELECT COUNT(*) FROM boxes WHERE replica = ?"
+            (self._counts[replica],) = self._database.execute(query, (replica,)).fetchone()
+        return self._counts[replica]
 
     def find_public_key(self, private_key_hash: bytes) -> bytes | None:
         """Return the public key that was kept for a private one; raises sqlite3.Error."""

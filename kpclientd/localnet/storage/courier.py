@@ -155,8 +155,27 @@ class Courier:
         return CourierAnswer(encode_query_reply(CopyCommandReply(CopyStatus.IN_PROGRESS)), copy=query.write_cap)
 
 
+class RefusingCourier:
+    """Answers every envelope with one code; what is no envelope gets no reply.
+
+    Args:
+        code: a `CourierCode`, or any other byte.
+    """
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def query(self, payload: bytes, now: float, epoch: int) -> CourierAnswer | None:
+        """See `Courier.query`."""
+        try:
+            query = parse_query(payload)
+        except MessageError:
+            return None
+        return _acknowledge(query, query.reply_index, self._code) if isinstance(query, CourierEnvelope) else None
+
+
 def _acknowledge(
-    query: CourierEnvelope, index: int, code: CourierCode = CourierCode.SUCCESS, dispatch: CourierEnvelope | None = None
+    query: CourierEnvelope, index: int, code: int = CourierCode.SUCCESS, dispatch: CourierEnvelope | None = None
 ) -> CourierAnswer:
     return CourierAnswer(encode_query_reply(CourierEnvelopeReply(query.hash, index, error_code=code)), dispatch)
 

@@ -166,18 +166,18 @@ class Replica:
             boxes: where the boxes are.
             epoch: the present replica epoch.
         """
+        if self.faults.code is not None:
+            return _refuse(request, self.faults.code)
         try:
             boxes.forget_before(epoch - 1)
             if isinstance(request, ReplicaRead):
                 return self._read(request, boxes)
             return ReplicaWriteReply(self._write(request, boxes, epoch))
         except sqlite3.Error:
-            if isinstance(request, ReplicaRead):
-                return _no_box(ReplicaCode.DATABASE_FAILURE, request.box_id)
-            return ReplicaWriteReply(ReplicaCode.DATABASE_FAILURE)
+            return _refuse(request, ReplicaCode.DATABASE_FAILURE)
 
     def _read(self, request: ReplicaRead, boxes: BoxTable) -> ReplicaReadReply:
-        box = boxes.find(self.number, request.box_id)
+        box = boxes.find(self.identity.node_id, request.box_id)
         if box is None:
             return _no_box(ReplicaCode.BOX_NOT_FOUND, request.box_id)
         code = ReplicaCode.SUCCESS if box.payload else ReplicaCode.TOMBSTONE
@@ -191,16 +191,20 @@ class Replica:
         if not _is_signed(box):
             return ReplicaCode.INVALID_SIGNATURE
         if not is_tombstone:
-            present = boxes.find(self.number, request.box_id)
+            present = boxes.find(self.identity.node_id, request.box_id)
             if present is not None:
                 return ReplicaCode.SUCCESS if present == box else ReplicaCode.BOX_ALREADY_EXISTS
-            if self.faults.full or boxes.is_full(self.number):
+            if self.faults.full or boxes.is_full(self.identity.node_id):
                 return ReplicaCode.STORAGE_FULL
-        boxes.put(self.number, epoch, box)
+        boxes.put(self.identity.node_id, epoch, box)
         return ReplicaCode.SUCCESS
 
 
-def _no_box(code: ReplicaCode, box_id: bytes) -> ReplicaReadReply:
+def _refuse(request: ReplicaRequest, code: int) -> ReplicaReply:
+    return _no_box(code, request.box_id) if isinstance(request, ReplicaRead) else ReplicaWriteReply(code)
+
+
+def _no_box(code: int, box_id: bytes) -> ReplicaReadReply:
     return ReplicaReadReply(code, box_id, bytes(SIGNATURE_LENGTH), b"")
 
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from kpclientd.localnet.counters import Counted, Counters
+from kpclientd.localnet.faults import Switches
 from kpclientd.localnet.in_flight import PacketsInFlight
 from kpclientd.localnet.storage.boxes import BoxTable
 from kpclientd.localnet.storage.copy_job import (
@@ -26,7 +27,8 @@ from kpclientd.localnet.storage.copy_job import (
     TemporaryStream,
 )
 from kpclientd.localnet.storage.copy_job import copy_job as start_copy_job
-from kpclientd.localnet.storage.courier import Courier
+from kpclientd.localnet.storage.courier import Courier, RefusingCourier
+from kpclientd.localnet.storage.faults import CourierFaults
 from kpclientd.localnet.storage.listed import ListedReplica
 from kpclientd.localnet.storage.replica import EnvelopeRefused, Opened, Replica, SealedReply
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode
@@ -84,6 +86,10 @@ class Storage:
         offload: runs what is slow.
         changed: is told when documents have to say something else.
         path: the file that boxes are kept in; None for memory.
+
+    Attributes:
+        replicas: all of them, each with its faults.
+        faults: what the courier, and storage as a whole, does wrong.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Storage:
         self._changed = changed
         self._path = path
         self._by_number = {replica.number: replica for replica in self.replicas}
+        self.faults = CourierFaults()
         self._courier = Courier()
         self._opened: OrderedDict[tuple[int, bytes], Opened] = OrderedDict()
         self._boxes: BoxTable | None = None
@@ -116,20 +123,34 @@ class Storage:
 
     @property
     def epoch(self) -> int:
-        """The present replica epoch."""
-        return self._clock.replica_epoch(self._unix())
+        """The present replica epoch, as courier and replicas see it."""
+        return self._clock.replica_epoch(self._unix()) + self.faults.weeks_off
 
     @property
     def listed(self) -> tuple[ListedReplica, ...]:
         """The replicas as documents show them."""
         return tuple(
-            ListedReplica(one.number, one.identity, dict(one.keys.public), is_up=not one.faults.unlisted)
+            ListedReplica(
+                one.number,
+                one.identity,
+                dict(one.keys.public),
+                has_old_keys=one.faults.old_keys_listed,
+                is_up=not one.faults.unlisted,
+            )
             for one in self.replicas
         )
 
+    @property
+    def all_faults(self) -> list[Switches]:
+        """The switches of the courier and of all replicas."""
+        return [self.faults, *(replica.faults for replica in self.replicas)]
+
     def query(self, payload: bytes) -> bytes | None:
         """Answer a query to the courier at once, and see to what follows from it; None where there is no answer."""
-        answer = self._courier.query(payload, trio.current_time(), self.epoch)
+        if self.faults.silent:
+            return None
+        courier = self._courier if self.faults.code is None else RefusingCourier(self.faults.code)
+        answer = courier.query(payload, trio.current_time(), self.epoch)
         if answer is None:
             return None
         self._counters.add(Counted.COURIER_QUERIES)
@@ -168,16 +189,16 @@ class Storage:
     async def _watch_faults(self) -> None:
         """Let documents follow who is to be listed."""
 
-        async def watch(replica: Replica, is_listed: bool) -> None:
+        async def watch(replica: Replica, was: tuple[bool, bool]) -> None:
             while True:
-                if replica.faults.unlisted is is_listed:
-                    is_listed = not is_listed
+                if (now := _listing_faults(replica)) != was:
+                    was = now
                     self._changed()
                 await replica.faults.changes.wait()
 
         async with trio.open_nursery() as nursery:
             for replica in self.replicas:
-                nursery.start_soon(watch, replica, not replica.faults.unlisted)
+                nursery.start_soon(watch, replica, _listing_faults(replica))
 
     async def _make_keys(self) -> bool:
         """Make the public keys that are missing for now and soon; True if there were any."""
@@ -307,3 +328,7 @@ class Storage:
         reply = self._execute(replica, ReplicaRead(box_id))
         assert isinstance(reply, ReplicaReadReply)
         return reply
+
+
+def _listing_faults(replica: Replica) -> tuple[bool, bool]:
+    return replica.faults.unlisted, replica.faults.old_keys_listed

@@ -12,9 +12,9 @@ from kpclientd.localnet.control import execute
 from kpclientd.localnet.errors import ControlError, LocalNetworkError
 from kpclientd.localnet.faults import switches
 from kpclientd.localnet.storage.courier import REDISPATCHES
-from kpclientd.localnet.storage.faults import ReplicaFaults
+from kpclientd.localnet.storage.faults import CourierFaults, ReplicaFaults
 from kpclientd.localnet.storage.storage import PROXY_SECONDS
-from kpclientd.pigeonhole.codes import ReplicaCode
+from kpclientd.pigeonhole.codes import CourierCode, ReplicaCode
 from kpclientd.pigeonhole.courier_messages import CourierEnvelopeReply, parse_query_reply
 from kpclientd.pigeonhole.replica_messages import ReplicaRead, ReplicaWrite, ReplicaWriteReply
 from kpclientd.pigeonhole.replicas import key_of, shards_of
@@ -240,20 +240,91 @@ async def test_an_unlisted_replica_is_missing_from_later_documents_and_stays_con
     assert document.configured_replica_ids == b"\0\1\2"
 
 
-async def test_every_fault_of_a_replica_can_be_commanded_and_cleared(
+async def test_a_replica_with_old_keys_in_later_documents_cannot_be_asked(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     network = storage_network()
-    for switch in switches(ReplicaFaults):
-        assert execute(network, f"replica3 {switch.name} {'7' if switch.argument.usage == 'S' else 'on'}") == "ok"
-    assert network.replicas[2].faults == ReplicaFaults(True, True, True, True, True, 7.0)
+    await nursery.start(network.run)
+    execute(network, "replica2 old-keys-listed on")
+    await trio.sleep(PERIOD)
+    document = document_of(network, network.epoch + 1)
+    check_well_formed(document, network.epoch + 1)
+    week = network.clock.replica_epoch(network.unix())
+    assert [bool(key_of(document, number, week)) for number in range(3)] == [True, False, True]
+
+
+@pytest.mark.parametrize("code", [*ReplicaCode, 77])
+async def test_a_replica_can_be_told_to_answer_with_any_code(
+    autojump_clock: MockClock, nursery: trio.Nursery, code: int
+) -> None:
+    network = storage_network()
+    await nursery.start(network.run)
+    execute(network, f"replicas code {int(code)}")
+    assert code_of(await exchange(network, query_for(network, a_box(), b"write"))) == code
+    assert code_of(await exchange(network, query_for(network, ReplicaRead(a_box().box_id), b"read"))) == code
+
+
+@pytest.mark.parametrize("code", [*CourierCode, 77])
+async def test_a_courier_can_be_told_to_answer_with_any_code(
+    autojump_clock: MockClock, nursery: trio.Nursery, code: int
+) -> None:
+    network = storage_network()
+    await nursery.start(network.run)
+    query = query_for(network, a_box())
+    execute(network, f"courier code {int(code)}")
+    assert ask(network, query, 1) == CourierEnvelopeReply(query.envelope.hash, 1, error_code=code)
+    execute(network, "courier code off")
+    assert code_of(await exchange(network, query)) == ReplicaCode.SUCCESS
+
+
+async def test_a_courier_can_be_silent_and_can_forget(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    network = storage_network()
+    await nursery.start(network.run)
+    assert network.storage is not None
+    query = query_for(network, a_box())
+    execute(network, "courier silent on")
+    assert network.storage.query(query.encoded) is None
+    execute(network, "courier silent off")
+    assert code_of(await exchange(network, query)) == ReplicaCode.SUCCESS
+    execute(network, "courier forget")
+    assert not ask(network, query).has_payload
+
+
+@pytest.mark.parametrize(("weeks", "code"), [(1, 0), (2, CourierCode.INVALID_EPOCH), (-1, 0), (-2, 4)])
+async def test_storage_that_is_weeks_off_accepts_neighbouring_replica_epochs_only(
+    autojump_clock: MockClock, nursery: trio.Nursery, weeks: int, code: int
+) -> None:
+    network = storage_network()
+    await nursery.start(network.run)
+    query = query_for(network, a_box())
+    execute(network, f"courier weeks-off {weeks}")
+    assert ask(network, query).error_code == code
+    if not code:
+        assert code_of(await exchange(network, query)) == ReplicaCode.SUCCESS
+
+
+async def test_every_fault_of_storage_can_be_commanded_and_cleared(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    network = storage_network()
+    assert network.storage is not None
+    for name, kind in (("replica3", ReplicaFaults), ("courier", CourierFaults)):
+        for switch in switches(kind):
+            value = "on" if switch.argument.usage == "on|off" else "7"
+            assert execute(network, f"{name} {switch.name} {value}") == "ok"
+    for faulty in (network.replicas[2], network.storage):
+        values = [getattr(faulty.faults, switch.attribute) for switch in switches(type(faulty.faults))]
+        assert set(values) == {True, 7}
     assert network.replicas[0].faults == ReplicaFaults()
     execute(network, "clear")
     assert network.replicas[2].faults == ReplicaFaults()
+    assert network.storage.faults == CourierFaults()
     with pytest.raises(ControlError, match="no command is called 'replica9'"):
         execute(network, "replica9 down on")
     with pytest.raises(ControlError, match="no command is called 'fall'"):
         execute(network, "replicas fall")
+    with pytest.raises(ControlError, match="expected a code from 0 to 255, or off; got 256"):
+        execute(network, "courier code 256")
 
 
 async def test_replica_epochs_turn_and_boxes_and_keys_with_them(

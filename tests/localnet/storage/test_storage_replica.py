@@ -152,3 +152,13 @@ def test_a_sender_key_that_is_none_is_refused(replica: Replica, sender_key: byte
     envelope = CourierEnvelope(b"\0\1", (bytes(60), bytes(60)), EPOCH, sender_key, bytes(11))
     with pytest.raises(EnvelopeRefused, match="INVALID_PAYLOAD"):
         replica.open(envelope, EPOCH)
+
+
+def test_room_comes_back_when_boxes_expire_and_is_counted_for_each_replica(replica: Replica) -> None:
+    boxes = BoxTable(most=2)
+    keys = [bytes([number]) * 32 for number in range(3)]
+    assert [write(replica, boxes, a_box(key=key)) for key in keys] == [0, 0, ReplicaCode.STORAGE_FULL]
+    assert write(make_replica(1), boxes, a_box(key=keys[2])) == ReplicaCode.SUCCESS
+    assert write(replica, boxes, a_box(key=keys[0], is_tombstone=True)) == ReplicaCode.SUCCESS
+    assert write(replica, boxes, a_box(key=keys[2])) == ReplicaCode.STORAGE_FULL
+    assert write(replica, boxes, a_box(key=keys[2]), EPOCH + 2) == ReplicaCode.SUCCESS
