@@ -6,14 +6,11 @@ Sans-IO. Opening an envelope takes up to a second of a processor and belongs off
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
-
-from nacl.exceptions import BadSignatureError, CryptoError
-from nacl.signing import VerifyKey
 
 from kpclientd.localnet.keys import NodeKeys
 from kpclientd.localnet.storage.boxes import BoxTable
 from kpclientd.localnet.storage.faults import ReplicaFaults
+from kpclientd.pigeonhole.capabilities import is_signed
 from kpclientd.pigeonhole.codes import ReplicaCode
 from kpclientd.pigeonhole.courier_messages import CourierEnvelope
 from kpclientd.pigeonhole.errors import MessageError, SealError, UnusableKey
@@ -34,12 +31,6 @@ from kpclientd.pigeonhole.replica_messages import (
 from kpclientd.pigeonhole.trunnel import digest, pad, unpad
 from sphinx.crypto.nike_base import Nike
 from sphinx.randomness import Randomness
-
-BOX_OVERHEAD: Final = 20
-"""Bytes of a box's ciphertext beyond the longest plaintext: a length prefix and a tag."""
-
-REPLY_OVERHEAD: Final = 126
-"""Bytes of a padded reply beyond the longest plaintext."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +112,7 @@ class Replica:
         self.keys = keys
         self.faults = ReplicaFaults()
         self._mkem = Mkem(nike)
-        self._box_length = geometry.max_plaintext_payload_length + BOX_OVERHEAD
-        self._reply_length = geometry.max_plaintext_payload_length + REPLY_OVERHEAD
+        self._geometry = geometry
 
     @property
     def name(self) -> str:
@@ -152,7 +142,7 @@ class Replica:
 
     def seal(self, opened: Opened, reply: ReplicaReply, randomness: Randomness) -> SealedReply:
         """Seal a reply for the client that sent the envelope."""
-        padded = pad(encode_reply(reply), self._reply_length)
+        padded = pad(encode_reply(reply), self._geometry.reply_length)
         sealed = (
             randomness.bytes(len(padded) + OVERHEAD) if self.faults.garbage else seal(opened.key, padded, randomness)
         )
@@ -186,9 +176,9 @@ class Replica:
     def _write(self, request: ReplicaWrite, boxes: BoxTable, epoch: int) -> ReplicaCode:
         box = Box(request.box_id, request.payload, request.signature)
         is_tombstone = not request.payload
-        if not is_tombstone and len(request.payload) != self._box_length:
+        if not is_tombstone and len(request.payload) != self._geometry.box_payload_length:
             return ReplicaCode.INVALID_PAYLOAD
-        if not _is_signed(box):
+        if not is_signed(box.box_id, box.payload, box.signature):
             return ReplicaCode.INVALID_SIGNATURE
         if not is_tombstone:
             present = boxes.find(self.identity.node_id, request.box_id)
@@ -206,11 +196,3 @@ def _refuse(request: ReplicaRequest, code: int) -> ReplicaReply:
 
 def _no_box(code: int, box_id: bytes) -> ReplicaReadReply:
     return ReplicaReadReply(code, box_id, bytes(SIGNATURE_LENGTH), b"")
-
-
-def _is_signed(box: Box) -> bool:
-    try:
-        VerifyKey(box.box_id).verify(box.payload, box.signature)
-    except (BadSignatureError, CryptoError, ValueError):
-        return False
-    return True
