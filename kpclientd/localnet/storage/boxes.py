@@ -5,6 +5,7 @@ to the replica epoch (week) in which it was written, and goes when that is older
 """
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -84,15 +85,17 @@ class BoxTable:
         return self._counts[replica]
 
     def find_public_key(self, private_key_hash: bytes) -> bytes | None:
-        """Return the public key that was kept for a private one; raises sqlite3.Error."""
-        row = self._database.execute(
-            "SELECT public_key FROM envelope_keys WHERE private_key_hash = ?", (private_key_hash,)
-        ).fetchone()
-        return None if row is None else bytes(row[0])
+        """Return the public key that was kept for a private one, if the file has it and can be read."""
+        query = "SELECT public_key FROM envelope_keys WHERE private_key_hash = ?"
+        with suppress(sqlite3.Error):
+            for (public_key,) in self._database.execute(query, (private_key_hash,)):
+                return bytes(public_key)
+        return None
 
     def put_public_key(self, private_key_hash: bytes, public_key: bytes) -> None:
-        """Keep a public key; raises sqlite3.Error."""
-        self._database.execute("INSERT OR REPLACE INTO envelope_keys VALUES (?, ?)", (private_key_hash, public_key))
+        """Keep a public key, if the disk lets us: without, it is made anew the next time."""
+        with suppress(sqlite3.Error):
+            self._database.execute("INSERT OR REPLACE INTO envelope_keys VALUES (?, ?)", (private_key_hash, public_key))
 
     def close(self) -> None:
         """Close the file."""

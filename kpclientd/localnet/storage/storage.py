@@ -227,13 +227,12 @@ class Storage:
     async def _dispatch(self, envelope: CourierEnvelope) -> None:
         self._counters.add(Counted.COURIER_DISPATCHES)
         try:
-            await self._ask_both(envelope)
+            await self._ask_both(envelope, [])
         finally:
             self._courier.dispatched(envelope)
 
-    async def _ask_both(self, envelope: CourierEnvelope) -> tuple[int, ...]:
-        """Ask both intermediates and return the codes of their replies, in the order in which they came."""
-        codes: list[int] = []
+    async def _ask_both(self, envelope: CourierEnvelope, codes: list[int]) -> None:
+        """Ask both intermediates; the codes of their replies go into `codes` as they come."""
 
         async def ask(number: int) -> None:
             reply = await self._ask(number, envelope)
@@ -244,7 +243,6 @@ class Storage:
         async with trio.open_nursery() as nursery:
             for number in dict.fromkeys(envelope.replicas):
                 nursery.start_soon(ask, number)
-        return tuple(codes)
 
     async def _ask(self, number: int, envelope: CourierEnvelope) -> SealedReply | None:
         replica = self._by_number.get(number)
@@ -313,9 +311,10 @@ class Storage:
                     case ReadBox(box_id, shard):
                         outcome = await self._read_directly(box_id, shard)
                     case Dispatch(envelope):
-                        outcome = ()
+                        codes: list[int] = []
                         with trio.move_on_after(COPY_REPLY_SECONDS):
-                            outcome = await self._ask_both(envelope)
+                            await self._ask_both(envelope, codes)
+                        outcome = tuple(codes)
         except StopIteration as end:
             ended: CopyCommandReply = end.value
             return ended

@@ -215,3 +215,18 @@ async def test_a_capability_that_is_none_fails_without_a_number(
     assert raw_ask(network, command) == IN_PROGRESS
     await trio.sleep(1)
     assert raw_ask(network, command) == CopyCommandReply(CopyStatus.FAILED, 0, 0)
+
+
+async def test_a_copy_job_needs_only_one_of_the_two_replicas_to_answer_in_time(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    network = storage_network()
+    await nursery.start(network.run)
+    assert network.storage is not None
+    envelope = make_query(network.replicas[1:], a_box(), network.storage.epoch, b"target").envelope
+    await write_all(network, stream_of(cap_of(), [envelope]), b"stream")
+    network.replicas[2].faults.slow = 1000.0
+    command = encode_query(CopyCommand(cap_of().encode()))
+    raw_ask(network, command)
+    await trio.sleep(100)
+    assert raw_ask(network, command) == SUCCEEDED

@@ -162,3 +162,11 @@ def test_room_comes_back_when_boxes_expire_and_is_counted_for_each_replica(repli
     assert write(replica, boxes, a_box(key=keys[0], is_tombstone=True)) == ReplicaCode.SUCCESS
     assert write(replica, boxes, a_box(key=keys[2])) == ReplicaCode.STORAGE_FULL
     assert write(replica, boxes, a_box(key=keys[2]), EPOCH + 2) == ReplicaCode.SUCCESS
+
+
+def test_a_public_key_that_cannot_be_kept_is_made_again(boxes: BoxTable) -> None:
+    boxes.put_public_key(b"name", b"key")
+    assert boxes.find_public_key(b"name") == b"key"
+    boxes.close()
+    boxes.put_public_key(b"other", b"key")
+    assert boxes.find_public_key(b"name") is None
