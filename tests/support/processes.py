@@ -16,9 +16,10 @@ PATIENCE = 30.0
 def local_network(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`kpclientd localnet` with its files in `directory`: the process, and the first line that it prints.
 
-    It has no storage, whose keys take seconds to make, unless the options say so.
+    A Katzenpost network has no storage, whose keys take seconds to make, unless the options say so.
     """
-    command = (sys.executable, "-m", "kpclientd.cli", "localnet", str(directory), "--replicas", "0", *options)
+    quick = () if "--family" in options else ("--replicas", "0")
+    command = (sys.executable, "-m", "kpclientd.cli", "localnet", str(directory), *quick, *options)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from kpclientd.errors import KpclientdError
 from kpclientd.pigeonhole.capabilities import WriteCap
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode
 from kpclientd.pigeonhole.copy_streams import StreamDecoder
@@ -93,11 +94,11 @@ Outcome = ReplicaReadReply | tuple[int, ...] | None
 CopyJob = Generator[Step, Outcome, CopyCommandReply]
 
 
-class CopyFailed(Exception):
+class CopyFailed(KpclientdError):
     """A box cannot be read, or an envelope was refused; `code` is a replica's."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(code)
+        super().__init__(f"code {code}")
         self.code = code
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kpclientd.errors import KpclientdError
 from kpclientd.localnet.keys import NodeKeys
 from kpclientd.localnet.storage.boxes import BoxTable
 from kpclientd.localnet.storage.faults import ReplicaFaults
@@ -56,7 +57,7 @@ class Opened:
     key: bytes = field(repr=False)
 
 
-class EnvelopeRefused(Exception):
+class EnvelopeRefused(KpclientdError):
     """An envelope does not open with any key of the replica, or holds no request; `code` says which."""
 
     def __init__(self, code: ReplicaCode) -> None:
