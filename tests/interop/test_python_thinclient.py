@@ -6,10 +6,11 @@ from collections import Counter
 
 import cbor2
 import pytest
-from katzenpost_thinclient import DatabaseFailureError
+from katzenpost_thinclient import DatabaseFailureError, TombstoneError
 
 from tests.interop.application import Client, until
 from tests.interop.network import Running
+from tests.pigeonhole.installed import MISSING, needs_libraries
 
 EPOCHS_UNDER_LOAD = 10
 EPOCHS_KEPT_BY_CLIENTS = 5
@@ -71,6 +72,42 @@ def test_it_is_told_no_way_where_the_daemon_speaks_as_before(running: Running) -
     asyncio.run(scenario())
 
 
+@needs_libraries
+def test_boxes_are_written_read_and_deleted(running: Running) -> None:
+    async def scenario() -> None:
+        async with Client(running.thinclient("unix")) as here:
+            keys = await here.client.new_keypair(os.urandom(32))
+            index = keys.first_message_index
+
+            async def write(plaintext: bytes) -> None:
+                made = await here.client.encrypt_write(plaintext, keys.write_cap, index)
+                await here.client.start_resending_encrypted_message(
+                    None,
+                    keys.write_cap,
+                    index,
+                    0,
+                    made.envelope_descriptor,
+                    made.message_ciphertext,
+                    made.envelope_hash,
+                )
+
+            async def read() -> bytes:
+                made = await here.client.encrypt_read(keys.read_cap, index)
+                result = await here.client.start_resending_encrypted_message(
+                    keys.read_cap, None, index, 0, made.envelope_descriptor, made.message_ciphertext, made.envelope_hash
+                )
+                return bytes(result.plaintext)
+
+            await write(b"hello, reader")
+            assert await read() == b"hello, reader"
+            await write(b"")
+            with pytest.raises(TombstoneError):
+                await read()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(not MISSING, reason="the packages that Pigeonhole needs are installed")
 def test_what_is_not_served_is_said_to_be_unavailable_and_never_to_be_done(running: Running) -> None:
     async def scenario() -> None:
         async with Client(running.thinclient("tcp")) as here:
