@@ -20,7 +20,7 @@ class Ctidh(Nike):
     """CTIDH over a prime of 511, 512, 1024 or 2048 bits; a secret is the encoding of the curve that both arrive at.
 
     Raises:
-        UnsupportedSchemeError: if the package `highctidh` is missing.
+        UnsupportedSchemeError: if the package `highctidh` is missing, or does not load.
     """
 
     def __init__(self, bits: int) -> None:
@@ -28,9 +28,9 @@ class Ctidh(Nike):
         try:
             self._module: Any = importlib.import_module(_PACKAGE)
             self._library: Any = self._module.ctidh(bits)
-        except (ImportError, OSError) as error:
+        except Exception as error:  # that one of its libraries does not load has a kind of its own
             raise UnsupportedSchemeError(
-                f"{self.name} needs the package {_PACKAGE} (pip install 'kpclientd[{CTIDH_EXTRA}]'): {error}"
+                f"{self.name} needs the package {_PACKAGE} (pip install 'kpclientd[{CTIDH_EXTRA}]'): {error!r}"
             ) from None
         self.public_key_length: int = self._library.pk_size
         self.private_key_length: int = self._library.sk_size
