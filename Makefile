@@ -48,7 +48,7 @@ check: $(TEST)/.installed
 	$(TEST)/bin/mypy $(CHECKED)
 	$(TEST)/bin/lint-imports
 
-interop: $(TEST)/.installed $(SUITE)/.unpacked $(CLIENTS:%=build/interop/%/.installed)
+interop: $(TEST)/.pigeonhole $(SUITE)/.unpacked $(CLIENTS:%=build/interop/%/.installed)
 	$(TEST)/bin/python -m tests.interop.upstream --suite $(SUITE) $(if $(THIN_CLIENT),--checkout "$(THIN_CLIENT)") \
 	  $(CLIENTS:%=build/interop/%)
 

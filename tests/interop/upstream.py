@@ -17,6 +17,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from tests.interop.network import running_network
+from tests.pigeonhole.installed import MISSING
 
 DAEMON_PORT: Final = 64331
 """Where the suite looks for a daemon; without one it skips its tests."""
@@ -25,9 +26,9 @@ PARTS: Final = ("tests", "testdata", "pytest.ini")
 """What of a suite is run. The library beside it stays behind, or else it would be the one that is tested."""
 
 PIGEONHOLE: Final = "tests/test_new_pigeonhole_api.py"
-"""Needs a courier and storage replicas, which the local network has not, and verbs that the daemon refuses as yet."""
+"""Needs storage, which local networks and daemons have where its packages are installed."""
 
-TIMEOUT_SECONDS: Final = 120
+TIMEOUT_SECONDS: Final = 600
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,8 +72,11 @@ def has_passed(suite: Path, client: Path) -> bool:
             copy = shutil.copytree if (suite / part).is_dir() else shutil.copy
             copy(suite / part, folder / part)
         command = [str((client / "bin" / "python").absolute()), "-m", "pytest", "tests", "-v", "--tb=short"]
-        options = [f"--deselect={PIGEONHOLE}", f"--timeout={TIMEOUT_SECONDS}", f"--junitxml={report}"]
-        print(f"\nThe suite in {suite} with katzenpost-thinclient {client.name}, without {PIGEONHOLE}:", flush=True)
+        options = [f"--timeout={TIMEOUT_SECONDS}", f"--junitxml={report}"]
+        left_out = f", without {PIGEONHOLE}: {MISSING}" if MISSING else ""
+        if MISSING:
+            options.append(f"--deselect={PIGEONHOLE}")
+        print(f"\nThe suite in {suite} with katzenpost-thinclient {client.name}{left_out}", flush=True)
         status = subprocess.run([*command, *options], cwd=folder).returncode
         skipped = ElementTree.parse(report).findall(".//skipped") if report.exists() else []
     if skipped:
