@@ -112,6 +112,7 @@ class Resender:
         self._on_progress = on_progress
         self._now = now
         self._underway: WeakKeyDictionary[Operation, _Underway] = WeakKeyDictionary()
+        # Of each operation one answer at most is being opened.
         self._to_open: trio.MemorySendChannel[tuple[Operation, bytes]]
         self._to_open, self._opening = trio.open_memory_channel[tuple[Operation, bytes]](float("inf"))
 

@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from kpclientd.pigeonhole.capabilities import BoxIndex, ReadCap, WriteCap
-from kpclientd.pigeonhole.codes import ThinCode
 from kpclientd.pigeonhole.envelopes import Query
 from kpclientd.thin.fields import Fields
-from kpclientd.thin.verbs.storage import given, storage_verb
+from kpclientd.thin.verbs.storage import ON_STREAM, given, storage_verb
 from kpclientd.thin.verbs.verb import Caller
 
 
@@ -126,7 +125,6 @@ _NO_QUERY: Final = {
     "envelope_hash": None,
     "next_message_box_index": None,
 }
-_ON_STREAM: Final = frozenset((ThinCode.INDEX_NOT_ON_STREAM, ThinCode.INDEX_TOO_FAR))
 
 NEW_KEYPAIR: Final = storage_verb(
     "new_keypair",
@@ -134,8 +132,8 @@ NEW_KEYPAIR: Final = storage_verb(
     _new_keypair,
     {"write_cap": None, "read_cap": None, "first_message_index": None},
 )
-ENCRYPT_READ: Final = storage_verb("encrypt_read", _parse_encrypt_read, _encrypt_read, _NO_QUERY, codes=_ON_STREAM)
-ENCRYPT_WRITE: Final = storage_verb("encrypt_write", _parse_encrypt_write, _encrypt_write, _NO_QUERY, codes=_ON_STREAM)
+ENCRYPT_READ: Final = storage_verb("encrypt_read", _parse_encrypt_read, _encrypt_read, _NO_QUERY, codes=ON_STREAM)
+ENCRYPT_WRITE: Final = storage_verb("encrypt_write", _parse_encrypt_write, _encrypt_write, _NO_QUERY, codes=ON_STREAM)
 NEXT_MESSAGE_BOX_INDEX: Final = storage_verb(
     "next_message_box_index", _parse_about_index, _next_index, {"next_message_box_index": None}, is_slow=False
 )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kpclientd.pigeonhole.capabilities import BoxIndex, WriteCap
-from kpclientd.pigeonhole.codes import ThinCode
 from kpclientd.pigeonhole.copy_streams import StreamEncoder, pieces
 from kpclientd.pigeonhole.envelopes import write_request
 from kpclientd.pigeonhole.errors import InvalidArgument
@@ -19,7 +18,7 @@ from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.replica_messages import ReplicaWrite
 from kpclientd.thin.errors import MistypedField
 from kpclientd.thin.fields import UINT32_MAX, Fields
-from kpclientd.thin.verbs.storage import given, storage_verb
+from kpclientd.thin.verbs.storage import ON_STREAM, given, storage_verb
 from kpclientd.thin.verbs.verb import Caller
 
 MOST_ITEMS_OF_MANY_DESTINATIONS: Final = 8192
@@ -196,21 +195,19 @@ def _ended(encoder: StreamEncoder, elements: list[bytes], *, is_last: bool) -> b
     return None
 
 
-_ON_STREAM: Final = frozenset((ThinCode.INDEX_NOT_ON_STREAM, ThinCode.INDEX_TOO_FAR))
-
 FROM_PAYLOAD: Final = storage_verb(
     "create_courier_envelopes_from_payload",
     _parse_payload,
     _from_payload,
     {"envelopes": None, "next_dest_index": None},
-    codes=_ON_STREAM,
+    codes=ON_STREAM,
 )
 FROM_PAYLOADS: Final = storage_verb(
     "create_courier_envelopes_from_multi_payload",
     _parse_payloads,
     _from_payloads,
     {"envelopes": None, "buffer": None, "next_dest_indices": None},
-    codes=_ON_STREAM,
+    codes=ON_STREAM,
     most_items=MOST_ITEMS_OF_MANY_DESTINATIONS,
 )
 FROM_TOMBSTONE_RANGE: Final = storage_verb(
@@ -218,5 +215,5 @@ FROM_TOMBSTONE_RANGE: Final = storage_verb(
     _parse_tombstones,
     _from_tombstones,
     {"envelopes": None, "buffer": None, "next_dest_index": None},
-    codes=_ON_STREAM,
+    codes=ON_STREAM,
 )

@@ -5,7 +5,7 @@ Source: the Katzenpost thin-client protocol, "requests"; Katzenpost Pigeonhole, 
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from kpclientd.pigeonhole.codes import ThinCode
 from kpclientd.pigeonhole.errors import InvalidArgument, PigeonholeError, PigeonholeUnavailable
@@ -26,7 +26,8 @@ class Asks(Protocol):
 
 Request = TypeVar("Request", bound=Asks)
 
-Serve = Callable[[Caller, Request], Awaitable[Mapping[str, Any]]]
+ON_STREAM: Final = frozenset((ThinCode.INDEX_NOT_ON_STREAM, ThinCode.INDEX_TOO_FAR))
+"""Codes of verbs that check an index against its capability."""
 
 
 def storage_verb(

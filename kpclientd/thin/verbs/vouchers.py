@@ -13,7 +13,7 @@ from kpclientd.pigeonhole.errors import InvalidArgument, PigeonholeError, Pigeon
 from kpclientd.pigeonhole.mkem import Mkem
 from kpclientd.thin.fields import Fields
 from kpclientd.thin.verbs.storage import given, storage_verb
-from kpclientd.thin.verbs.verb import Caller
+from kpclientd.thin.verbs.verb import Caller, Verb
 from sphinx.randomness import Randomness
 
 
@@ -154,7 +154,7 @@ OWN_CODES: Final = frozenset(
 )
 
 
-def _voucher_verb(name: str, parse: Callable[[Fields], Any], prepare: Callable[[Any], Work], *fields: str) -> Any:
+def _voucher_verb(name: str, parse: Callable[[Fields], Any], prepare: Callable[[Any], Work], *fields: str) -> Verb:
     async def serve(caller: Caller, request: Any) -> Mapping[str, Any]:
         maker = caller.services.query_maker
         try:
