@@ -150,9 +150,10 @@ class StateKeeper:
                 await self._changed.wait()
         else:
             await self._changed.wait()
+        lazily = trio.current_time() + LAZY_SECONDS
         at = {
-            Urgency.NONE: trio.current_time() + LAZY_SECONDS,
-            Urgency.NEWS: trio.current_time() + LAZY_SECONDS,
+            Urgency.NONE: lazily,
+            Urgency.NEWS: lazily,
             Urgency.ANSWER: self._answers_from,
             Urgency.AT_ONCE: -math.inf,
         }
