@@ -73,6 +73,9 @@ SHUTDOWN_SECONDS: Final = 0.1
 
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
+STORAGE_NICENESS: Final = 10
+"""By how much the operating system prefers all else to the keys of storage, of half a second each."""
+
 DOCUMENTS: Final = "documents"
 PACKETS: Final = "packets"
 """Whose work it is when a document is verified, or a packet composed, beside that of applications."""
@@ -147,10 +150,15 @@ class Daemon:
             marks=keeper.marks if keeper is not None else None,
         )
         self.workers = workers or Workers()
-        query_maker = QueryMaker(
-            config.pigeonhole_geometry, self.trusted, clock, self.network_time, self.randomness, self.workers.run
+        self.query_maker = QueryMaker(
+            config.pigeonhole_geometry,
+            self.trusted,
+            clock,
+            self.network_time,
+            self.randomness,
+            (workers or Workers(niceness=STORAGE_NICENESS)).run,
         )
-        self.resender = Resender(self.engine, query_maker, self.sessions.deliver, lambda: self.notifier.pump())
+        self.resender = Resender(self.engine, self.query_maker, self.sessions.deliver, lambda: self.notifier.pump())
         self.notifier = Notifier(
             self.engine,
             self.sessions,
@@ -176,7 +184,7 @@ class Daemon:
             authorities=config.authorities,
             geometry=config.geometry,
             workers=self.workers,
-            query_maker=query_maker,
+            query_maker=self.query_maker,
             resender=self.resender,
             on_progress=self.notifier.pump,
         )
@@ -251,6 +259,7 @@ class Daemon:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timekeeper.run)
                 nursery.start_soon(self.resender.run)
+                nursery.start_soon(self.query_maker.exchanges.run)
                 nursery.start_soon(watch_network, self.connector.network_changed)
                 nursery.start_soon(self.connector.run)
                 nursery.start_soon(self.admission.run, listeners, connections)
@@ -324,6 +333,7 @@ class Daemon:
         self.announcements.set_connected(False)
 
     async def _on_current(self, verified: VerifiedDocument | None) -> None:
+        self.query_maker.exchanges.document_changed()
         if verified is None:
             self.announcements.set_document(None)
             return

@@ -52,6 +52,14 @@ class Randomness:
         """Return one of `items`, each equally likely."""
         return items[self.below(len(items))]
 
+    def shuffled(self, items: Sequence[Item]) -> list[Item]:
+        """Return `items` in another order, each order equally likely (Fisher and Yates)."""
+        left = list(items)
+        for end in range(len(left) - 1, 0, -1):
+            chosen = self.below(end + 1)
+            left[end], left[chosen] = left[chosen], left[end]
+        return left
+
     def uniform(self) -> float:
         """Return a float in (0, 1], never zero, so that its logarithm exists."""
         return (self.below(1 << _DOUBLE_BITS) + 1) / (1 << _DOUBLE_BITS)

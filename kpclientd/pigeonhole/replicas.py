@@ -23,6 +23,9 @@ COURIER: Final = "courier"
 _FEW_REPLICAS: Final = 3
 """With so many or fewer, a box's own replicas have to serve as intermediates, too."""
 
+FIRST_FEW: Final = 4
+"""So many replicas of a random order hold two that any box can be asked by way of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intermediates:
@@ -58,10 +61,27 @@ def shards_of(document: Document, box_id: bytes) -> tuple[ReplicaDescriptor, ...
     return shards
 
 
-def choose_replicas(document: Document, box_id: bytes, randomness: Randomness) -> bytes:
+def random_order(document: Document, randomness: Randomness) -> bytes:
+    """The numbers of the replicas that are up, each order equally likely: what `choose_replicas` chooses by."""
+    return bytes(randomness.shuffled(list(dict.fromkeys(replica.replica_id for replica in document.storage_replicas))))
+
+
+def choose_replicas(document: Document, box_id: bytes, order: bytes) -> bytes:
     """The numbers of the two replicas to send a query for a box to (2 bytes, one each).
 
-    Where there are enough, they are none of those that keep the box, so that who is asked does not tell for what.
+    Where there are enough, they are none of those that keep the box, so that who is asked does not tell for what; of
+    the others they are the first two in `order`.
+
+    So each pair is equally likely, as the protocol wants it, although `order` may have been drawn long before the box
+    was known: whichever replicas keep the box, leaving them out of a random permutation leaves a random permutation of
+    the others, and its first two are a random ordered pair of them. Of any `FIRST_FEW` replicas at most two keep the
+    box, so the two are always among the first `FIRST_FEW`. All this holds for an order that was chosen without a look
+    at the box, and is used once.
+
+    Args:
+        document: the newest consensus.
+        box_id: the box (32 bytes).
+        order: `random_order` of the same document.
 
     Raises:
         ReplicasUnavailable: if there are not two, or none that keeps the box.
@@ -73,14 +93,16 @@ def choose_replicas(document: Document, box_id: bytes, randomness: Randomness) -
     if len(numbers) == SHARDS:
         return numbers
     if len(numbers) <= _FEW_REPLICAS:
-        first = shards[0]
-        return bytes([first, _one_but(numbers, bytes([first]), randomness)])
-    first = _one_but(numbers, shards, randomness)
-    return bytes([first, _one_but(numbers, shards + bytes([first]), randomness)])
+        chosen = shards[:1] + bytes(number for number in order if number != shards[0])
+    else:
+        chosen = bytes(number for number in order if number not in shards)
+    if len(chosen) < SHARDS:
+        raise ReplicasUnavailable(f"the document's replicas {list(numbers)} are too few that differ")
+    return chosen[:SHARDS]
 
 
 def choose_intermediates(
-    document: Document, box_id: bytes, clock: EpochClock, now: float, randomness: Randomness
+    document: Document, box_id: bytes, order: bytes, clock: EpochClock, now: float
 ) -> Intermediates:
     """The two replicas to send a query for a box to, with their keys.
 
@@ -90,14 +112,14 @@ def choose_intermediates(
     Args:
         document: the newest consensus.
         box_id: the box (32 bytes).
+        order: `random_order` of the same document; see `choose_replicas`.
         clock: the network's epochs.
         now: Unix time (seconds).
-        randomness: for the choice.
 
     Raises:
         ReplicasUnavailable: if there are not two replicas, or none that keeps the box, or not their keys.
     """
-    replicas = choose_replicas(document, box_id, randomness)
+    replicas = choose_replicas(document, box_id, order)
     epochs = dict.fromkeys((epoch_of(document, clock), clock.replica_epoch(now)))
     for epoch in epochs:
         keys = tuple(key_of(document, number, epoch) for number in replicas)
@@ -144,10 +166,3 @@ def _couriers(document: Document) -> Iterator[ServiceEndpoint]:
             except IllFormedDocumentError:
                 continue  # one node's fault is no reason to do without the others
             yield ServiceEndpoint(node.node_id, endpoint, node)
-
-
-def _one_but(numbers: bytes, excluded: bytes, randomness: Randomness) -> int:
-    candidates = [number for number in dict.fromkeys(numbers) if number not in excluded]
-    if not candidates:
-        raise ReplicasUnavailable(f"the document's replicas {list(numbers)} are too few that differ")
-    return randomness.choice(candidates)

@@ -9,6 +9,7 @@ Source: the reference's newest version of BACAP; Katzenpost Pigeonhole, 'BACAP',
 """
 
 import hmac
+import threading
 from collections import OrderedDict
 from typing import Final
 
@@ -24,16 +25,17 @@ MOST_STREAMS: Final = 1024
 
 
 class StreamChecks:
-    """Checks indices, and remembers how far each stream was found good. Use it from one thread at a time.
+    """Checks indices, and remembers how far each stream was found good; from any thread.
 
     Args:
         most_streams: how many streams are remembered.
     """
 
-    __slots__ = ("_farthest", "_most_streams")
+    __slots__ = ("_farthest", "_lock", "_most_streams")
 
     def __init__(self, most_streams: int = MOST_STREAMS) -> None:
         self._most_streams = most_streams
+        self._lock = threading.Lock()  # held for moments: nobody waits for another's long way
         self._farthest: OrderedDict[bytes, BoxIndex] = OrderedDict()
 
     def __len__(self) -> int:
@@ -55,11 +57,14 @@ class StreamChecks:
                 f"a box index is {ahead} boxes ahead of its capability; at most {LONGEST_WALK} are checked"
             )
         name = digest(start.encode())
-        known = self._farthest.get(name, start)
+        with self._lock:
+            known = self._farthest.get(name, start)
         begin = known if known.counter <= index.counter else start
         if ahead < 0 or not hmac.compare_digest(begin.advanced_to(index.counter).encode(), index.encode()):
             raise IndexNotOnStream("a box index is none of its capability's stream")
-        self._farthest[name] = index if begin is known else known
-        self._farthest.move_to_end(name)
-        if len(self._farthest) > self._most_streams:
-            self._farthest.popitem(last=False)
+        with self._lock:
+            farthest = self._farthest.get(name, start)
+            self._farthest[name] = index if index.counter >= farthest.counter else farthest
+            self._farthest.move_to_end(name)
+            if len(self._farthest) > self._most_streams:
+                self._farthest.popitem(last=False)

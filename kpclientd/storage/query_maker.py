@@ -1,22 +1,18 @@
 """Makes queries for boxes, and opens what comes back: the slow work of Pigeonhole, in worker threads.
 
-Theory of operation. A query needs an ephemeral key that has agreed with two replicas, three operations of half a second
-each; everything else takes a millisecond. The two agreements are made side by side. The keys that were agreed on open
-the replies as well, so those of the last queries are kept; of older ones, and of queries that another process made, the
-descriptor that the application keeps has what is needed to agree anew.
+Theory of operation. What a query is sealed with is slow to make, and made ahead where it can be (see `exchange_maker`);
+everything else takes a millisecond. The keys that were agreed on open the replies as well, so those of the last queries
+are kept; of older ones, and of queries that another process made, the descriptor that the application keeps has what is
+needed to agree anew.
 
 Source: Katzenpost Pigeonhole, 'one exchange, step by step'.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
-import trio
-
-from kpclientd.pigeonhole import libraries
 from kpclientd.pigeonhole.capabilities import BoxIndex, ReadCap, WriteCap
 from kpclientd.pigeonhole.codes import ThinCode
 from kpclientd.pigeonhole.courier_messages import CourierEnvelopeReply
@@ -30,26 +26,18 @@ from kpclientd.pigeonhole.envelopes import (
     read_request,
     write_request,
 )
-from kpclientd.pigeonhole.errors import PigeonholeError, ReplicasUnavailable
+from kpclientd.pigeonhole.errors import ReplicasUnavailable
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
-from kpclientd.pigeonhole.mkem import KeyPair, Mkem, ReadyExchange
+from kpclientd.pigeonhole.mkem import Mkem, ReadyExchange
 from kpclientd.pigeonhole.replica_messages import ReplicaRequest
-from kpclientd.pigeonhole.replicas import Intermediates, choose_intermediates
+from kpclientd.pigeonhole.replicas import choose_intermediates
 from kpclientd.pigeonhole.stream_checks import StreamChecks
+from kpclientd.storage.exchange_maker import ExchangeMaker, Offload
 from pki import Document, EpochClock, TrustedDocuments
 from sphinx.randomness import Randomness
 
 MOST_KEPT: Final = 1024
 """Queries whose agreed keys are kept, of half a kilobyte each."""
-
-Result = TypeVar("Result")
-
-
-class Offload(Protocol):
-    """Runs what would hold up the event loop elsewhere, fairly between owners, and cancelled with its caller."""
-
-    async def __call__(self, owner: Hashable, work: Callable[[], Result], /) -> Result:
-        """Run `work` for `owner` and return its result, or raise its error."""
 
 
 class QueryMaker:
@@ -79,9 +67,8 @@ class QueryMaker:
         self._trusted = trusted
         self._clock = clock
         self._network_time = network_time
-        self._mkem: Mkem | None = None
+        self.exchanges = ExchangeMaker(clock, randomness, offload, self._current)
         self._checks = StreamChecks()
-        self._checking = threading.Lock()
         self._kept: OrderedDict[bytes, ReadyExchange] = OrderedDict()
 
     def document(self) -> Document:
@@ -90,10 +77,14 @@ class QueryMaker:
         Raises:
             ReplicasUnavailable: if there is none.
         """
-        current = self._trusted.current(self._network_time())
-        if current is None:
+        document = self._current()
+        if document is None:
             raise ReplicasUnavailable("there is no current document")
-        return current.document
+        return document
+
+    def _current(self) -> Document | None:
+        current = self._trusted.current(self._network_time())
+        return current.document if current is not None else None
 
     async def mkem(self, owner: Hashable) -> Mkem:
         """The key exchange.
@@ -101,10 +92,7 @@ class QueryMaker:
         Raises:
             PigeonholeUnavailable: if a package is missing.
         """
-        if self._mkem is None:
-            await self.offload(owner, libraries.check_available)
-            self._mkem = Mkem(libraries.nike())
-        return self._mkem
+        return await self.exchanges.mkem(owner)
 
     async def check(self, owner: Hashable, cap: ReadCap | WriteCap, index: BoxIndex) -> None:
         """See that `index` is on the capability's stream.
@@ -112,11 +100,7 @@ class QueryMaker:
         Raises:
             PigeonholeError: if it is not, or too far ahead.
         """
-        await self.offload(owner, partial(self._check, cap, index))
-
-    def _check(self, cap: ReadCap | WriteCap, index: BoxIndex) -> None:
-        with self._checking:
-            self._checks.check(cap, index)
+        await self.offload(owner, partial(self._checks.check, cap, index))
 
     async def read(self, owner: Hashable, cap: ReadCap, index: BoxIndex) -> Query:
         """A query for the box at `index`; made for `owner`.
@@ -126,7 +110,7 @@ class QueryMaker:
         """
 
         def request() -> ReplicaRequest:
-            self._check(cap, index)
+            self._checks.check(cap, index)
             return read_request(cap, index)
 
         return await self._query(owner, request)
@@ -139,7 +123,7 @@ class QueryMaker:
         """
 
         def request() -> ReplicaRequest:
-            self._check(cap, index)
+            self._checks.check(cap, index)
             return write_request(cap, index, plaintext, self.geometry) if plaintext else cap.tombstone(index)
 
         return await self._query(owner, request)
@@ -153,38 +137,15 @@ class QueryMaker:
         return await self._query(owner, lambda: request)
 
     async def _query(self, owner: Hashable, make_request: Callable[[], ReplicaRequest]) -> Query:
-        mkem = await self.mkem(owner)
+        await self.mkem(owner)
+        request = await self.offload(owner, make_request)
         document = self.document()
-
-        def begin() -> tuple[ReplicaRequest, Intermediates, KeyPair]:
-            request = make_request()
-            to = choose_intermediates(document, request.box_id, self._clock, self._network_time(), self.randomness)
-            return request, to, mkem.new_key_pair(self.randomness)
-
-        request, to, pair = await self.offload(owner, begin)
-        exchange = ReadyExchange(pair, to.keys, await self._agreed(owner, mkem, pair, to.keys))
+        preparation = self.exchanges.begin(document)
+        to = choose_intermediates(document, request.box_id, preparation.order, self._clock, self._network_time())
+        exchange = await self.exchanges.finish(owner, preparation, to.keys)
         query = build_query(request, to, exchange, self.geometry, self.randomness)
         self._keep(query)
         return query
-
-    async def _agreed(
-        self, owner: Hashable, mkem: Mkem, pair: KeyPair, publics: tuple[bytes, ...]
-    ) -> tuple[bytes, ...]:
-        agreed: dict[bytes, bytes] = {}
-        errors: list[PigeonholeError] = []
-
-        async def agree(public: bytes) -> None:
-            try:
-                agreed[public] = await self.offload(owner, partial(mkem.agree, pair.private, public))
-            except PigeonholeError as error:
-                errors.append(error)
-
-        async with trio.open_nursery() as nursery:
-            for public in dict.fromkeys(publics):
-                nursery.start_soon(agree, public)
-        if errors:
-            raise errors[0]
-        return tuple(agreed[public] for public in publics)
 
     def _keep(self, query: Query) -> None:
         self._kept[query.hash] = query.exchange

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from kpclientd.pigeonhole.errors import NoCourier, ReplicasUnavailable
 from kpclientd.pigeonhole.replicas import (
+    FIRST_FEW,
+    Intermediates,
     choose_courier,
     choose_intermediates,
     choose_replicas,
     epoch_of,
     key_of,
+    random_order,
     shards_of,
 )
 from kpclientd.pigeonhole.trunnel import digest
@@ -74,17 +77,25 @@ def test_a_replica_that_is_down_keeps_its_boxes() -> None:
 
 def test_a_query_needs_two_replicas() -> None:
     with pytest.raises(ReplicasUnavailable, match="1 replicas are up; a query needs 2"):
-        choose_replicas(paper_document((1,), range(5)), BOX, seeded(b""))
+        chosen_by(b"", paper_document((1,), range(5)))
 
 
 def test_two_replicas_are_asked_in_the_documents_order() -> None:
-    assert choose_replicas(paper_document((1, 0)), BOX, seeded(b"")) == bytes([1, 0])
-    assert choose_replicas(paper_document((0, 1)), BOX, seeded(b"")) == bytes([0, 1])
+    assert chosen_by(b"", paper_document((1, 0))) == bytes([1, 0])
+    assert chosen_by(b"", paper_document((0, 1))) == bytes([0, 1])
 
 
 def drawn(document: Document) -> Counter[tuple[int, ...]]:
     randomness = seeded(b"draws")
-    return Counter(tuple(choose_replicas(document, BOX, randomness)) for _ in range(DRAWS))
+    return Counter(tuple(choose_replicas(document, BOX, random_order(document, randomness))) for _ in range(DRAWS))
+
+
+def chosen_by(seed: bytes, document: Document, box_id: bytes = BOX) -> bytes:
+    return choose_replicas(document, box_id, random_order(document, seeded(seed)))
+
+
+def intermediates(document: Document, now: float) -> Intermediates:
+    return choose_intermediates(document, BOX, random_order(document, seeded(b"")), CLOCK, now)
 
 
 def assert_uniform(counts: Counter[tuple[int, ...]], expected: set[tuple[int, ...]]) -> None:
@@ -105,6 +116,14 @@ def test_of_many_replicas_two_are_asked_that_do_not_keep_the_box(replicas: int) 
     assert_uniform(drawn(paper_document(range(replicas))), set(permutations(others, 2)))
 
 
+@given(st.sets(st.integers(0, 255), min_size=2, max_size=9), st.binary(min_size=32, max_size=32), st.binary(max_size=4))
+def test_the_two_are_always_among_the_first_few(ids: set[int], box_id: bytes, seed: bytes) -> None:
+    document = paper_document(sorted(ids))
+    order = random_order(document, seeded(seed))
+    first = order[: FIRST_FEW if len(ids) > 3 else len(ids)]
+    assert set(choose_replicas(document, box_id, order)) <= set(first)
+
+
 def test_where_one_keeper_is_down_only_the_other_is_left_out() -> None:
     document = paper_document((0, 1, 2, 3), range(5))
     assert_uniform(drawn(document), set(permutations((0, 2, 3), 2)))
@@ -113,7 +132,7 @@ def test_where_one_keeper_is_down_only_the_other_is_left_out() -> None:
 def test_the_genuine_daemons_choice_is_a_possible_one() -> None:
     chosen = bytes(DAEMON_WRITE["parts"]["intermediate_replicas"])
     box_id = bytes.fromhex(DAEMON_WRITE["box_id"])
-    assert chosen in {choose_replicas(genuine_document(), box_id, seeded(bytes([n]))) for n in range(20)}
+    assert chosen in {chosen_by(bytes([n]), genuine_document(), box_id) for n in range(20)}
 
 
 def test_replicas_are_known_by_their_numbers_and_not_by_their_places() -> None:
@@ -131,7 +150,7 @@ def test_replicas_that_share_a_number_are_too_few() -> None:
     same = replace(paper_replica(others[1]), replica_id=others[0])
     up = tuple(paper_replica(number) for number in (*keepers, others[0]))
     with pytest.raises(ReplicasUnavailable, match="too few that differ"):
-        choose_replicas(replace(document, storage_replicas=(*up, same)), BOX, seeded(b""))
+        chosen_by(b"", replace(document, storage_replicas=(*up, same)))
 
 
 def test_a_document_belongs_to_the_week_in_which_its_epoch_begins() -> None:
@@ -140,7 +159,7 @@ def test_a_document_belongs_to_the_week_in_which_its_epoch_begins() -> None:
 
 
 def test_the_keys_are_those_of_the_documents_week() -> None:
-    chosen = choose_intermediates(paper_document(range(4)), BOX, CLOCK, NOW + 604_800, seeded(b""))
+    chosen = intermediates(paper_document(range(4)), NOW + 604_800)
     assert chosen.epoch == WEEK
     assert chosen.keys == tuple(bytes([number, WEEK % 256]) * 80 for number in chosen.replicas)
 
@@ -148,11 +167,11 @@ def test_the_keys_are_those_of_the_documents_week() -> None:
 def test_where_the_document_lacks_them_the_keys_are_those_of_the_clocks_week() -> None:
     replicas = tuple(paper_replica(number, (WEEK + 1,)) for number in range(2))
     document = replace(paper_document(range(2)), storage_replicas=replicas)
-    chosen = choose_intermediates(document, BOX, CLOCK, NOW + 604_800, seeded(b""))
+    chosen = intermediates(document, NOW + 604_800)
     assert chosen.epoch == WEEK + 1
     assert chosen.keys == tuple(bytes([number, (WEEK + 1) % 256]) * 80 for number in (0, 1))
     with pytest.raises(ReplicasUnavailable, match=f"lacks keys for replica epoch {WEEK} of"):
-        choose_intermediates(document, BOX, CLOCK, NOW, seeded(b""))
+        intermediates(document, NOW)
 
 
 @pytest.mark.parametrize("key", [b"", bytes(159), bytes(161)])
@@ -160,7 +179,7 @@ def test_a_key_of_another_length_is_none(key: bytes) -> None:
     replicas = (paper_replica(0), replace(paper_replica(1), envelope_keys={WEEK: key}))
     document = replace(paper_document(range(2)), storage_replicas=replicas)
     with pytest.raises(ReplicasUnavailable, match="lacks keys"):
-        choose_intermediates(document, BOX, CLOCK, NOW, seeded(b""))
+        intermediates(document, NOW)
 
 
 def test_each_courier_is_chosen_as_often() -> None:

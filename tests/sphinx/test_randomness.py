@@ -50,6 +50,15 @@ def test_each_item_can_be_chosen() -> None:
     assert {randomness.choice("abc") for _ in range(60)} == set("abc")
 
 
+def test_each_order_of_some_items_is_equally_likely() -> None:
+    randomness = seeded(b"orders")
+    counts = Counter(tuple(randomness.shuffled(b"abcd")) for _ in range(24 * 500))
+    assert len(counts) == 24
+    # Chi-square with 23 degrees of freedom is beyond this in one of ten thousand runs; this run is always the same.
+    assert sum((count - 500) ** 2 / 500 for count in counts.values()) < 56
+    assert randomness.shuffled("") == []
+
+
 def test_a_uniform_draw_is_never_zero_and_reaches_one() -> None:
     assert counting_source(bytes(7)).uniform() == 2.0**-53
     assert counting_source(b"\xff" * 7).uniform() == 1.0

@@ -1,5 +1,7 @@
 """Workers: how much work runs at once, whose turn it is, and what becomes of it when nobody waits any more."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -221,3 +223,37 @@ def test_work_that_ends_after_the_loop_harms_nobody(monkeypatch: pytest.MonkeyPa
     (deliver,) = deliveries
     deliver()
     assert workers.done == 0, "there is no loop on which it could be counted"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+async def test_work_of_a_lower_priority_runs_in_threads_of_its_own(work: Work) -> None:
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    lower, usual = Workers(threads=2, niceness=mine + 5), Workers()
+
+    def priority() -> tuple[int, int]:
+        return threading.get_ident(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    seen = {await lower.run("a", priority) for _ in range(8)}
+    assert {niceness for _, niceness in seen} == {min(mine + 5, 19)}
+    for _ in range(8):
+        thread, niceness = await usual.run("a", priority)
+        assert niceness == mine
+        assert thread not in {other for other, _ in seen}
+
+
+async def test_work_of_a_lower_priority_runs_side_by_side_and_its_errors_come_back(work: Work) -> None:
+    workers = Workers(threads=2, niceness=1)
+    async with trio.open_nursery() as nursery:
+        for name in "ab":
+            nursery.start_soon(workers.run, name, work.piece(name))
+        await work.until_begun(2)
+        work.open_all()
+    assert work.most_at_once == 2
+
+    def fail() -> None:
+        raise ValueError("a fault in the work")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="a fault in the work"):
+            await workers.run("a", fail)
+    assert (workers.running, workers.waiting) == (0, 0)

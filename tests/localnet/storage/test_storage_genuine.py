@@ -10,7 +10,7 @@ from kpclientd.pigeonhole.courier_messages import CourierEnvelopeReply
 from kpclientd.pigeonhole.envelopes import Opened, Query, Reading, build_query, open_reply, read_request, write_request
 from kpclientd.pigeonhole.mkem import Mkem, ReadyExchange
 from kpclientd.pigeonhole.replica_messages import ReplicaRequest
-from kpclientd.pigeonhole.replicas import choose_intermediates
+from kpclientd.pigeonhole.replicas import choose_intermediates, random_order
 from pki.document import Document
 from sphinx.randomness import Randomness, seeded
 from tests.localnet.storage.clients import GEOMETRY, raw_ask
@@ -32,7 +32,8 @@ class Client:
 
     async def ask(self, request: ReplicaRequest, reading: Reading | None = None) -> Opened:
         network = self._network
-        chosen = choose_intermediates(self._document, request.box_id, network.clock, network.unix(), self._randomness)
+        order = random_order(self._document, self._randomness)
+        chosen = choose_intermediates(self._document, request.box_id, order, network.clock, network.unix())
         exchange = await trio.to_thread.run_sync(self._mkem.ready, chosen.keys, self._randomness)
         query = build_query(request, chosen, exchange, GEOMETRY, self._randomness)
         return self._open(await self._poll(query), query, exchange, reading)
