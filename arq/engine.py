@@ -12,7 +12,7 @@ bounded, and kept balanced: `operation ended` and `no SURB of it is out` are one
 import enum
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from arq.errors import TooManyInFlight, TooMuchHeld
 from arq.operations import UNNAMED, Action, AppId, Input, Kind, Message, Operation, Policy, RouteNames, State
@@ -193,6 +193,27 @@ class Engine:
     def go_on(self, operation: Operation, now: float, pause: float) -> None:
         """The last reply was not the answer: another packet is due `pause` seconds from `now` on (monotonic)."""
         self._apply(operation, Input.CONTINUED, now, pause=pause)
+
+    def change_content(
+        self, operation: Operation, context: bytes, payload: bytes | None = None, *, is_recorded: bool = False
+    ) -> None:
+        """Change what belongs to a polled operation.
+
+        Args:
+            operation: one of this engine's; nothing happens if it has ended.
+            context: what its owner keeps with it.
+            payload: what its next packets carry; None for what they carried before.
+            is_recorded: whether this is to outlive the process; else the old payload and context may come back.
+        """
+        if operation.number not in self._by_number or operation.message is None or operation.owner is None:
+            return
+        before = operation.size
+        payload = operation.message.payload if payload is None else payload
+        operation.message = replace(operation.message, payload=payload, context=context)
+        self._bytes_by_owner[operation.owner] += operation.size - before
+        if is_recorded:
+            operation.revision += 1
+            self._on_change(operation.number)
 
     def conclude(self, operation: Operation, now: float) -> bool:
         """The last reply was the answer; False if the operation has ended meanwhile, so that nobody wants it."""

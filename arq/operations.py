@@ -319,6 +319,7 @@ class Operation:
         route: that packet's way.
         retry_at: monotonic seconds at which a retransmission is due, or None.
         expires_at: monotonic seconds at which it ends whatever happens; None until its first packet departs.
+        revision: how often its message was changed in a way that is to outlive the process.
     """
 
     number: int
@@ -332,6 +333,7 @@ class Operation:
     route: RouteNames = field(default=UNNAMED, repr=False)
     retry_at: float | None = None
     expires_at: float | None = None
+    revision: int = 0
 
     @property
     def message_id(self) -> bytes | None:

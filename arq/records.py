@@ -52,6 +52,7 @@ class OperationRecord:
         owner: the application's session.
         message: what to send; its owner is this record's.
         expires_at: Unix seconds at which it ends whatever happens; None while it waits.
+        revision: counts the changes of its content within a process.
     """
 
     number: int
@@ -60,6 +61,7 @@ class OperationRecord:
     owner: AppId
     message: Message = field(repr=False)
     expires_at: float | None
+    revision: int = 0
 
     @classmethod
     def of(cls, operation: Operation, offset: float) -> "OperationRecord | None":
@@ -78,6 +80,7 @@ class OperationRecord:
             operation.owner,
             message,
             None if expires_at is None else expires_at + offset,
+            operation.revision,
         )
 
     def operation(self, offset: float) -> Operation:
@@ -99,7 +102,7 @@ class OperationRecord:
         return {"owner": self.owner, "state": self.state.value, "expires_at": self.expires_at}
 
     def content(self) -> dict[str, Any]:
-        """What never changes, likewise, but for the payload, which goes with the answer."""
+        """What changes seldom, likewise: the payload goes with the answer; a polled message may change its context."""
         message = self.message
         return {
             "kind": self.kind.value,

@@ -156,15 +156,18 @@ def build_query(
     exchange: ReadyExchange,
     geometry: PigeonholeGeometry,
     randomness: Randomness,
+    reply_index: int = 0,
 ) -> Query:
     """Encrypt a request to two replicas, in microseconds.
 
     Args:
         request: what they are asked.
         to: the two.
-        exchange: an ephemeral key that has agreed with their keys, among others perhaps; to be used this once.
+        exchange: an ephemeral key that has agreed with their keys, among others perhaps; to be used for this request
+            alone, if more than once then for the same two.
         geometry: the network's lengths.
         randomness: for the nonces.
+        reply_index: whose reply is wanted first, 0 or 1.
 
     Raises:
         UnusableKey: if the exchange was made ready for other keys.
@@ -173,7 +176,7 @@ def build_query(
     exchange = exchange.only(to.keys)
     sealed = encapsulate(exchange, pad(encode_request(request), geometry.request_length), randomness)
     first, second = sealed.deks
-    envelope = CourierEnvelope(to.replicas, (first, second), to.epoch, sealed.sender_key, sealed.envelope)
+    envelope = CourierEnvelope(to.replicas, (first, second), to.epoch, sealed.sender_key, sealed.envelope, reply_index)
     return Query(envelope, EnvelopeDescriptor(to.epoch, to.replicas, exchange.pair.private), exchange)
 
 

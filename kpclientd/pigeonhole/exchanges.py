@@ -11,8 +11,11 @@ and of a copy command, which is asked about until its job has ended. A courier's
 none, or is to something else, counts as lost: the query goes out again.
 
 Polls leave at the ticks of the send clock like everything else; how soon one may follow another grows, as each costs a
-slot that another message could have. What answers a read for a box that nobody has written yet comes from the courier's
-cache for minutes.
+slot that another message could have.
+
+A courier asks the replicas only so often for one query; then it answers a read of a box that was not there from its
+cache, for minutes, and where nobody else uses it for ever. So after as many looks as it takes, the same read goes out
+as a new query each time, which the courier does not know.
 
 No I/O: bytes come in, and a `Verdict` goes out.
 
@@ -20,22 +23,25 @@ Source: Katzenpost Pigeonhole, 'ARQ for Pigeonhole'.
 """
 
 import enum
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 import cbor2
 import msgspec
 
 from kpclientd.pigeonhole.codes import CopyStatus, ReplicaCode, ThinCode, thin_code_of
-from kpclientd.pigeonhole.courier_messages import CopyCommandReply, CourierEnvelopeReply, parse_query_reply
+from kpclientd.pigeonhole.courier_messages import SHARDS, CopyCommandReply, CourierEnvelopeReply, parse_query_reply
 from kpclientd.pigeonhole.errors import MessageError
 
 ACK_PAUSES: Final = (0.0, 0.0, 1.0, 2.0, 4.0)
 """Seconds before the next poll, after so many that brought nothing; the last for all further ones."""
 
-NOT_FOUND_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+NOT_FOUND_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 30.0)
 """The same for a box that is not there."""
+
+LOOKS: Final = 6
+"""For so many replies that a box is not there a courier asks the replicas; later ones would come from its cache."""
 
 COPY_PAUSE: Final = 5.0
 """Seconds before a copy job is asked about again."""
@@ -63,6 +69,8 @@ class EnvelopeRequest:
         box_index: 104 bytes for a read.
         wants_box_now: whether a box that is not there is an answer, and not to be waited for.
         wants_conflict: whether a write to a box that exists with the same content is told as such, by the replicas.
+        asked_as: the hash of the query that went out instead of the application's, if one did; the descriptor is its.
+        also_asked_by: further requests for the same, which get the same answer.
     """
 
     query_id: bytes
@@ -72,6 +80,13 @@ class EnvelopeRequest:
     box_index: bytes | None = field(default=None, repr=False)
     wants_box_now: bool = False
     wants_conflict: bool = False
+    asked_as: bytes = b""
+    also_asked_by: tuple[bytes, ...] = ()
+
+    @property
+    def query_hash(self) -> bytes:
+        """What replies name."""
+        return self.asked_as or self.envelope_hash
 
     @property
     def is_read(self) -> bool:
@@ -86,10 +101,12 @@ class CopyRequest:
     Attributes:
         query_id: the application's name for its request (16 bytes).
         write_cap_hash: names the exchange (32 bytes).
+        also_asked_by: further requests for the same, which get the same answer.
     """
 
     query_id: bytes
     write_cap_hash: bytes
+    also_asked_by: tuple[bytes, ...] = ()
 
 
 ExchangeRequest = EnvelopeRequest | CopyRequest
@@ -97,9 +114,15 @@ ExchangeRequest = EnvelopeRequest | CopyRequest
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """The query goes out again, after so many seconds."""
+    """The query goes out again, after so many seconds.
+
+    Attributes:
+        pause: seconds.
+        is_anew: whether the same is to be asked by a new query, of which the courier knows nothing.
+    """
 
     pause: float
+    is_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +169,11 @@ class Exchange:
     _polls: int = 0
     _looks: int = 0
 
+    @property
+    def reply_index(self) -> int:
+        """Whose reply a new query is to want: of two replicas one may lack for ever what the other has."""
+        return max(0, self._looks - LOOKS + 1) % SHARDS
+
     def replied(self, payload: bytes) -> Verdict:
         """What the courier's reply (with whatever padding behind it) means."""
         try:
@@ -160,7 +188,7 @@ class Exchange:
         return AskAgain(LOST_PAUSE)
 
     def _envelope_replied(self, request: EnvelopeRequest, reply: CourierEnvelopeReply) -> Verdict:
-        if reply.envelope_hash != request.envelope_hash:
+        if reply.envelope_hash != request.query_hash:
             return AskAgain(LOST_PAUSE)
         code = thin_code_of(reply.error_code)
         if code is not ThinCode.SUCCESS:
@@ -180,10 +208,25 @@ class Exchange:
         if code == ReplicaCode.BOX_NOT_FOUND and request.is_read and not request.wants_box_now:
             self.stage, self._polls = Stage.SENT, 0
             self._looks += 1
-            return AskAgain(_nth(NOT_FOUND_PAUSES, self._looks))
+            return AskAgain(_nth(NOT_FOUND_PAUSES, self._looks), is_anew=self._looks >= LOOKS)
         if code == ReplicaCode.BOX_ALREADY_EXISTS and not request.is_read and not request.wants_conflict:
             return Done()
         return Done(code, plaintext)
+
+    @property
+    def asking(self) -> tuple[bytes, ...]:
+        """The requests that its answer is for, the oldest first."""
+        return (self.request.query_id, *self.request.also_asked_by)
+
+    def asked_by(self, query_ids: Sequence[bytes]) -> None:
+        """Its answer is for these requests from now on."""
+        self.request = replace(self.request, query_id=query_ids[0], also_asked_by=tuple(query_ids[1:]))
+
+    def asked_anew(self, query_hash: bytes, descriptor: bytes) -> None:
+        """Another query asks the same from now on."""
+        assert isinstance(self.request, EnvelopeRequest)
+        self.request = replace(self.request, asked_as=query_hash, descriptor=descriptor)
+        self.stage, self._polls = Stage.SENT, 0
 
 
 def _copy_replied(reply: CopyCommandReply) -> Verdict:

@@ -9,8 +9,8 @@ Source: the reference's newest version of BACAP; Katzenpost Pigeonhole, 'BACAP',
 """
 
 import hmac
-import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from kpclientd.pigeonhole.capabilities import BoxIndex, ReadCap, WriteCap
@@ -24,30 +24,52 @@ MOST_STREAMS: Final = 1024
 """Streams that are remembered; the one used longest ago is forgotten first, and only costs time again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The way from an index that is known to be on a stream to one that may be.
+
+    Attributes:
+        stream: the stream's name.
+        begin: where the way begins.
+        index: where it should lead.
+    """
+
+    stream: bytes
+    begin: BoxIndex
+    index: BoxIndex
+
+    def check(self) -> None:
+        """Go it; takes up to three seconds.
+
+        Raises:
+            IndexNotOnStream: if it leads elsewhere.
+        """
+        if not hmac.compare_digest(self.begin.advanced_to(self.index.counter).encode(), self.index.encode()):
+            raise IndexNotOnStream("a box index is none of its capability's stream")
+
+
 class StreamChecks:
-    """Checks indices, and remembers how far each stream was found good; from any thread.
+    """Remembers how far each stream was found good. A check is a walk between `begin` and `end`, of which many may be
+    under way at once; these two are quick, and for one thread at a time.
 
     Args:
         most_streams: how many streams are remembered.
     """
 
-    __slots__ = ("_farthest", "_lock", "_most_streams")
+    __slots__ = ("_farthest", "_most_streams")
 
     def __init__(self, most_streams: int = MOST_STREAMS) -> None:
         self._most_streams = most_streams
-        self._lock = threading.Lock()  # held for moments: nobody waits for another's long way
         self._farthest: OrderedDict[bytes, BoxIndex] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._farthest)
 
-    def check(self, cap: ReadCap | WriteCap, index: BoxIndex) -> None:
-        """See that `index` is on the capability's stream, no farther back than it begins.
-
-        Slow where much is between the index and what is remembered: up to three seconds.
+    def begin(self, cap: ReadCap | WriteCap, index: BoxIndex) -> Walk:
+        """What is to be done to see that `index` is on the capability's stream, no farther back than it begins.
 
         Raises:
-            IndexNotOnStream: if it is on another stream, or behind.
+            IndexNotOnStream: if it is behind.
             IndexTooFar: if it is more than `LONGEST_WALK` boxes ahead of the capability's own index.
         """
         start = cap.index
@@ -56,15 +78,17 @@ class StreamChecks:
             raise IndexTooFar(
                 f"a box index is {ahead} boxes ahead of its capability; at most {LONGEST_WALK} are checked"
             )
+        if ahead < 0:
+            raise IndexNotOnStream("a box index is behind the first of its capability's stream")
         name = digest(start.encode())
-        with self._lock:
-            known = self._farthest.get(name, start)
-        begin = known if known.counter <= index.counter else start
-        if ahead < 0 or not hmac.compare_digest(begin.advanced_to(index.counter).encode(), index.encode()):
-            raise IndexNotOnStream("a box index is none of its capability's stream")
-        with self._lock:
-            farthest = self._farthest.get(name, start)
-            self._farthest[name] = index if index.counter >= farthest.counter else farthest
-            self._farthest.move_to_end(name)
-            if len(self._farthest) > self._most_streams:
-                self._farthest.popitem(last=False)
+        known = self._farthest.get(name, start)
+        return Walk(name, known if known.counter <= index.counter else start, index)
+
+    def end(self, walk: Walk) -> None:
+        """Take note that a walk led where it should."""
+        farthest = self._farthest.get(walk.stream)
+        if farthest is None or farthest.counter < walk.index.counter:
+            self._farthest[walk.stream] = walk.index
+        self._farthest.move_to_end(walk.stream)
+        if len(self._farthest) > self._most_streams:
+            self._farthest.popitem(last=False)

@@ -49,7 +49,9 @@ class Journal:
         self._operations: set[int] = set()
         self._sessions: set[AppId] = set()
         self._number = 1
-        self._known: dict[bytes, Any] = {}  # rows in the file, contents by whether they are without payload
+        self._known: dict[
+            bytes, Any
+        ] = {}  # rows in the file, contents by revision and whether they are without payload
         self._answers: dict[AppId, set[int]] = {}
 
     @property
@@ -139,9 +141,9 @@ class Journal:
             self._drop(content_key(number), rows)
             self._drop(progress_key(number), rows)
             return
-        key, is_answered = content_key(number), record.state is State.ANSWERED
-        if self._known.get(key) is not is_answered:
-            self._known[key] = is_answered
+        key, version = content_key(number), (record.revision, record.state is State.ANSWERED)
+        if self._known.get(key) != version:
+            self._known[key] = version
             rows[key] = record.content()
         self._put(progress_key(number), record.progress(), rows)
 

@@ -5,7 +5,7 @@
     o number            an operation: what is to be sent
     p number            how far it has come, whose it is, when it ends
 
-What never changes of an operation has a row of its own, so that its progress costs some bytes and not its payload.
+What seldom changes of an operation has a row of its own, so that its progress costs some bytes and not its payload.
 Reading takes what is there and fits, for a damaged file may lack any row: an answer without its session, or an
 operation without its owner, is left out and counted.
 """

@@ -8,6 +8,7 @@ needed to agree anew.
 Source: Katzenpost Pigeonhole, 'one exchange, step by step'.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -30,7 +31,7 @@ from kpclientd.pigeonhole.errors import ReplicasUnavailable
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.pigeonhole.mkem import Mkem, ReadyExchange
 from kpclientd.pigeonhole.replica_messages import ReplicaRequest
-from kpclientd.pigeonhole.replicas import choose_intermediates
+from kpclientd.pigeonhole.replicas import Intermediates, choose_intermediates, epoch_of, key_of
 from kpclientd.pigeonhole.stream_checks import StreamChecks
 from kpclientd.storage.exchange_maker import ExchangeMaker, Offload
 from pki import Document, EpochClock, TrustedDocuments
@@ -69,6 +70,7 @@ class QueryMaker:
         self._network_time = network_time
         self.exchanges = ExchangeMaker(clock, randomness, offload, self._current)
         self._checks = StreamChecks()
+        self._checking = threading.Lock()
         self._kept: OrderedDict[bytes, ReadyExchange] = OrderedDict()
 
     def document(self) -> Document:
@@ -100,7 +102,14 @@ class QueryMaker:
         Raises:
             PigeonholeError: if it is not, or too far ahead.
         """
-        await self.offload(owner, partial(self._checks.check, cap, index))
+        await self.offload(owner, partial(self._check, cap, index))
+
+    def _check(self, cap: ReadCap | WriteCap, index: BoxIndex) -> None:
+        with self._checking:
+            walk = self._checks.begin(cap, index)
+        walk.check()  # nobody waits for another's long way
+        with self._checking:
+            self._checks.end(walk)
 
     async def read(self, owner: Hashable, cap: ReadCap, index: BoxIndex) -> Query:
         """A query for the box at `index`; made for `owner`.
@@ -110,7 +119,7 @@ class QueryMaker:
         """
 
         def request() -> ReplicaRequest:
-            self._checks.check(cap, index)
+            self._check(cap, index)
             return read_request(cap, index)
 
         return await self._query(owner, request)
@@ -123,7 +132,7 @@ class QueryMaker:
         """
 
         def request() -> ReplicaRequest:
-            self._checks.check(cap, index)
+            self._check(cap, index)
             return write_request(cap, index, plaintext, self.geometry) if plaintext else cap.tombstone(index)
 
         return await self._query(owner, request)
@@ -144,6 +153,40 @@ class QueryMaker:
         to = choose_intermediates(document, request.box_id, preparation.order, self._clock, self._network_time())
         exchange = await self.exchanges.finish(owner, preparation, to.keys)
         query = build_query(request, to, exchange, self.geometry, self.randomness)
+        self._keep(query)
+        return query
+
+    async def read_anew(
+        self, owner: Hashable, query_hash: bytes, descriptor: bytes, reading: tuple[bytes, bytes], reply_index: int
+    ) -> Query:
+        """Another query for what a query asks, that no courier has in its cache.
+
+        In the same week it takes the same ephemeral key and the same two replicas, so it costs nothing, and tells the
+        courier and the two no more than the same query again.
+
+        Args:
+            owner: for whom it is made.
+            query_hash: the query's (32 bytes).
+            descriptor: the query's.
+            reading: read capability and box index.
+            reply_index: which of the two replies is wanted first.
+
+        Raises:
+            PigeonholeError: as for `read`.
+        """
+        cap, index = ReadCap.parse(reading[0]), BoxIndex.parse(reading[1])
+        parsed, document = EnvelopeDescriptor.parse(descriptor), self.document()
+        exchange = self._kept.pop(query_hash, None)
+        keys = tuple(key_of(document, number, parsed.epoch) for number in parsed.replicas)
+        is_of_this_week = parsed.epoch == epoch_of(document, self._clock)
+        if exchange is None or not is_of_this_week or exchange.recipients != keys:
+            return await self.read(owner, cap, index)
+
+        def work() -> Query:
+            to = Intermediates(parsed.replicas, keys, parsed.epoch)
+            return build_query(read_request(cap, index), to, exchange, self.geometry, self.randomness, reply_index)
+
+        query = await self.offload(owner, work)
         self._keep(query)
         return query
 

@@ -13,7 +13,7 @@ Source: Katzenpost Pigeonhole, 'ARQ for Pigeonhole'.
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,7 @@ import trio
 from arq import AppId, Engine, Kind, Message, Operation, PollFailed, ReplyToJudge
 from kpclientd.pigeonhole.codes import ThinCode
 from kpclientd.pigeonhole.courier_messages import CopyCommand, encode_query
-from kpclientd.pigeonhole.envelopes import Opened
+from kpclientd.pigeonhole.envelopes import EnvelopeDescriptor, Opened
 from kpclientd.pigeonhole.errors import MessageError, PigeonholeError
 from kpclientd.pigeonhole.exchanges import (
     AskAgain,
@@ -60,8 +60,23 @@ class Courier:
     queue_id: bytes
 
 
-class Opens(Protocol):
-    """Opens replicas' answers; a `QueryMaker`."""
+class AnotherQuery(Protocol):
+    """A query that takes the place of one; a `Query`."""
+
+    @property
+    def hash(self) -> bytes:
+        """What replies to it name."""
+
+    @property
+    def descriptor(self) -> EnvelopeDescriptor:
+        """What opens them."""
+
+    def encode(self) -> bytes:
+        """What the courier gets."""
+
+
+class Queries(Protocol):
+    """Opens replicas' answers, and asks anew; a `QueryMaker`."""
 
     async def opened(
         self,
@@ -73,6 +88,11 @@ class Opens(Protocol):
     ) -> Opened:
         """See `QueryMaker.opened`."""
 
+    async def read_anew(
+        self, owner: Hashable, query_hash: bytes, descriptor: bytes, reading: tuple[bytes, bytes], reply_index: int
+    ) -> AnotherQuery:
+        """See `QueryMaker.read_anew`."""
+
 
 class Deliver(Protocol):
     """Tells an application its answer, when it is there."""
@@ -81,18 +101,12 @@ class Deliver(Protocol):
         """Tell it."""
 
 
-@dataclass(slots=True)
-class _Underway:
-    exchange: Exchange
-    asking: list[bytes] = field(default_factory=list)
-
-
 class Resender:
     """All exchanges of the daemon.
 
     Args:
         engine: keeps the operations.
-        opener: opens replicas' answers.
+        queries: opens replicas' answers, and asks anew.
         deliver: tells answers.
         on_progress: to be called when the engine may have something to tell.
         now: monotonic seconds.
@@ -101,17 +115,17 @@ class Resender:
     def __init__(
         self,
         engine: Engine,
-        opener: Opens,
+        queries: Queries,
         deliver: Deliver,
         on_progress: Callable[[], None],
         now: Callable[[], float] = trio.current_time,
     ) -> None:
         self._engine = engine
-        self._opener = opener
+        self._queries = queries
         self._deliver = deliver
         self._on_progress = on_progress
         self._now = now
-        self._underway: WeakKeyDictionary[Operation, _Underway] = WeakKeyDictionary()
+        self._underway: WeakKeyDictionary[Operation, Exchange] = WeakKeyDictionary()
         # Of each operation one answer at most is being opened.
         self._to_open: trio.MemorySendChannel[tuple[Operation, bytes]]
         self._to_open, self._opening = trio.open_memory_channel[tuple[Operation, bytes]](float("inf"))
@@ -147,19 +161,15 @@ class Resender:
         operation = self._find(app_id, name, kind)
         if operation is None:
             return False
-        underway = self._of(operation)
+        exchange = self._of(operation)
         self._engine.cancel(operation)
-        self._answer(operation, underway, Done(ThinCode.START_RESENDING_CANCELLED))
+        self._answer(operation, exchange, Done(ThinCode.START_RESENDING_CANCELLED))
         return True
 
     def _start(self, app_id: AppId, request: ExchangeRequest, name: bytes, payload: bytes, courier: Courier) -> None:
         operation = self._find(app_id, name, type(request))
         if operation is not None:
-            underway = self._of(operation)
-            if request.query_id not in underway.asking:
-                underway.asking.append(request.query_id)
-                if len(underway.asking) > MOST_ASKING:
-                    self._tell(operation, underway.asking.pop(0), Done(ThinCode.START_RESENDING_CANCELLED))
+            self._join(operation, request.query_id)
             return
         operation = self._engine.accept(
             Message(
@@ -173,33 +183,42 @@ class Resender:
                 context=encode_request(request),
             )
         )
-        self._underway[operation] = _Underway(Exchange(request), [request.query_id])
+        self._underway[operation] = Exchange(request)
         self._on_progress()
+
+    def _join(self, operation: Operation, query_id: bytes) -> None:
+        exchange = self._of(operation)
+        if query_id in exchange.asking:
+            return
+        asking = (*exchange.asking, query_id)
+        for too_many in asking[:-MOST_ASKING]:
+            self._tell(operation, too_many, Done(ThinCode.START_RESENDING_CANCELLED))
+        exchange.asked_by(asking[-MOST_ASKING:])
+        self._engine.change_content(operation, encode_request(exchange.request), is_recorded=True)
 
     def _find(self, app_id: AppId, name: bytes, kind: type[ExchangeRequest]) -> Operation | None:
         for operation in self._engine.owned_by(app_id):
             if operation.kind is Kind.POLLED:
-                request = self._of(operation).exchange.request
+                request = self._of(operation).request
                 if isinstance(request, kind) and _name(request) == name:
                     return operation
         return None
 
-    def _of(self, operation: Operation) -> _Underway:
+    def _of(self, operation: Operation) -> Exchange:
         """What is known of an exchange; of one that outlived a process, what was kept with it."""
-        underway = self._underway.get(operation)
-        if underway is None:
+        exchange = self._underway.get(operation)
+        if exchange is None:
             assert operation.message is not None
-            request = decode_request(operation.message.context)
-            underway = self._underway[operation] = _Underway(Exchange(request), [request.query_id])
-        return underway
+            exchange = self._underway[operation] = Exchange(decode_request(operation.message.context))
+        return exchange
 
     def request_of(self, operation: Operation) -> ExchangeRequest:
         """What an exchange is for."""
-        return self._of(operation).exchange.request
+        return self._of(operation).request
 
     def asking(self, operation: Operation) -> tuple[bytes, ...]:
         """The requests (query ids) that wait for an exchange's answer, the oldest first."""
-        return tuple(self._of(operation).asking)
+        return self._of(operation).asking
 
     # -- what the engine tells
 
@@ -207,7 +226,7 @@ class Resender:
         """A courier has answered."""
         operation = event.operation
         try:
-            verdict = self._of(operation).exchange.replied(event.payload)
+            verdict = self._of(operation).replied(event.payload)
         except MessageError as error:
             log.error("An exchange cannot go on: %s", error)
             self._engine.conclude(operation, self._now())
@@ -227,9 +246,9 @@ class Resender:
             case Open(sealed=sealed):
                 self.open_later(operation, sealed)
             case Done():
-                underway = self._of(operation)
+                exchange = self._of(operation)
                 if self._engine.conclude(operation, now):
-                    self._answer(operation, underway, verdict)
+                    self._answer(operation, exchange, verdict)
 
     def open_later(self, operation: Operation, sealed: bytes) -> None:
         """Have `run` open a replica's answer."""
@@ -237,34 +256,47 @@ class Resender:
 
     async def open(self, operation: Operation, sealed: bytes) -> None:
         """Open a replica's answer, and do what follows from it."""
-        exchange = self._of(operation).exchange
+        exchange = self._of(operation)
         request = exchange.request
         assert isinstance(request, EnvelopeRequest)
         reading = None if request.read_cap is None else (request.read_cap, request.box_index or b"")
         try:
-            opened = await self._opener.opened(
-                operation.owner, request.envelope_hash, request.descriptor, sealed, reading
+            opened = await self._queries.opened(
+                operation.owner, request.query_hash, request.descriptor, sealed, reading
             )
         except PigeonholeError as error:
             log.debug("an answer of a replica did not open: %s", error)
             verdict = exchange.opened(error.code)
         else:
             verdict = exchange.opened(opened.code, opened.plaintext)
+        if isinstance(verdict, AskAgain) and verdict.is_anew and reading is not None:
+            await self._ask_anew(operation, request, reading)
         self._follow(operation, verdict)
         self._on_progress()
 
+    async def _ask_anew(self, operation: Operation, request: EnvelopeRequest, reading: tuple[bytes, bytes]) -> None:
+        exchange = self._of(operation)
+        try:
+            query = await self._queries.read_anew(
+                operation.owner, request.query_hash, request.descriptor, reading, exchange.reply_index
+            )
+        except PigeonholeError as error:
+            log.debug("an exchange goes on with its old query: %s", error)
+            return
+        exchange.asked_anew(query.hash, query.descriptor.encode())
+        self._engine.change_content(operation, encode_request(exchange.request), query.encode())
+
     # -- what applications are told
 
-    def _answer(self, operation: Operation, underway: _Underway, done: Done, *, with_courier: bool = True) -> None:
-        for query_id in underway.asking:
+    def _answer(self, operation: Operation, exchange: Exchange, done: Done, *, with_courier: bool = True) -> None:
+        for query_id in exchange.asking:
             self._tell(operation, query_id, done, with_courier=with_courier)
-        underway.asking.clear()
 
     def _tell(self, operation: Operation, query_id: bytes, done: Done, *, with_courier: bool = True) -> None:
         owner, message = operation.owner, operation.message
         assert owner is not None
         assert message is not None
-        if isinstance(self._of(operation).exchange.request, CopyRequest):
+        if isinstance(self._of(operation).request, CopyRequest):
             event = {COPY_REPLY: copy_answer(query_id, done)}
         else:
             courier = Courier(message.destination, message.recipient.rstrip(b"\0")) if with_courier else None

@@ -1,5 +1,7 @@
 """What a courier's replies mean: the table of the reference, and what it leaves hanging."""
 
+from dataclasses import replace
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from kpclientd.pigeonhole.errors import MessageError
 from kpclientd.pigeonhole.exchanges import (
     ACK_PAUSES,
     COPY_PAUSE,
+    LOOKS,
     LOST_PAUSE,
     NOT_FOUND_PAUSES,
     AskAgain,
@@ -95,7 +98,7 @@ def test_a_couriers_error_ends_it(
 def test_a_box_that_is_not_there_is_waited_for_ever_more_patiently_unless_it_is_wanted_now() -> None:
     exchange = after(Exchange(READ), ACK)
     pauses = []
-    for _ in range(7):
+    for _ in range(len(NOT_FOUND_PAUSES) + 2):
         verdict = exchange.opened(ReplicaCode.BOX_NOT_FOUND)
         assert isinstance(verdict, AskAgain)
         assert exchange.stage is Stage.SENT
@@ -104,6 +107,26 @@ def test_a_box_that_is_not_there_is_waited_for_ever_more_patiently_unless_it_is_
     impatient = EnvelopeRequest(QUERY, HASH, b"descriptor", b"c" * 136, b"i" * 104, wants_box_now=True)
     assert Exchange(impatient).opened(ReplicaCode.BOX_NOT_FOUND) == Done(ReplicaCode.BOX_NOT_FOUND)
     assert Exchange(WRITE).opened(ReplicaCode.BOX_NOT_FOUND) == Done(ReplicaCode.BOX_NOT_FOUND)
+
+
+def test_when_the_courier_asks_the_replicas_no_more_the_same_is_asked_by_a_new_query() -> None:
+    exchange = Exchange(READ)
+    for _ in range(LOOKS - 1):
+        assert exchange.reply_index == 0
+        verdict = exchange.opened(ReplicaCode.BOX_NOT_FOUND)
+        assert isinstance(verdict, AskAgain)
+        assert not verdict.is_anew
+    for turn in range(3):
+        verdict = exchange.opened(ReplicaCode.BOX_NOT_FOUND)
+        assert isinstance(verdict, AskAgain)
+        assert verdict.is_anew
+        assert exchange.reply_index == (turn + 1) % 2
+        exchange.asked_anew(bytes([turn]) * 32, b"descriptor %d" % turn)
+        assert exchange.replied(wire(PAYLOAD)) == AskAgain(LOST_PAUSE), "a late reply to the query before"
+        payload = CourierEnvelopeReply(bytes([turn]) * 32, has_payload=True, payload=b"sealed")
+        assert exchange.replied(wire(payload)) == Open(b"sealed")
+        assert exchange.request == replace(READ, asked_as=bytes([turn]) * 32, descriptor=b"descriptor %d" % turn)
+        assert decode_request(encode_request(exchange.request)) == exchange.request
 
 
 def test_a_box_that_exists_already_is_a_success_unless_a_conflict_is_to_be_told() -> None:

@@ -1,7 +1,12 @@
-"""Exchanges under every order of events: each request has one answer, whatever is lost, repeated or cancelled."""
+"""Exchanges under every order of events: each request has one answer, whatever is lost, repeated or cancelled.
 
+`KPCLIENTD_EXAMPLES` sets how many runs of fifty steps there are.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from arq import AppId, Engine, Operation, OperationRecord, PollFailed, ReplyToJudge, SlotWanted
-from kpclientd.pigeonhole.codes import ReplicaCode, ThinCode
+from kpclientd.pigeonhole.codes import CourierCode, ReplicaCode, ThinCode
 from kpclientd.pigeonhole.courier_messages import CopyCommandReply, CourierEnvelopeReply, encode_query_reply
-from kpclientd.pigeonhole.envelopes import Opened
-from kpclientd.pigeonhole.errors import SealError
+from kpclientd.pigeonhole.envelopes import EnvelopeDescriptor, Opened
+from kpclientd.pigeonhole.errors import MessageError, SealError
 from kpclientd.pigeonhole.exchanges import CopyRequest, EnvelopeRequest
 from kpclientd.storage.resender import COPY_REPLY, ENVELOPE_REPLY, Courier, Resender
 from sphinx.randomness import seeded
@@ -23,9 +28,13 @@ from tests.arq.engine_bench import ALICE, BOB, POLICY, Bench, Packet, open_reply
 
 COURIER = Courier(NodeId(b"c" * 32), b"+courier")
 OFFSET = 1_800_000_000.0
+EXAMPLES = int(os.environ.get("KPCLIENTD_EXAMPLES", "400"))
 OWNERS = st.sampled_from([ALICE, BOB])
 HASHES = st.sampled_from([bytes([number]) * 32 for number in range(3)])
 PLAINTEXT = b"what was read"
+WEEK = 480
+UNREADABLE = b"no descriptor"
+DESCRIPTOR = EnvelopeDescriptor(WEEK, b"\0\1", b"private")
 
 SEALED = {
     b"found": Opened(0, PLAINTEXT),
@@ -36,8 +45,21 @@ SEALED = {
 }
 
 
-class Opener:
+@dataclass(frozen=True)
+class Another:
+    """A query that takes the place of one."""
+
+    hash: bytes
+    descriptor: EnvelopeDescriptor = DESCRIPTOR
+
+    def encode(self) -> bytes:
+        return b"asks anew"
+
+
+class Queries:
     """Opens replies as they are named, when it is told to."""
+
+    asked_anew = 0
 
     async def opened(
         self,
@@ -51,6 +73,14 @@ class Opener:
         if found is None:
             raise SealError("it does not open")
         return found
+
+    async def read_anew(
+        self, owner: Hashable, query_hash: bytes, descriptor: bytes, reading: tuple[bytes, bytes], reply_index: int
+    ) -> Another:
+        if descriptor == UNREADABLE:
+            raise MessageError("a descriptor cannot be read")
+        self.asked_anew += 1
+        return Another(b"anew".ljust(24) + self.asked_anew.to_bytes(8, "big"))
 
 
 class ResenderMachine(RuleBasedStateMachine):
@@ -72,7 +102,7 @@ class ResenderMachine(RuleBasedStateMachine):
 
     def _begin(self, engine: Engine, packets: int) -> None:
         self.bench = Bench(engine, packets)
-        self.resender = Resender(engine, Opener(), self._deliver, lambda: None, now=lambda: self.now)
+        self.resender = Resender(engine, Queries(), self._deliver, lambda: None, now=lambda: self.now)
         self.resender.open_later = lambda operation, sealed: self.opening.append((operation, sealed))  # type: ignore[method-assign]
 
     def _deliver(self, app_id: AppId, event: dict[str, Any], *, final: bool) -> None:
@@ -107,8 +137,9 @@ class ResenderMachine(RuleBasedStateMachine):
         if len(self.bench.engine.owned_by(owner)) >= POLICY.most_per_owner:
             return
         cap = b"r" * 136 if is_read else None
+        descriptor = UNREADABLE if self.serial % 5 == 0 else b"descriptor"
         request = EnvelopeRequest(
-            self._query_id(owner, EnvelopeRequest), name, b"descriptor", cap, b"i" * 104, now, conflict
+            self._query_id(owner, EnvelopeRequest), name, descriptor, cap, b"i" * 104, now, conflict
         )
         self.resender.start(owner, request, b"ciphertext", COURIER)
         self._pump()
@@ -135,7 +166,7 @@ class ResenderMachine(RuleBasedStateMachine):
         if waiting:
             operation = waiting[number % len(waiting)]
             request = self.resender.request_of(operation)
-            name = request.write_cap_hash if isinstance(request, CopyRequest) else request.envelope_hash
+            name = request.write_cap_hash if isinstance(request, CopyRequest) else request.query_hash
             packet = self.last[operation.number] = self.bench.send(operation, self.now, answer=b"")
             self.packets.append((name, packet))
             self._pump()
@@ -144,7 +175,7 @@ class ResenderMachine(RuleBasedStateMachine):
     def replica_has_answered(self, number: int, sealed: bytes) -> None:
         """The courier passes it on, to the last packet of an exchange."""
         envelopes = [
-            (request.envelope_hash, self.last[one.number])
+            (request.query_hash, self.last[one.number])
             for one in self.bench.engine
             if one.number in self.last and isinstance(request := self.resender.request_of(one), EnvelopeRequest)
         ]
@@ -163,7 +194,9 @@ class ResenderMachine(RuleBasedStateMachine):
 
     @rule(
         number=st.integers(0, 31),
-        what=st.sampled_from(["ack", "payload", "error", "garbage", "foreign", "copying", "copied", "not copied"]),
+        what=st.sampled_from(
+            ["ack", "payload", "of another week", "garbage", "foreign", "copying", "copied", "not copied"]
+        ),
         sealed=st.sampled_from(sorted(SEALED)),
     )
     def reply(self, number: int, what: str, sealed: bytes) -> None:
@@ -174,7 +207,7 @@ class ResenderMachine(RuleBasedStateMachine):
         answer = {
             "ack": encode_query_reply(CourierEnvelopeReply(name)),
             "payload": encode_query_reply(CourierEnvelopeReply(name, has_payload=True, payload=sealed)),
-            "error": encode_query_reply(CourierEnvelopeReply(name, error_code=4)),
+            "of another week": encode_query_reply(CourierEnvelopeReply(name, error_code=CourierCode.INVALID_EPOCH)),
             "garbage": b"\x07garbage",
             "foreign": encode_query_reply(CourierEnvelopeReply(b"f" * 32)),
             "copying": encode_query_reply(CopyCommandReply(1)),
@@ -213,14 +246,41 @@ class ResenderMachine(RuleBasedStateMachine):
         self.bench.engine.handle_timers(self.now)
         self._pump()
 
+    @rule(number=st.integers(0, 7), looks=st.integers(1, 8))
+    def look_in_vain(self, number: int, looks: int) -> None:
+        """A box is looked for again and again; after so many looks the courier is asked by another query."""
+        for _ in range(looks):
+            before = len(self.opening)
+            self.send(number)
+            self.replica_has_answered(number, b"nothing")
+            if len(self.opening) == before:
+                return
+            self.open(before)
+            self.wait(60.0)
+
+    @rule()
+    def epoch_turns(self) -> None:
+        """Nodes have other keys: what is under way is lost, and until a document comes nothing can be composed."""
+        self.packets.clear()
+        self.last.clear()
+        self.wait(1200.0)
+
+    @rule(number=st.integers(0, 7))
+    def week_turns(self, number: int) -> None:
+        """Replicas have other keys; a query of the week before the last is refused by its courier."""
+        self.wait(400.0)
+        self.send(number)
+        for name, packet in [(name, packet) for name, packet in self.packets if packet in self.last.values()][-1:]:
+            answer = encode_query_reply(CourierEnvelopeReply(name, error_code=CourierCode.INVALID_EPOCH))
+            self.bench.engine.receive(packet.surb_id, packet.reply + answer, self.now)
+            self._pump()
+
     @rule()
     def restart(self) -> None:
-        """What was recorded goes on; requests that joined an exchange are asked again by their applications."""
+        """What was recorded goes on, for all who asked for it."""
         engine = self.bench.engine
         records = [record for one in engine if (record := engine.record(one.number, OFFSET)) is not None]
         plain = [(record.number, record.content(), record.progress()) for record in records]
-        kept = {self.resender.request_of(one).query_id for one in engine}
-        self.gone |= {query_id for query_id in self.asked if not self.answers[query_id] and query_id not in kept}
         self.opening.clear()
         self.last.clear()
         again = Engine(open_reply, seeded(b"again %d" % self.serial), POLICY)
@@ -234,6 +294,8 @@ class ResenderMachine(RuleBasedStateMachine):
         open_ones = {query_id for query_id in self.asked if not self.answers[query_id] and query_id not in self.gone}
         assert open_ones == under_way
         assert self.bench.balance() == 0
+        engine = self.bench.engine
+        assert engine.bytes_held == sum(one.size for one in engine if one.owner is not None)
 
     def teardown(self) -> None:
         if not hasattr(self, "bench"):
@@ -250,7 +312,7 @@ class ResenderMachine(RuleBasedStateMachine):
                         encode_query_reply(CopyCommandReply(0))
                         if isinstance(request, CopyRequest)
                         else encode_query_reply(
-                            CourierEnvelopeReply(request.envelope_hash, has_payload=True, payload=b"found")
+                            CourierEnvelopeReply(request.query_hash, has_payload=True, payload=b"found")
                         )
                     )
                     self.bench.engine.receive(packet.surb_id, packet.reply + answer, self.now)
@@ -264,7 +326,7 @@ class ResenderMachine(RuleBasedStateMachine):
 
 
 TestResenderMachine = ResenderMachine.TestCase
-TestResenderMachine.settings = settings(max_examples=600, stateful_step_count=50, deadline=None)
+TestResenderMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
 
 
 def test_the_oldest_of_too_many_requests_for_one_exchange_are_told_that_they_are_cancelled() -> None:
@@ -275,7 +337,7 @@ def test_the_oldest_of_too_many_requests_for_one_exchange_are_told_that_they_are
         told.append((body["query_id"], body["error_code"]))
 
     engine = Engine(open_reply, seeded(b"many"), POLICY)
-    resender = Resender(engine, Opener(), deliver, lambda: None, now=lambda: 0.0)
+    resender = Resender(engine, Queries(), deliver, lambda: None, now=lambda: 0.0)
     for number in range(20):
         request = EnvelopeRequest(number.to_bytes(16, "big"), b"h" * 32, b"descriptor")
         resender.start(ALICE, request, b"ciphertext", COURIER)
@@ -287,7 +349,7 @@ def test_the_oldest_of_too_many_requests_for_one_exchange_are_told_that_they_are
 def test_what_is_not_there_cannot_be_cancelled(kind: type[EnvelopeRequest | CopyRequest]) -> None:
     resender = Resender(
         Engine(open_reply, seeded(b"none"), POLICY),
-        Opener(),
+        Queries(),
         lambda *a, **k: None,
         lambda: None,
         now=lambda: 0.0,
@@ -299,7 +361,7 @@ def test_an_answer_that_is_opened_when_its_application_is_gone_is_nobodys() -> N
     told: list[dict[str, Any]] = []
     bench = Bench(Engine(open_reply, seeded(b"gone"), POLICY))
     engine = bench.engine
-    resender = Resender(engine, Opener(), lambda app_id, event, final: told.append(event), lambda: None, lambda: 0.0)
+    resender = Resender(engine, Queries(), lambda app_id, event, final: told.append(event), lambda: None, lambda: 0.0)
     resender.start(ALICE, EnvelopeRequest(b"q" * 16, b"h" * 32, b"descriptor"), b"ciphertext", COURIER)
     bench.events()
     (operation,) = engine
