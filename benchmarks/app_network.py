@@ -109,11 +109,11 @@ class NetworkProcess:
 
 
 @contextmanager
-def local_network(lambda_p: float, lambda_l: float) -> Iterator[NetworkProcess]:
-    """A network whose clients send at these rates (per ms)."""
+def local_network(lambda_p: float, lambda_l: float, replicas: int = 0) -> Iterator[NetworkProcess]:
+    """A network whose clients send at these rates (per ms), with so many storage replicas."""
     period = max((f"{minutes}m" for minutes in EPOCHS_MINUTES), key=_seconds_till_next)
     with TemporaryDirectory(prefix="kpclientd-bench-") as name:
-        rates = ["--lambda-p", str(lambda_p), "--lambda-l", str(lambda_l)]
+        rates = ["--lambda-p", str(lambda_p), "--lambda-l", str(lambda_l), "--replicas", str(replicas)]
         command = [sys.executable, "-m", "benchmarks.app_network", name, "--epoch", period, *rates]
         with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
             yield NetworkProcess(child, Path(name), period)
@@ -178,7 +178,11 @@ class _Observer:
 
 async def _run(options: argparse.Namespace) -> None:
     network = LocalNetwork(
-        epoch_period=parse_duration(options.epoch), mu=MU, lambda_p=options.lambda_p, lambda_l=options.lambda_l
+        epoch_period=parse_duration(options.epoch),
+        mu=MU,
+        lambda_p=options.lambda_p,
+        lambda_l=options.lambda_l,
+        replicas=options.replicas,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
@@ -194,6 +198,7 @@ def _main() -> None:
     parser.add_argument("--epoch", required=True)
     parser.add_argument("--lambda-p", type=float, required=True)
     parser.add_argument("--lambda-l", type=float, required=True)
+    parser.add_argument("--replicas", type=int, default=0)
     trio.run(_run, parser.parse_args())
 
 

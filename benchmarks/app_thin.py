@@ -126,12 +126,21 @@ class App:
         Raises:
             OSError: if it is not answered.
         """
-        query = os.urandom(ID_LENGTH)
         begin = time.perf_counter()
-        self.send({"get_pki_document": {"query_id": query, "epoch": FORGOTTEN_EPOCH}})
-        while self._await("get_pki_document_reply")["query_id"] != query:
-            pass
+        self.ask("get_pki_document", epoch=FORGOTTEN_EPOCH)
         return time.perf_counter() - begin
+
+    def ask(self, verb: str, **fields: Any) -> Message:
+        """The answer to a request.
+
+        Raises:
+            OSError: if it is not answered.
+        """
+        query = os.urandom(ID_LENGTH)
+        self.send({verb: {"query_id": query} | fields})
+        while (answer := self._await(f"{verb}_reply"))["query_id"] != query:
+            pass
+        return answer
 
     def _await(self, name: str) -> Message:
         """The body of the next message of that name; those before it are kept for `receive`."""
