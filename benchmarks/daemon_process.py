@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 import trio
 
 from benchmarks.timing import Row
+from kpclientd.client.connection import connected_to
 from kpclientd.config.dial import load_dial
-from kpclientd.thin.client import connected_to
 from pki.epoch import PERIOD_VARIABLE
 from sphinx.types import SurbId
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ping(arguments: Sequence[str]) -> int:
-    from kpclientd.ping import main
+    from kpclientd.commands.ping import main
 
     return main(arguments)
 
@@ -63,7 +63,7 @@ def _loopix(arguments: Sequence[str]) -> int:
 
 
 def _demo(arguments: Sequence[str]) -> int:
-    from kpclientd.demo import main
+    from kpclientd.commands.demo import main
 
     return main(arguments)
 

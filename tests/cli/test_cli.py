@@ -161,7 +161,7 @@ def test_a_log_file_that_is_standard_output_and_no_file_is_explained(tmp_path: P
 
 
 def test_commands_get_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module_name in (("localnet", "kpclientd.localnet.cli"), ("ping", "kpclientd.ping")):
+    for name, module_name in (("localnet", "kpclientd.localnet.cli"), ("ping", "kpclientd.commands.ping")):
         module = types.ModuleType(module_name)
         module.main = list  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module_name, module)

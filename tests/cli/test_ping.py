@@ -18,11 +18,11 @@ import trio
 import trio.testing
 
 from arq import RouteNames
+from kpclientd.client.connection import DaemonUnreachableError
+from kpclientd.commands.ping import SEND_SECONDS, OfflineError, Options, UnknownServiceError, main, ping
+from kpclientd.commands.ping_statistics import PingStatistics
 from kpclientd.config.model import ListenUnix
-from kpclientd.ping import SEND_SECONDS, OfflineError, Options, UnknownServiceError, main, ping
-from kpclientd.ping_statistics import PingStatistics
 from kpclientd.thin import events
-from kpclientd.thin.client import DaemonUnreachableError
 from sphinx.randomness import seeded
 from tests.cli.scripted_daemon import DOCUMENT, Script, ScriptedDaemon, echoed, status, without_services
 from tests.config.samples import gateway, literal_toml, written

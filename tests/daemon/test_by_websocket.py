@@ -6,7 +6,7 @@ import trio
 import trio.testing
 import trio_websocket
 
-from kpclientd.thin.client import ThinClient
+from kpclientd.client.connection import ThinClient
 from kpclientd.thin.websocket import WebSocketStream
 from tests.support.world import App, world
 

@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from kpclientd.client.connection import connected_to
 from kpclientd.config.load import load_config
 from kpclientd.config.model import ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.daemon import Daemon
 from kpclientd.thin.announcements import DOCUMENT_WAIT_SECONDS
-from kpclientd.thin.client import connected_to
 from kpclientd.thin.listener import open_listeners
 from kpclientd.transports import DialError
 from pki import EpochClock

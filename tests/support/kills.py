@@ -21,10 +21,10 @@ from tempfile import TemporaryDirectory
 
 import trio
 
+from kpclientd.client.connection import DaemonGoneError, DaemonUnreachableError, ThinClient, connected_to
 from kpclientd.config.model import ListenUnix
 from kpclientd.state.record_log import last_record
 from kpclientd.state.written_page import page_of
-from kpclientd.thin.client import DaemonGoneError, DaemonUnreachableError, ThinClient, connected_to
 from pki import ServiceEndpoint
 from tests.support.processes import local_network
 

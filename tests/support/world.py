@@ -19,6 +19,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from kpclientd.client.connection import ThinClient
 from kpclientd.config.load import load_config
 from kpclientd.config.model import ClientConfig
 from kpclientd.daemon import Daemon
@@ -28,7 +29,6 @@ from kpclientd.localnet.network import LocalNetwork
 from kpclientd.state.keeper import StateKeeper
 from kpclientd.state.state_file import opened
 from kpclientd.state.written_page import WrittenPage
-from kpclientd.thin.client import ThinClient
 from pki import ServiceEndpoint
 from sphinx.native.engines import PythonEngine, engine_name
 from sphinx.randomness import seeded

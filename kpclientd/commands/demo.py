@@ -12,6 +12,8 @@ from typing import Final
 
 import trio
 
+from kpclientd.commands.ping import Options, ping
+from kpclientd.commands.ping_statistics import PingStatistics
 from kpclientd.config.dial import load_dial
 from kpclientd.config.load import load_config
 from kpclientd.daemon import Daemon
@@ -19,8 +21,6 @@ from kpclientd.errors import KpclientdError
 from kpclientd.localnet.files import CLIENT_FILE, THIN_FILE
 from kpclientd.localnet.network import LocalNetwork
 from kpclientd.localnet.options import stop_signals
-from kpclientd.ping import Options, ping
-from kpclientd.ping_statistics import PingStatistics
 from kpclientd.status import DaemonStatus
 from kpclientd.thin.listener import open_listeners
 

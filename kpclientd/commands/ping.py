@@ -12,11 +12,7 @@ from typing import Any, Final
 
 import trio
 
-from kpclientd.config.dial import find_daemon
-from kpclientd.config.model import ListenTcp, ListenUnix
-from kpclientd.errors import ConfigError, KpclientdError
-from kpclientd.ping_statistics import PingStatistics
-from kpclientd.thin.client import (
+from kpclientd.client.connection import (
     SILENCE_SECONDS,
     TOKEN_LENGTH,
     DaemonGoneError,
@@ -24,6 +20,10 @@ from kpclientd.thin.client import (
     connected_to,
     display,
 )
+from kpclientd.commands.ping_statistics import PingStatistics
+from kpclientd.config.dial import find_daemon
+from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.thin.errors import ThinError
 from pki.document import Document, ServiceEndpoint
 from pki.epoch import MILLISECONDS_PER_SECOND

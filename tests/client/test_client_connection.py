@@ -10,9 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from kpclientd.config.model import ListenTcp, ListenUnix
-from kpclientd.thin import events
-from kpclientd.thin.client import (
+from kpclientd.client.connection import (
     DaemonGoneError,
     DaemonUnreachableError,
     ThinClient,
@@ -20,6 +18,8 @@ from kpclientd.thin.client import (
     connected_to,
     display,
 )
+from kpclientd.config.model import ListenTcp, ListenUnix
+from kpclientd.thin import events
 from kpclientd.thin.errors import FrameError, MistypedField
 from kpclientd.thin.framing import encode_frame
 from kpclientd.thin.listener import open_listeners
