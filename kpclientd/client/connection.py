@@ -1,4 +1,6 @@
-"""A small thin client: what `kpclientd ping` and the tests speak to a daemon with.
+"""One connection to a daemon: its first messages, and whatever frames follow.
+
+`session` keeps one for longer than a connection lasts; `kpclientd ping`, which is to tell of every break, uses this.
 
 Source: the Katzenpost thin-client protocol, "first messages" and "session token". One task reads, any number may send.
 """
@@ -62,7 +64,9 @@ class ThinClient:
         connected: whether the daemon's link to its gateway is up, as last told.
         document_payload: the network's current document as last told, or None.
         geometry: the network's Sphinx geometry, by the reference's field names.
+        storage_geometry: the lengths of boxes, by the same.
         app_id: the name of this session (16 bytes), empty until the handshake is done.
+        resumed: whether the daemon knew the session's token.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -73,7 +77,9 @@ class ThinClient:
         self.connected = False
         self.document_payload: bytes | None = None
         self.geometry: Mapping[str, Any] = {}
+        self.storage_geometry: Mapping[str, Any] = {}
         self.app_id = b""
+        self.resumed = False
 
     @property
     def document(self) -> Document | None:
@@ -171,22 +177,39 @@ class ThinClient:
             self.connected = status.flag("is_connected")
             geometry = status.raw("sphinx_geometry")
             self.geometry = geometry if isinstance(geometry, dict) else {}
+            storage_geometry = status.raw("pigeonhole_geometry")
+            self.storage_geometry = storage_geometry if isinstance(storage_geometry, dict) else {}
         if _DOCUMENT in message:
             payload = _fields(_DOCUMENT, message).payload("payload")
             self.document_payload = bytes(payload) if payload else self.document_payload
         if _SESSION in message:
-            self.app_id = _fields(_SESSION, message).octets("app_id") or b""
+            session = _fields(_SESSION, message)
+            self.app_id = session.octets("app_id") or b""
+            self.resumed = session.flag("resumed")
+
+    async def leave(self) -> None:
+        """Tell the daemon that the application is done, and close; takes a second at most, cancelled or not."""
+        with trio.move_on_after(_CLOSE_SECONDS) as scope:
+            scope.shield = True
+            try:
+                await self.send({"thin_close": {}})
+            except DaemonGoneError:
+                pass
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close without a word: the daemon keeps the session for a while."""
+        await trio.aclose_forcefully(self._stream)
 
 
-@asynccontextmanager
-async def connected_to(
+async def open_connection(
     address: ListenTcp | ListenUnix,
     token: bytes,
     *,
     deadline_seconds: float = HANDSHAKE_SECONDS,
     on_silence: Callable[[], None] = lambda: None,
-) -> AsyncIterator[ThinClient]:
-    """A connection to the daemon that listens at `address`, after its first messages; closed with the block.
+) -> ThinClient:
+    """Connect to the daemon that listens at `address`, and go through the first messages.
 
     Args:
         address: where the daemon listens.
@@ -200,36 +223,45 @@ async def connected_to(
         TokenError: the daemon wants a token, and the file that should hold it does not.
         ThinError: as `ThinClient.receive`.
     """
-    stream = await _dial(address)
-    client = ThinClient(stream)
+    client = ThinClient(await _dial(address))
     try:
-        try:
-            with trio.fail_after(deadline_seconds):
-                with trio.move_on_after(SILENCE_SECONDS) as first:
-                    await client.wait_for_message()
-                if first.cancelled_caught:
-                    on_silence()
-                await client.shake_hands(token)
-        except trio.TooSlowError:
-            raise UnexpectedMessageError(
-                f"what listens at {display(address)} did not greet us within {deadline_seconds:g} s"
-            ) from None
-        except DaemonGoneError as error:
-            if isinstance(address, ListenTcp):
-                shown = (
-                    f"the token in {address.token_file} was not accepted" if address.token_file else "it wants a token"
-                )
-                raise DaemonGoneError(f"{error}; perhaps {shown} (TokenFile)") from error
-            raise
+        with trio.fail_after(deadline_seconds):
+            with trio.move_on_after(SILENCE_SECONDS) as first:
+                await client.wait_for_message()
+            if first.cancelled_caught:
+                on_silence()
+            await client.shake_hands(token)
+    except trio.TooSlowError:
+        await client.leave()
+        raise UnexpectedMessageError(
+            f"what listens at {display(address)} did not greet us within {deadline_seconds:g} s"
+        ) from None
+    except DaemonGoneError as error:
+        await client.leave()
+        if isinstance(address, ListenTcp):
+            shown = f"the token in {address.token_file} was not accepted" if address.token_file else "it wants a token"
+            raise DaemonGoneError(f"{error}; perhaps {shown} (TokenFile)") from error
+        raise
+    except BaseException:
+        await client.leave()
+        raise
+    return client
+
+
+@asynccontextmanager
+async def connected_to(
+    address: ListenTcp | ListenUnix,
+    token: bytes,
+    *,
+    deadline_seconds: float = HANDSHAKE_SECONDS,
+    on_silence: Callable[[], None] = lambda: None,
+) -> AsyncIterator[ThinClient]:
+    """A connection as `open_connection` makes it, closed with the block."""
+    client = await open_connection(address, token, deadline_seconds=deadline_seconds, on_silence=on_silence)
+    try:
         yield client
     finally:
-        with trio.move_on_after(_CLOSE_SECONDS) as scope:
-            scope.shield = True
-            try:
-                await client.send({"thin_close": {}})
-            except DaemonGoneError:
-                pass
-        await trio.aclose_forcefully(stream)
+        await client.leave()
 
 
 def display(address: ListenTcp | ListenUnix) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 
+from kpclientd.client.client import find_service
 from kpclientd.client.connection import (
     SILENCE_SECONDS,
     TOKEN_LENGTH,
@@ -20,6 +21,7 @@ from kpclientd.client.connection import (
     connected_to,
     display,
 )
+from kpclientd.client.errors import UnknownServiceError
 from kpclientd.commands.ping_statistics import PingStatistics
 from kpclientd.config.dial import find_daemon
 from kpclientd.config.model import ListenTcp, ListenUnix
@@ -54,10 +56,6 @@ Print = Callable[[str], None]
 
 class OfflineError(KpclientdError):
     """The daemon runs and has no way into the network."""
-
-
-class UnknownServiceError(KpclientdError):
-    """No service node of the document offers the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ async def ping(
 
     async with connected_to(address, randomness.bytes(TOKEN_LENGTH), on_silence=on_silence) as client:
         document = await _online(client, show)
-        service = _find(document, options.service, randomness)
+        service = find_service(document, options.service, randomness)
         node = service.node_id.hex()[:_SHORT_ID]
         show(f"PING {options.service} at {service.descriptor.name} ({node}) through {display(address)}")
         run = _Run(client, service, options, randomness, statistics, show)
@@ -300,14 +298,6 @@ def _lacking(client: ThinClient) -> str:
 def _names(route: object) -> list[str]:
     """The nodes of a route as an event tells it; daemons of today only do."""
     return [name for name in route if isinstance(name, str)] if isinstance(route, list) else []
-
-
-def _find(document: Document, service: str, randomness: Randomness) -> ServiceEndpoint:
-    endpoints = document.services(service)
-    if not endpoints:
-        known = sorted({name for node in document.service_nodes for name in node.kaetzchen or ()})
-        raise UnknownServiceError(f'no service is called "{service}"; the network has {", ".join(known) or "none"}')
-    return randomness.choice(endpoints)
 
 
 def _parser() -> argparse.ArgumentParser:

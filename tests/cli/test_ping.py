@@ -19,7 +19,8 @@ import trio.testing
 
 from arq import RouteNames
 from kpclientd.client.connection import DaemonUnreachableError
-from kpclientd.commands.ping import SEND_SECONDS, OfflineError, Options, UnknownServiceError, main, ping
+from kpclientd.client.errors import UnknownServiceError
+from kpclientd.commands.ping import SEND_SECONDS, OfflineError, Options, main, ping
 from kpclientd.commands.ping_statistics import PingStatistics
 from kpclientd.config.model import ListenUnix
 from kpclientd.thin import events
