@@ -16,6 +16,8 @@ _EPILOG: Final = """\
 commands:
   config      check, show or begin a configuration file
   ping        send echo messages through a running daemon and time the answers
+  box         write, read, copy and delete boxes of Pigeonhole storage
+  pipe        send a stream of bytes through boxes, and receive it
   localnet    run a whole mixnet on this machine (--family loopix: one of 2019)
   demo        run a local mixnet with a daemon on it, and ping through both
   loopix      the client of the Loopix family of 2019, as loopix-client
@@ -37,6 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ping(arguments: Sequence[str]) -> int:
     from kpclientd.commands.ping import main
+
+    return main(arguments)
+
+
+def _box(arguments: Sequence[str]) -> int:
+    from kpclientd.commands.box import main
+
+    return main(arguments)
+
+
+def _pipe(arguments: Sequence[str]) -> int:
+    from kpclientd.commands.pipe import main
 
     return main(arguments)
 
@@ -77,6 +91,8 @@ def _config(arguments: Sequence[str]) -> int:
 _COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "config": _config,
     "ping": _ping,
+    "box": _box,
+    "pipe": _pipe,
     "localnet": _localnet,
     "demo": _demo,
     "loopix": _loopix,

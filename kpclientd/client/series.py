@@ -16,7 +16,7 @@ from kpclientd.client.capabilities import ReadCapability, WriteCapability
 WRITES_AT_ONCE: Final = 8
 READS_AT_ONCE: Final = 4
 
-CAUGHT_UP_SECONDS: Final = 20.0
+CAUGHT_UP_SECONDS: Final = 60.0
 """If no box came for so long, the writer is waited for: then only the next one is asked for, and none ahead."""
 
 Item = TypeVar("Item")
@@ -119,7 +119,7 @@ async def reading_series(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ahead.run, capability)
         try:
-            yield ahead.boxes()
+            yield ahead
         except Exception as error:
             errors.append(error)
         nursery.cancel_scope.cancel()
@@ -127,7 +127,9 @@ async def reading_series(
         raise errors[0]
 
 
-class _ReadAhead:
+class _ReadAhead(AsyncIterator[Box]):
+    """Reads ahead of whoever takes its boxes."""
+
     def __init__(self, boxes: Boxes, at_once: int) -> None:
         self._boxes = boxes
         self._at_once = at_once
@@ -139,15 +141,14 @@ class _ReadAhead:
         self._ready: list[Box] = []
         self._error: Exception | None = None
 
-    async def boxes(self) -> AsyncIterator[Box]:
-        """What was read, in order."""
-        while True:
-            while not self._ready:
-                if self._error is not None:
-                    raise self._error
-                await self._changed.wait()
-            yield self._ready.pop(0)
-            self._tell()
+    async def __anext__(self) -> Box:
+        while not self._ready:
+            if self._error is not None:
+                raise self._error
+            await self._changed.wait()
+        box = self._ready.pop(0)
+        self._tell()
+        return box
 
     async def run(self, capability: ReadCapability) -> None:
         """Keep reads under way."""

@@ -12,14 +12,15 @@ same boxes, and a stream that broke off goes on by doing that.
 `Splitter` and `Joiner` are sans-IO; the functions below join them to boxes.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from blake3 import blake3
 
-from kpclientd.client.boxes import Boxes, Write
+from kpclientd.client.boxes import Box, Boxes, Write
 from kpclientd.client.capabilities import ReadCapability, WriteCapability
 from kpclientd.client.errors import BrokenStreamError, ChangedContentError
 from kpclientd.client.series import reading_series, write_series
@@ -216,7 +217,7 @@ async def write_stream(
     Args:
         boxes: of a client.
         begun: a new stream's capability, or how far it had come.
-        data: all bytes, from the first on, in any pieces.
+        data: all bytes, from the first on, in any pieces; a generator is closed in the end.
         box_length: bytes in each box, as many as the boxes before had; all that one takes, by default.
         on_stored: told each time that more is stored.
 
@@ -226,10 +227,10 @@ async def write_stream(
         StorageError: boxes could not be written.
     """
     splitter = Splitter(boxes.longest if box_length is None else box_length, begun.progress)
-    under_way: list[Progress] = []
+    under_way: deque[Progress] = deque()
     sent = begun
 
-    async def contents() -> AsyncIterator[bytes]:
+    async def contents() -> AsyncGenerator[bytes, None]:
         async for part in data:
             for piece in splitter.feed(part):
                 under_way.append(piece.progress)
@@ -240,10 +241,14 @@ async def write_stream(
 
     def stored(write: Write) -> None:
         nonlocal sent
-        sent = Sent(write.following, under_way.pop(0))
+        sent = Sent(write.following, under_way.popleft())
         on_stored(sent)
 
-    await write_series(boxes, begun.following, contents(), on_stored=stored)
+    async with AsyncExitStack() as stack:
+        if isinstance(data, AsyncGenerator):
+            stack.push_async_callback(data.aclose)
+        pieces = await stack.enter_async_context(aclosing(contents()))
+        await write_series(boxes, begun.following, pieces, on_stored=stored)
     return sent
 
 
@@ -263,14 +268,20 @@ async def read_stream(
         BoxDeletedError: one was deleted.
         StorageError: boxes could not be read.
     """
-    joiner = joiner or Joiner()
     async with reading_series(boxes, capability) as found:
+        yield _Pieces(found, joiner or Joiner())
 
-        async def pieces() -> AsyncIterator[Received]:
-            async for box in found:
-                piece = joiner.add(box.content)
-                yield Received(box.following, piece.progress, piece.content)
-                if piece.progress.is_ended:
-                    return
 
-        yield pieces()
+class _Pieces(AsyncIterator[Received]):
+    """What is in the boxes of a stream, until its end."""
+
+    def __init__(self, boxes: AsyncIterator[Box], joiner: Joiner) -> None:
+        self._boxes = boxes
+        self._joiner = joiner
+
+    async def __anext__(self) -> Received:
+        if self._joiner.progress.is_ended:
+            raise StopAsyncIteration
+        box = await anext(self._boxes)
+        piece = self._joiner.add(box.content)
+        return Received(box.following, piece.progress, piece.content)

@@ -12,7 +12,17 @@ import trio
 from kpclientd.localnet.control import command_table, serve_control
 from kpclientd.localnet.faults import DocumentFault
 from kpclientd.localnet.files import CLIENT_FILE
-from kpclientd.localnet.network import LAMBDA_L, LAMBDA_P, MU, SIGNATURES, WIRE_KEM, LocalNetwork
+from kpclientd.localnet.network import (
+    HOPS,
+    LAMBDA_L,
+    LAMBDA_P,
+    MU,
+    NIKE,
+    SIGNATURES,
+    USER_PAYLOAD_LENGTH,
+    WIRE_KEM,
+    LocalNetwork,
+)
 from kpclientd.localnet.options import (
     add_control_option,
     count_up_to,
@@ -32,6 +42,7 @@ from pki.errors import EpochError
 from pki.signatures import signature_scheme
 from sphinx.crypto.kem import kem_scheme
 from sphinx.errors import MixnetError
+from sphinx.geometry import Geometry
 
 THIN_PORT: Final = 64331
 """Where the reference's daemon listens for thin clients."""
@@ -39,6 +50,10 @@ THIN_PORT: Final = 64331
 EPOCH: Final = "30s"
 REPLICAS: Final = 3
 """Of storage, where the packages that it needs are there."""
+
+LEAST_PAYLOAD: Final = 600
+MOST_PAYLOAD: Final = 60_000
+"""Bytes that a message carries: a box of storage, at least; and what gateways read in one command, at most."""
 
 TRANSPORTS: Final[Mapping[str, tuple[str, ...]]] = {"tcp": ("tcp",), "quic": ("quic",), "both": ("tcp", "quic")}
 """The choices of `--transport`, and the schemes of the gateways' addresses."""
@@ -67,6 +82,7 @@ async def _run(options: argparse.Namespace) -> None:
         nodes=options.nodes,
         authorities=options.authorities,
         signers=options.signers,
+        geometry=Geometry.nike(NIKE, HOPS, options.payload),
         wire_kem=options.wire_kem,
         signatures=options.signatures,
         transports=TRANSPORTS[options.transport],
@@ -163,6 +179,13 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
         default=SIGNATURES,
         metavar="NAME",
         help="signature scheme of authorities and nodes (default %(default)s)",
+    )
+    count.add_argument(
+        "--payload",
+        type=count_up_to(MOST_PAYLOAD, least=LEAST_PAYLOAD),
+        default=USER_PAYLOAD_LENGTH,
+        metavar="BYTES",
+        help="that a message carries, and with some 450 fewer a box of storage (default %(default)s)",
     )
     count.add_argument(
         "--transport",

@@ -56,7 +56,7 @@ async def storing(
     """A world whose network stores, with a key exchange that takes no time."""
     monkeypatch.setattr(libraries, "nike", quick_nike)
     storage: dict[str, Any] = {"replicas": 3, "storage_nike": quick_nike(), "offload": at_once, "geometry": geometry}
-    rates = {"lambda_p": 0.01, "lambda_l": 0.0001, "rate_limit": False}
+    rates = {"lambda_p": 0.003, "lambda_l": 0.0001, "rate_limit": False}
     async with world(is_watched=False, **(storage | rates | options)) as result:
         yield result
 

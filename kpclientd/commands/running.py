@@ -1,0 +1,103 @@
+"""What the commands that use the client have in common: where the daemon is, statuses, and how they end."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+import trio
+
+from kpclientd.client import BoxDeletedError, BoxNotWrittenError, CapabilityTextError
+from kpclientd.commands.stream_files import StreamFileError
+from kpclientd.errors import ConfigError
+from sphinx.errors import MixnetError
+
+DONE: Final = 0
+FAILED: Final = 1
+MISUSED: Final = 2
+NOT_WRITTEN: Final = 3
+DELETED: Final = 4
+INTERRUPTED: Final = 130
+
+DEFAULT_CONFIG: Final = Path("thinclient.toml")
+
+_STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (ConfigError, MISUSED),
+    (StreamFileError, MISUSED),
+    (CapabilityTextError, MISUSED),
+    (BoxNotWrittenError, NOT_WRITTEN),
+    (BoxDeletedError, DELETED),
+)
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that shows how a command is used where it is not."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the status for misuse."""
+        self.exit(MISUSED, f"{self.format_usage()}{self.prog}: {message}\n")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the daemon is."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help="an application's file, or the daemon's; default: %(default)s",
+    )
+
+
+def run(name: str, work: Work, *, hint: Callable[[], str] = lambda: "") -> int:
+    """Run a command until it ends, or a signal ends it; returns its exit status.
+
+    Args:
+        name: of the command.
+        work: what it does.
+        hint: what is said after anything that ended it early.
+    """
+    try:
+        if trio.run(_until_interrupted, work):
+            return DONE
+        _say(name, "interrupted", hint())
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    except (MixnetError, OSError) as error:
+        status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), FAILED)
+        _say(name, str(error), hint() if status == FAILED else "")
+        return status
+
+
+def _say(name: str, text: str, hint: str) -> None:
+    sys.stderr.write(f"kpclientd {name}: {text}{hint and f'; {hint}'}\n")
+
+
+async def _until_interrupted(work: Work) -> bool:
+    """Do it, and return True; or False, if a signal came before it was done."""
+    failures: list[Exception] = []
+    is_done = False
+
+    async def do() -> None:
+        nonlocal is_done
+        try:
+            await work()
+            is_done = True
+        except Exception as error:  # raised behind the nursery, which would make a group of it
+            failures.append(error)
+        nursery.cancel_scope.cancel()
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(do)
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
+    return is_done
