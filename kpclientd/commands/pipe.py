@@ -139,8 +139,6 @@ async def _send_from(
         sending = Sending(stream.reader, stream, client.boxes.longest, Progress())
         note(sending)
     announce(sending.reader.text())
-    if sending.progress.is_ended:
-        return
     if sending.box_length > client.boxes.longest:
         raise StreamFileError(
             f"{state} was begun where boxes take {sending.box_length} bytes; here they take {client.boxes.longest}"

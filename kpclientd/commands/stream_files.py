@@ -53,7 +53,7 @@ class ReadBoxes(_Kept, frozen=True, tag="boxes that are read"):
     following: ReadCapability
 
 
-class Sending(_Kept, frozen=True, tag="stream that is sent"):
+class Sending(_Kept, frozen=True, tag="a stream that is sent"):
     """A stream of bytes that is sent.
 
     Attributes:
@@ -69,15 +69,15 @@ class Sending(_Kept, frozen=True, tag="stream that is sent"):
     progress: Progress
 
 
-class Receiving(_Kept, frozen=True, tag="stream that is received"):
+class Receiving(_Kept, frozen=True, tag="a stream that is received"):
     """A stream of bytes that is received; `following` reads the box after those in `progress`."""
 
     following: ReadCapability
     progress: Progress
 
 
+AnyKept = WrittenBoxes | ReadBoxes | Sending | Receiving
 Kept = TypeVar("Kept", WrittenBoxes, ReadBoxes, Sending, Receiving)
-Any = WrittenBoxes | ReadBoxes | Sending | Receiving
 
 
 def load(path: Path, kind: type[Kept]) -> Kept:
@@ -88,11 +88,11 @@ def load(path: Path, kind: type[Kept]) -> Kept:
     """
     kept = load_any(path)
     if not isinstance(kept, kind):
-        raise StreamFileError(f"{path} is about a {_about(type(kept))}, where a {_about(kind)} is needed")
+        raise StreamFileError(f"{path} is about {_about(type(kept))}, and not about {_about(kind)}")
     return kept
 
 
-def load_any(path: Path) -> WrittenBoxes | ReadBoxes | Sending | Receiving:
+def load_any(path: Path) -> AnyKept:
     """What is kept in a file, of whichever kind; raises as `load` does."""
     try:
         with path.open("rb") as file:
@@ -102,10 +102,10 @@ def load_any(path: Path) -> WrittenBoxes | ReadBoxes | Sending | Receiving:
     return parse(data, path)
 
 
-def parse(data: bytes, path: Path) -> WrittenBoxes | ReadBoxes | Sending | Receiving:
+def parse(data: bytes, path: Path) -> AnyKept:
     """What the content of a file keeps; raises as `load` does."""
     try:
-        kept: WrittenBoxes | ReadBoxes | Sending | Receiving = msgspec.json.decode(data, type=Any)
+        kept: AnyKept = msgspec.json.decode(data, type=AnyKept)
     except (msgspec.MsgspecError, CapabilityTextError, UnicodeDecodeError):
         kept = None  # type: ignore[assignment]
     if kept is None or not _is_sound(kept):
@@ -113,7 +113,7 @@ def parse(data: bytes, path: Path) -> WrittenBoxes | ReadBoxes | Sending | Recei
     return kept
 
 
-def save(path: Path, kept: WrittenBoxes | ReadBoxes | Sending | Receiving) -> None:
+def save(path: Path, kept: AnyKept) -> None:
     """Keep it, in the place of what was kept before.
 
     Raises:
@@ -141,7 +141,7 @@ def held(path: Path) -> Iterator[None]:
         raise StreamFileError(f"{path} cannot be used: {error.strerror or error}") from None
 
 
-def _is_sound(kept: WrittenBoxes | ReadBoxes | Sending | Receiving) -> bool:
+def _is_sound(kept: AnyKept) -> bool:
     if isinstance(kept, Sending) and kept.box_length < SHORTEST_BOX:
         return False
     if isinstance(kept, Sending | Receiving):
