@@ -3,8 +3,8 @@
 Theory of operation. One task reads, one writes. Each request has a random name, by which its answer finds it. If the
 connection breaks, another is made with the same token, and all requests that have no answer are sent again as they
 were: the daemon lets an exchange that is started twice join the one that is under way, and the other verbs change
-nothing. So a break costs the caller time only. A message to a service that was handed over, and of which the daemon may
-have forgotten before it left, counts as lost; whoever sent it asks again.
+nothing. So a break costs the caller time only. A message to a service that the daemon may have forgotten
+before it left is sent again, too, with another name.
 
     connected --break--> away --in time--> connected
                           | patience is over
@@ -41,6 +41,9 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 REPLY_SLOP_SECONDS: Final = 20.0
 """Beyond the time that the daemon expects an answer in; the same that it has for its own retransmissions."""
 
+MOST_BREAKS: Final = 10
+"""How often one message may be lost with a connection: it may be what breaks it."""
+
 Dial = Callable[[], Awaitable[ThinClient]]
 """Makes a connection and goes through its first messages, always with the same token."""
 
@@ -74,12 +77,14 @@ class _Message:
     Attributes:
         has_left: whether the daemon has said that it sent it.
         expected_seconds: until the answer, from then on.
+        is_lost: whether it was lost with a connection.
         step: set when something has happened.
     """
 
     outgoing: _Outgoing
     has_left: bool = False
     expected_seconds: float = 0.0
+    is_lost: bool = False
     refusal: str = ""
     answer: bytes | None = field(default=None, repr=False)
     step: trio.Event = field(default_factory=trio.Event)
@@ -195,12 +200,27 @@ class Session:
         self._check()
 
     async def exchange(self, destination: NodeId, recipient: bytes, payload: bytes) -> bytes | None:
-        """Send a message once, and return its padded answer; None if that does not come.
+        """Send a message, and return its padded answer; None if that does not come.
+
+        It is sent once, and again only if a break of the connection may have cost it.
 
         Raises:
             RefusedError: the daemon does not send it.
             DaemonLostError: the daemon has been away for too long.
         """
+        message = await self._sent(destination, recipient, payload)
+        for _ in range(MOST_BREAKS):
+            if not message.is_lost:
+                break
+            message = await self._sent(destination, recipient, payload)
+        if message.refusal:
+            raise RefusedError(f"the daemon does not send this message: {message.refusal}")
+        if message.answer is None:
+            self._check()
+        return message.answer
+
+    async def _sent(self, destination: NodeId, recipient: bytes, payload: bytes) -> _Message:
+        """A message after its end."""
         self._check()
         surb_id = self._randomness.bytes(SURB_ID_LENGTH)
         outgoing = _Outgoing(_message(destination, recipient, payload, surb_id))
@@ -208,18 +228,14 @@ class Session:
         self._put(outgoing)
         try:
             await message.step.wait()
-            if message.has_left and message.answer is None:
+            if message.has_left and message.answer is None and not message.is_lost:
                 message.step = trio.Event()
                 with trio.move_on_after(message.expected_seconds + REPLY_SLOP_SECONDS):
                     await message.step.wait()
         finally:
             del self._messages[surb_id]
             self._drop(outgoing)
-        if message.refusal:
-            raise RefusedError(f"the daemon does not send this message: {message.refusal}")
-        if message.answer is None:
-            self._check()
-        return message.answer
+        return message
 
     def _check(self) -> None:
         if self._lost is not None:
@@ -288,6 +304,7 @@ class Session:
         self.connections += 1
         for message in self._messages.values():
             if message.outgoing.written.is_set() and not (client.resumed and message.has_left):
+                message.is_lost = True
                 message.step.set()
         self._queue = dict(self._pending)
         self._tell_change()
