@@ -6,7 +6,8 @@ begin the next box while the exchange of the last is under way. An exchange that
 begun anew with another query, after a pause.
 
 A read that waits for its box is begun anew from time to time: a courier answers the same query from its cache, and
-after some looks says "not written" for minutes, whatever has been written meanwhile.
+after some looks says "not written" for minutes, whatever has been written meanwhile. This daemon asks anew by itself,
+the reference's does not.
 
 Source: the Katzenpost thin-client protocol, "new_keypair" to "copy-stream builders"; Katzenpost Pigeonhole, 'ARQ for
 Pigeonhole', 'courier and replica' and 'copy streams'.
@@ -40,8 +41,8 @@ SEED_LENGTH: Final = 32
 RETRY_PAUSES: Final = (2.0, 10.0, 30.0)
 """Seconds before each further attempt at what may pass."""
 
-REFRESH_SECONDS: Final = (30.0, 60.0, 120.0, 300.0)
-"""After how long a read that waits is begun anew; the last for all further ones, when the courier's cache has ended."""
+REFRESH_SECONDS: Final = 300.0
+"""After how long a read that waits is begun anew."""
 
 COPIED_AT_ONCE: Final = 8
 """Boxes for which one request makes envelopes: what is done again if the connection breaks."""
@@ -251,31 +252,30 @@ class Boxes:
 
     async def store(self, write: Write, *, confirmed: bool = True) -> None:
         """Carry a write out; see `write`. Cancelled, it may or may not be done."""
+        is_used = False
 
         async def attempt() -> int:
-            nonlocal write
-            if attempts:
+            nonlocal write, is_used
+            if is_used:
                 write = await self.prepare_write(write.capability, write.content)
-            attempts.append(1)
+            is_used = True
             parts = {"write_cap": write.capability.secret, "no_idempotent_box_already_exists": confirmed}
             return _code(await self._exchange(write.query, {"read_cap": None, **parts}, write.capability.index))
 
-        attempts: list[int] = []
         await _until_settled(attempt)
 
     async def fetch(self, read: Read, *, wait: bool = True) -> bytes:
         """Carry a read out; see `read`."""
-        content = b""
+        content, is_used = b"", False
 
         async def attempt() -> int:
-            nonlocal read, content
+            nonlocal read, content, is_used
             while True:
-                if looks:
+                if is_used:
                     read = await self.prepare_read(read.capability)
-                patience = REFRESH_SECONDS[min(len(looks), len(REFRESH_SECONDS) - 1)]
-                looks.append(1)
+                is_used = True
                 parts = {"write_cap": None, "no_retry_on_box_id_not_found": not wait}
-                with trio.move_on_after(patience):
+                with trio.move_on_after(REFRESH_SECONDS):
                     reply = await self._exchange(
                         read.query, {"read_cap": read.capability.secret, **parts}, read.capability.index
                     )
@@ -284,7 +284,6 @@ class Boxes:
                     if code != NOT_WRITTEN or not wait:
                         return code
 
-        looks: list[int] = []
         await _until_settled(attempt)
         return content
 

@@ -48,15 +48,12 @@ exit status:
 Result = TypeVar("Result")
 
 
-class Blocking:
-    """Calls that may block, in a thread that a signal need not wait for."""
-
-    async def __call__(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Make the call."""
-        return await trio.to_thread.run_sync(call, *arguments, abandon_on_cancel=True)
-
-
 RunBlocking = Callable[..., Awaitable[Any]]
+
+
+async def in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
+    """Make a call that may block, in a thread that a signal need not wait for."""
+    return await trio.to_thread.run_sync(call, *arguments, abandon_on_cancel=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,7 +92,7 @@ async def send(
     *,
     announce: Callable[[str], None],
     show: Callable[[Progress], None] = lambda progress: None,
-    blocking: RunBlocking | None = None,
+    blocking: RunBlocking = in_thread,
 ) -> None:
     """Send all bytes of a file, from the place where an earlier run broke off.
 
@@ -114,9 +111,9 @@ async def send(
     """
     if state is not None:
         with held(state):
-            await _send_from(client, source, state, announce, show, blocking or Blocking())
+            await _send_from(client, source, state, announce, show, blocking)
     else:
-        await _send_from(client, source, None, announce, show, blocking or Blocking())
+        await _send_from(client, source, None, announce, show, blocking)
 
 
 async def _send_from(
@@ -186,10 +183,9 @@ async def receive_to(
     descriptor: int,
     *,
     show: Callable[[Progress], None] = lambda progress: None,
-    blocking: RunBlocking | None = None,
+    blocking: RunBlocking = in_thread,
 ) -> None:
     """Receive a stream of bytes and write it to a descriptor, without keeping a place; raises what `receive` does."""
-    blocking = blocking or Blocking()
     async with read_stream(client.boxes, await blocking(ask)) as pieces:
         async for piece in pieces:
             await blocking(_write_all, descriptor, piece.data)
@@ -203,7 +199,7 @@ async def receive(
     *,
     ask: Callable[[], ReadCapability],
     show: Callable[[Progress], None] = lambda progress: None,
-    blocking: RunBlocking | None = None,
+    blocking: RunBlocking = in_thread,
 ) -> None:
     """Receive a stream of bytes into a file, from the place where an earlier run broke off.
 
@@ -221,7 +217,6 @@ async def receive(
         StreamFileError: the place cannot be kept, another run is at it, or the file is there already.
         ClientError: it cannot be received.
     """
-    blocking = blocking or Blocking()
     with held(state):
         if state.exists():
             receiving = load(state, Receiving)

@@ -1,5 +1,7 @@
 """Boxes by the library, through a whole daemon and a network that stores."""
 
+from collections.abc import Mapping
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -13,11 +15,20 @@ from kpclientd.client import (
     CopyFailedError,
     StorageFullError,
     StorageTroubleError,
+    boxes,
 )
+from kpclientd.client.session import Session
+from kpclientd.thin.fields import Fields
 from tests.client.storing import Station, storing, storing_client
 from tests.pigeonhole.installed import needs_libraries
+from tests.support.world import World
 
 pytestmark = needs_libraries
+
+
+def held(here: World) -> int:
+    """Bytes of what the daemon has under way for applications."""
+    return here.daemon.engine.bytes_held
 
 
 async def test_a_box_is_written_read_and_deleted(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
@@ -78,6 +89,36 @@ async def test_a_read_may_ask_whether_there_is_something_or_wait_for_it(
             await client.boxes.write(stream, b"at last")
         assert found == [b"at last"]
         assert trio.current_time() - began < 100 + 150  # and not when the courier's cache ends, after 300
+
+
+async def test_a_read_that_waits_is_begun_anew_and_only_once_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    verbs: list[str] = []
+    genuine = Session.request
+
+    async def noted(session: Session, verb: str, fields: Mapping[str, object]) -> Fields:
+        verbs.append(verb)
+        return await genuine(session, verb, fields)
+
+    monkeypatch.setattr(Session, "request", noted)
+    monkeypatch.setattr(boxes, "REFRESH_SECONDS", 10.0)
+    async with storing_client(monkeypatch) as (here, client):
+        stream = await client.boxes.new_stream()
+        found: list[bytes] = []
+
+        async def wait() -> None:
+            found.append((await client.boxes.read(stream.reader)).content)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.sleep(5)
+            of_one = held(here)
+            await trio.sleep(30)
+            assert verbs.count("encrypt_read") == 4
+            assert held(here) == of_one
+            await client.boxes.write(stream, b"at last")
+        assert found == [b"at last"]
 
 
 async def test_what_does_not_fit_is_refused_before_anything_is_sent(
@@ -172,4 +213,5 @@ async def test_what_is_cancelled_ends_in_the_daemon_too(
         with trio.move_on_after(20) as scope:
             await client.boxes.read(stream.reader)
         assert scope.cancelled_caught
-        await here.until(lambda: not here.daemon.status().in_flight, 60)
+        assert held(here)
+        await here.until(lambda: not held(here), 1)
