@@ -140,7 +140,7 @@ def capability(data: bytes) -> None:
         index = BoxIndex.parse(data[-INDEX_LENGTH:])
         assert len(cap.box_id(index)) == 32
         if index.counter - cap.index.counter < 1000:
-            StreamChecks().check(cap, index)
+            StreamChecks().begin(cap, index).check()
         cap.open(index, cap.box_id(index), data, data[:64])
     except PigeonholeError:
         pass
