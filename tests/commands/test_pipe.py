@@ -19,7 +19,7 @@ from kpclientd.client import (
     StorageFullError,
     WriteCapability,
 )
-from kpclientd.commands.pipe import main, receive, send
+from kpclientd.commands.pipe import main, receive, receive_to, send
 from kpclientd.commands.stream_files import Receiving, Sending, StreamFileError, load, save
 from tests.client.storing import Station, storing, storing_client
 from tests.pigeonhole.installed import needs_libraries
@@ -113,6 +113,19 @@ async def test_other_bytes_than_before_are_refused_at_either_end(
         ends.receiving.unlink()
         with pytest.raises(StreamFileError, match="is there already"):
             await ends.receive(client)
+
+
+@needs_libraries
+async def test_without_files_it_goes_from_descriptor_to_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    ends = Ends(tmp_path)
+    async with storing_client(monkeypatch) as (_, client):
+        with ends.input.open("rb", buffering=0) as source, ends.output.open("wb") as sink:
+            await send(client, source, None, announce=ends.words.append, blocking=inline)
+            await receive_to(client, ends.ask, sink.fileno(), blocking=inline)
+    assert ends.output.read_bytes() == CONTENT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
 @needs_libraries
