@@ -1,14 +1,14 @@
 """What a query for a box costs an application, and what its making costs others: `python -m benchmarks.storage`.
 
-A local network with replicas, a daemon, and applications, each process by itself. Needs the packages of the extra
-`pigeonhole`, and ten minutes.
+A local network with replicas, a daemon, and applications, each process by itself; first at 25 packets a second, then at
+the reference's usual rates of 1.5. Needs the packages of the extra `pigeonhole`, and ten minutes.
 
 first            `encrypt_write` of a daemon that has nothing ready: a key and two agreements.
 with stock       the next ones, once the daemon has made its stock of ready exchanges.
 sustained        many, one after the other, without a pause: seconds for each.
-other's request  what another application waits for something small, while eight applications have queries made without
-                 a pause.
-sends meanwhile  whether the gaps between the daemon's packets are still exponential (Kolmogorov and Smirnov).
+sends meanwhile  whether the gaps between the daemon's packets are still exponential (Kolmogorov and Smirnov), while
+                 eight applications have queries made without a pause; at 25 packets a second.
+other's request  what another application waits for something small meanwhile; at the usual rates.
 
 A busy machine spoils all of it; its load is told at the beginning and at the end.
 """
@@ -27,15 +27,18 @@ from benchmarks.app_processes import end_on_sigterm
 from benchmarks.app_thin import ID_LENGTH, App
 from tests.support.significance import exponential_p_value
 
-LAMBDA_P, LAMBDA_L = 0.02, 0.005
-RATE: Final = 1000 * (LAMBDA_P + LAMBDA_L)
+RATES: Final = (0.001, 0.0005)
+"""LambdaP and LambdaL, events a millisecond, as in the networks of the reference."""
+
+BUSY_RATES: Final = (0.02, 0.005)
 REPLICAS: Final = 5
 STOCK: Final = 8
 FILL_SECONDS: Final = 60.0
 SUSTAINED: Final = 30
 MAKERS: Final = 8
-MEANWHILE_SECONDS: Final = 120.0
-ASK_SECONDS: Final = 0.05
+MEANWHILE_SECONDS: Final = 60.0
+ALONE_SECONDS: Final = 20.0
+ASK_SECONDS: Final = 0.01
 MILLISECONDS: Final = 1e3
 SIGNIFICANCE: Final = 0.01
 
@@ -104,27 +107,35 @@ def requests_for(app: App, seconds: float) -> list[float]:
     return took
 
 
-def measure(network: NetworkProcess, app: App) -> None:
-    address = network.tcp.address
+def queries(address: str) -> None:
+    """What queries cost, with and without stock."""
     writer = Writer(address)
     line("encrypt_write, first", [writer.write()], "s")
     time.sleep(FILL_SECONDS)
     line("encrypt_write, with stock", in_milliseconds(writer.write, STOCK), "ms", STOCK_BOUND)
     line("encrypt_write, sustained", [writer.write() for _ in range(SUSTAINED)], "s")
-    time.sleep(FILL_SECONDS)
-    network.record()
-    line("other's request, nothing made", [MILLISECONDS * one for one in requests_for(app, 10.0)], "ms")
-    with making(address, MAKERS) as took:
+
+
+def sends_meanwhile(network: NetworkProcess) -> None:
+    """What an observer of the link sees of it."""
+    with making(network.tcp.address, MAKERS) as took:
         network.record()
-        requests = requests_for(app, MEANWHILE_SECONDS)
+        time.sleep(MEANWHILE_SECONDS)
         seen = network.observations()
-    line(f"other's request, {MAKERS} made", [MILLISECONDS * one for one in requests], "ms", REQUEST_BOUND, 0.99)
     line(f"encrypt_write, {MAKERS} at once", took, "s")
     line("the observer's own timer, late by", [MILLISECONDS * one for one in seen.lateness], "ms")
     gaps = [after - before for before, after in zip(seen.arrivals, seen.arrivals[1:], strict=False)]
-    p = exponential_p_value(gaps, 1 / RATE)
+    p = exponential_p_value(gaps, 1 / (1000 * sum(BUSY_RATES)))
     verdict = "pass" if p > SIGNIFICANCE else "FAIL"
     print(f"{'sends meanwhile':<42} {len(gaps)} gaps, {len(gaps) / sum(gaps):.2f} a second, KS p {p:.4f}: {verdict}")
+
+
+def requests_meanwhile(network: NetworkProcess, app: App) -> None:
+    """What another application notices of it."""
+    line("other's request, nothing made", [MILLISECONDS * one for one in requests_for(app, ALONE_SECONDS)], "ms")
+    with making(network.tcp.address, MAKERS):
+        requests = requests_for(app, MEANWHILE_SECONDS)
+    line(f"other's request, {MAKERS} made", [MILLISECONDS * one for one in requests], "ms", REQUEST_BOUND, 0.99)
 
 
 def in_milliseconds(work: Callable[[], float], times: int) -> list[float]:
@@ -134,8 +145,11 @@ def in_milliseconds(work: Callable[[], float], times: int) -> list[float]:
 def main() -> None:
     end_on_sigterm()
     print(f"load {os.getloadavg()[0]:.1f}; {'':<34} {'least':>9} {'median':>9} {'p99':>9} {'most':>9}", flush=True)
-    with local_network(LAMBDA_P, LAMBDA_L, REPLICAS) as network, settled_daemon(network, None) as (_, app):
-        measure(network, app)
+    with local_network(*BUSY_RATES, REPLICAS) as network, settled_daemon(network, None):
+        queries(network.tcp.address)
+        sends_meanwhile(network)
+    with local_network(*RATES, REPLICAS) as network, settled_daemon(network, None) as (_, app):
+        requests_meanwhile(network, app)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 

@@ -73,7 +73,7 @@ SHUTDOWN_SECONDS: Final = 0.1
 
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
-STORAGE_NICENESS: Final = 10
+STORAGE_NICENESS: Final = 15
 """By how much the operating system prefers all else to the keys of storage, of half a second each."""
 
 DOCUMENTS: Final = "documents"
