@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from kpclientd.localnet.network import HOPS, NIKE, USER_PAYLOAD_LENGTH
 from kpclientd.wire.commands import client_to_server_length
 from kpclientd.wire.noise import TAG_LENGTH
 from kpclientd.wire.transport import HEADER_LENGTH
+from sphinx.geometry import Geometry
 from tests.support import leaks
 from tests.support.busy_or_idle import tell_apart
 from tests.support.loads import BUSY, IDLE, PATTERNS
 from tests.support.significance import exponential_p_value, two_sample_p_value
-from tests.support.traffic_shape import GEOMETRY, RATE, Job, Judged, Leak, Seen, observe_all, pairs, together
+from tests.support.traffic_shape import RATE, Job, Judged, Leak, Seen, observe_all, pairs, together
 
 SENDS, IDLE_SENDS = 2000, 5000
 RUNS = (1, 2)
@@ -35,6 +37,7 @@ LEAKS: Mapping[str, tuple[str, Leak]] = {
 }
 
 Runs = Mapping[str, list[Seen]]
+GEOMETRY = Geometry.nike(NIKE, HOPS, USER_PAYLOAD_LENGTH)
 
 
 @pytest.fixture(scope="module")

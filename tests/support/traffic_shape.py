@@ -26,10 +26,7 @@ from trio.testing import MockClock
 
 from arq import Engine
 from kpclientd.localnet.in_flight import Arrival
-from kpclientd.localnet.network import HOPS, NIKE, USER_PAYLOAD_LENGTH
 from kpclientd.traffic.sender import Link, _Prepared
-from sphinx.geometry import Geometry
-from sphinx.native import engine_name
 from sphinx.types import SurbId
 from tests.support.loads import PATTERNS, nothing_breaks
 from tests.support.significance import exponential_p_value, independence_p_value, two_sample_p_value
@@ -38,9 +35,6 @@ from tests.support.world import GENESIS, World, world
 LAMBDA_P, LAMBDA_L = 0.004, 0.002
 RATE: Final = (LAMBDA_P + LAMBDA_L) * 1000
 """Sends a second."""
-
-GEOMETRY: Final = Geometry.nike(NIKE, HOPS if engine_name() != "python" else 3, USER_PAYLOAD_LENGTH)
-"""Where Python makes the packets, the nodes of a longer way take most of the time, and tell an observer nothing."""
 
 LOSS: Final = 0.75
 STEP_SECONDS: Final = 50e-6
@@ -215,7 +209,6 @@ async def _observe(job: Job) -> Seen:
             seed=job.dice or b"%d %s" % (job.seed, job.pattern.encode()),
             lambda_p=LAMBDA_P,
             lambda_l=LAMBDA_L,
-            geometry=GEOMETRY,
             is_watched=False,
             step_seconds=job.step_seconds,
             state=state,
