@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, Final, TypeGuard
 
 from kpclientd.addresses import is_loopback
 from kpclientd.loopix.errors import LoopixError
@@ -27,8 +27,6 @@ DEFAULT_NODE_PORT: Final = 1789
 """Where nodes of that time listened if not told otherwise; older directories put it into every foreign address."""
 
 _LARGEST_LAYER: Final = 2**63 - 1
-
-Item = TypeVar("Item")
 
 
 class DirectoryVersion(StrEnum):
@@ -114,12 +112,12 @@ class Presences:
         names = (
             ("CocoNodes", "MixNodes", "MixProviderNodes") if older else ("cocoNodes", "mixNodes", "mixProviderNodes")
         )
-        lists = (self._shuffled(_alive(self._entries[kind], now)) for kind in Kind)
+        lists = (self._randomness.shuffled(_alive(self._entries[kind], now)) for kind in Kind)
         return {name: shown or (None if older else []) for name, shown in zip(names, lists, strict=True)}
 
     def metrics(self, now: float) -> list[Mapping[str, object]]:
         """Return all measurements that still count."""
-        return self._shuffled(_alive(self._metrics, now))
+        return self._randomness.shuffled(_alive(self._metrics, now))
 
     def _host(self, sent: str, source: str) -> str:
         """Rewrite an address that others could not reach: what is not on this machine gets the sender's."""
@@ -132,10 +130,6 @@ class Presences:
         if self._version is DirectoryVersion.V003:
             port = str(DEFAULT_NODE_PORT)
         return f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
-
-    def _shuffled(self, items: list[Item]) -> list[Item]:
-        left = list(items)
-        return [left.pop(self._randomness.below(len(left))) for _ in items]
 
     def _nanoseconds(self) -> int:
         return int(self._unix() * NANOSECONDS_PER_SECOND)
