@@ -2,28 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import argparse
+    from kpclientd.command_parser import CommandParser
 
 OK: Final = 0
 FAILED: Final = 1
 
-_EPILOG: Final = """\
-commands:
-  config      check, show or begin a configuration file
-  ping        send echo messages through a running daemon and time the answers
-  box         write, read, copy and delete boxes of Pigeonhole storage
-  pipe        send a stream of bytes through boxes, and receive it
-  localnet    run a whole mixnet on this machine (--family loopix: one of 2019)
-  demo        run a local mixnet with a daemon on it, and ping through both
-  loopix      the client of the Loopix family of 2019, as loopix-client
-
-`kpclientd COMMAND --help` tells more.
-"""
+HELP: Final = "help"
+VERSION: Final = "version"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,87 +23,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; the process's own by default.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    command = _COMMANDS.get(given[0]) if given else None
-    return command(given[1:]) if command is not None else _daemon(given)
+    match given:
+        case ("-c" | "--config", path) if not path.startswith("-"):
+            return _run(Path(path))  # as services start it, and keep half a megabyte that a parser takes
+        case (word, *rest) if not word.startswith("-"):
+            return _command(word, rest)
+    return _daemon(given)
 
 
-def _ping(arguments: Sequence[str]) -> int:
-    from kpclientd.commands.ping import main
+def _command(name: str, rest: Sequence[str]) -> int:
+    from kpclientd.commands.table import COMMANDS
 
-    return main(arguments)
+    command = next((command for command in COMMANDS if command.name == name), None)
+    if command is not None:
+        return command.run(rest)
+    if name == VERSION and not rest:
+        return _print_version()
+    if name == HELP:
+        return main([*rest[:1], "--help"])
+    from kpclientd.command_parser import perhaps
 
-
-def _box(arguments: Sequence[str]) -> int:
-    from kpclientd.commands.box import main
-
-    return main(arguments)
-
-
-def _pipe(arguments: Sequence[str]) -> int:
-    from kpclientd.commands.pipe import main
-
-    return main(arguments)
+    names = [HELP, VERSION, *(command.name for command in COMMANDS)]
+    return build_parser().error(f"there is no command '{name}'{perhaps(name, names)}")
 
 
-def _localnet(arguments: Sequence[str]) -> int:
-    import argparse
+def build_parser() -> "CommandParser":
+    """What reads the daemon's line; a bad one has the reference's exit status."""
+    from kpclientd.command_parser import CommandParser
+    from kpclientd.commands.table import COMMANDS
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--family", choices=("katzenpost", "loopix"), default="katzenpost")
-    options, rest = parser.parse_known_args(arguments)
-    if options.family == "loopix":
-        from kpclientd.loopix.simulator.cli import main as loopix_main
-
-        return loopix_main(rest)
-    from kpclientd.localnet.cli import main
-
-    return main(rest)
-
-
-def _loopix(arguments: Sequence[str]) -> int:
-    from kpclientd.loopix.commands import main
-
-    return main(arguments)
-
-
-def _demo(arguments: Sequence[str]) -> int:
-    from kpclientd.commands.demo import main
-
-    return main(arguments)
-
-
-def _config(arguments: Sequence[str]) -> int:
-    from kpclientd.config.commands import main
-
-    return main(arguments)
-
-
-_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
-    "config": _config,
-    "ping": _ping,
-    "box": _box,
-    "pipe": _pipe,
-    "localnet": _localnet,
-    "demo": _demo,
-    "loopix": _loopix,
-}
-
-
-def _parser() -> "argparse.ArgumentParser":
-    import argparse
-
-    class Parser(argparse.ArgumentParser):
-        """Ends with the reference's exit status for a bad command line."""
-
-        def error(self, message: str) -> NoReturn:
-            self.exit(FAILED, _complaint(message))
-
-    parser = Parser(
+    commands = "\n".join(f"  {command.name:<10}  {command.summary}" for command in COMMANDS)
+    parser = CommandParser(
         prog="kpclientd",
-        description="The client daemon of the Katzenpost mix network.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        misused=FAILED,
+        usage="kpclientd --config FILE [--validate-only]\n       kpclientd COMMAND [...]",
+        description="The client daemon of the Katzenpost mix network. With --config it runs, until SIGTERM or SIGINT.",
+        epilog=f"commands:\n{commands}\n\n`kpclientd help COMMAND` tells more.\n",
     )
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="the daemon's client.toml (required)")
     parser.add_argument(
@@ -126,10 +71,7 @@ def _parser() -> "argparse.ArgumentParser":
 
 
 def _daemon(arguments: Sequence[str]) -> int:
-    match arguments:
-        case ("-c" | "--config", path) if not path.startswith("-"):
-            return _run(Path(path))  # as services start it, and keep half a megabyte that a parser takes
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.version:
         return _print_version()
@@ -197,12 +139,8 @@ def _run(path: Path) -> int:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(_complaint(message))
+    sys.stderr.write(f"kpclientd: {message}\n")
     return FAILED
-
-
-def _complaint(message: str) -> str:
-    return f"kpclientd: {message}\nTry --help for usage.\n"
 
 
 if __name__ == "__main__":

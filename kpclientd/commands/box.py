@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from kpclientd.client import Client, ContentTooLongError, ReadCapability, WriteCapability, connect
-from kpclientd.commands.running import MISUSED, Parser, add_config, run
+from kpclientd.command_parser import MISUSED, CommandParser
+from kpclientd.commands.running import add_config, run
 from kpclientd.commands.stream_files import ReadBoxes, StreamFileError, WrittenBoxes, held, load, load_any, save
 
 LONGEST_COPY: Final = 10 * 1024 * 1024
@@ -33,7 +34,7 @@ _FINISH: Final = "what was begun stands in the file, and is finished by the next
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.print_help(sys.stderr)
@@ -180,20 +181,19 @@ def _box_number(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
         prog="kpclientd box",
         description="Write, read, copy and delete boxes of Pigeonhole storage. A file keeps a stream's capability and "
         "the place of the next box; boxes are counted from 0.",
         epilog=_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.set_defaults(run=None)
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
     def add(name: str, does: Callable[[argparse.Namespace], Awaitable[None]], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
+        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         command.add_argument("file", type=Path, metavar="FILE", help="keeps the stream; a secret")
         add_config(command)
         command.set_defaults(run=does, name=name)

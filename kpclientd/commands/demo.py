@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from kpclientd.command_parser import CommandParser
 from kpclientd.commands.ping import Options, ping
 from kpclientd.commands.ping_statistics import PingStatistics
 from kpclientd.config.dial import load_dial
@@ -42,7 +43,7 @@ PLAIN_STATUS_SECONDS: Final = 10.0
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 0 if every ping was answered."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         return trio.run(_run, options.n, options.once)
     except KpclientdError as error:
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str]) -> int:
         return FAILURE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
         prog="kpclientd demo",
         description="Start a mix network and a daemon on this machine, ping a service through them, and stay up "
         "with a line of status until Ctrl-C. Nothing is left behind.",

@@ -1,11 +1,12 @@
 """`kpclientd ping`: sends messages to a service that answers with the same bytes, and times the answers."""
 
 import argparse
+import itertools
 import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,9 @@ from kpclientd.client.connection import (
     display,
 )
 from kpclientd.client.errors import UnknownServiceError
+from kpclientd.command_parser import MISUSED, CommandParser
 from kpclientd.commands.ping_statistics import PingStatistics
+from kpclientd.commands.running import add_config
 from kpclientd.config.dial import find_daemon
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError, KpclientdError
@@ -35,13 +38,17 @@ from sphinx.types import SURB_ID_LENGTH, SurbId
 
 ANSWERED: Final = 0
 UNANSWERED: Final = 1
-MISUSED: Final = 2
 
 DEFAULT_SERVICE: Final = "echo"
 DEFAULT_COUNT: Final = 5
 DEFAULT_INTERVAL: Final = 1.0
 DEFAULT_TIMEOUT: Final = 30.0
 PAYLOAD_LENGTH: Final = 32
+LEAST_PAYLOAD: Final = 8
+"""Enough that no answer to another message is taken for this one's."""
+
+MOST_PAYLOAD: Final = 60_000
+"""More than any network's message carries."""
 
 ONLINE_SECONDS: Final = 5.0
 """How long to wait for a daemon without gateway or document: it has waited for both before it greeted us."""
@@ -51,6 +58,13 @@ SEND_SECONDS: Final = 30.0
 
 _SHORT_ID: Final = 8
 
+_STATUSES: Final = """\
+exit status:
+  0  something answered
+  1  nothing answered
+  2  wrong usage, configuration, service or size
+"""
+
 Print = Callable[[str], None]
 
 
@@ -58,18 +72,31 @@ class OfflineError(KpclientdError):
     """The daemon runs and has no way into the network."""
 
 
+class SizeError(KpclientdError):
+    """The network's messages are shorter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to ping and how: `interval` between two sends and `timeout` for each answer in seconds.
+    """What to ping and how.
 
-    A `verbose` one shows by way of which nodes each message went, as far as the daemon tells.
+    Attributes:
+        service: by the name of its capability.
+        count: messages; None: until a signal.
+        interval: between two sends (seconds).
+        timeout: for each answer (seconds).
+        size: of a message (bytes), which must not be too long for the network; None: short enough for any.
+        is_quiet: whether nothing is shown between the first line and the summary.
+        is_verbose: whether the nodes on each message's way are shown, as far as the daemon tells.
     """
 
     service: str = DEFAULT_SERVICE
-    count: int = DEFAULT_COUNT
+    count: int | None = DEFAULT_COUNT
     interval: float = DEFAULT_INTERVAL
     timeout: float = DEFAULT_TIMEOUT
-    verbose: bool = False
+    size: int | None = None
+    is_quiet: bool = False
+    is_verbose: bool = False
 
 
 @dataclass(slots=True)
@@ -96,15 +123,23 @@ class _Pending:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 0 if anything answered, 1 if nothing did, 2 if it was misused."""
-    parsed = _parser().parse_args(arguments)
-    options = Options(parsed.service, parsed.n, parsed.interval, parsed.timeout, parsed.verbose)
+    parsed = build_parser().parse_args(arguments)
+    options = Options(
+        parsed.service,
+        parsed.count or None,
+        parsed.interval,
+        parsed.timeout,
+        parsed.size,
+        is_quiet=parsed.quiet,
+        is_verbose=parsed.verbose,
+    )
     try:
         address = find_daemon(parsed.config)
     except ConfigError as error:
         return _report(error, MISUSED)
     try:
         return trio.run(_until_interrupted, address, options)
-    except UnknownServiceError as error:
+    except (UnknownServiceError, SizeError) as error:
         return _report(error, MISUSED)
     except MixnetError as error:
         return _report(error, UNANSWERED)
@@ -134,12 +169,14 @@ async def ping(
         service = find_service(document, options.service, randomness)
         node = service.node_id.hex()[:_SHORT_ID]
         show(f"PING {options.service} at {service.descriptor.name} ({node}) through {display(address)}")
-        run = _Run(client, service, options, randomness, statistics, show)
+        size = _size_for(options.size, client.geometry)
+        run = _Run(client, service, options, size, randomness, statistics, _nothing if options.is_quiet else show)
         try:
             await run.send_all()
         finally:
             show(f"--- {options.service} ping statistics ---")
-            show(statistics.summary())
+            for line in statistics.summary():
+                show(line)
             if suspects := statistics.suspects():
                 show(suspects)
 
@@ -152,6 +189,7 @@ class _Run:
         client: ThinClient,
         service: ServiceEndpoint,
         options: Options,
+        size: int,
         randomness: Randomness,
         statistics: PingStatistics,
         show: Print,
@@ -160,6 +198,7 @@ class _Run:
         self._client = client
         self._service = service
         self._options = options
+        self._size = size
         self._randomness = randomness
         self._show = show
         self._pending: dict[bytes, _Pending] = {}
@@ -171,15 +210,18 @@ class _Run:
             async with trio.open_nursery() as listening:
                 listening.start_soon(self._listen)
                 async with trio.open_nursery() as waiting:
-                    for sequence in range(1, self._options.count + 1):
+                    for sequence in self._sequence():
                         if sequence > 1:
                             await trio.sleep(self._options.interval)
                         await self._send(sequence, waiting)
                 self._scope.cancel()
 
+    def _sequence(self) -> Iterable[int]:
+        return itertools.count(1) if self._options.count is None else range(1, self._options.count + 1)
+
     async def _send(self, sequence: int, waiting: trio.Nursery) -> None:
         surb_id = SurbId(self._randomness.bytes(SURB_ID_LENGTH))
-        pending = _Pending(self._randomness.bytes(self._payload_length()))
+        pending = _Pending(self._randomness.bytes(self._size))
         self._pending[surb_id] = pending
         self._statistics.sent += 1
         start = trio.current_time()
@@ -211,7 +253,7 @@ class _Run:
             reason = pending.result or f"no answer within {self._options.timeout:g} s"
             self._show(f"seq={sequence} lost: {reason}")
         self._statistics.note_route((*pending.forward, *pending.back), answered=is_answered)
-        if self._options.verbose and pending.forward:
+        if self._options.is_verbose and pending.forward:
             self._show(f"    by {' '.join(pending.forward)}; back by {' '.join(pending.back) or '?'}")
 
     async def _listen(self) -> None:
@@ -245,9 +287,19 @@ class _Run:
         elif isinstance(payload := event.get("payload"), bytes):
             pending.end(payload)
 
-    def _payload_length(self) -> int:
-        limit = self._client.geometry.get("UserForwardPayloadLength")
-        return max(0, min(PAYLOAD_LENGTH, limit)) if isinstance(limit, int) else PAYLOAD_LENGTH
+
+def _size_for(size: int | None, geometry: Mapping[str, Any]) -> int:
+    told = geometry.get("UserForwardPayloadLength")
+    limit = told if isinstance(told, int) else MOST_PAYLOAD
+    if size is None:
+        return max(0, min(PAYLOAD_LENGTH, limit))
+    if size > limit:
+        raise SizeError(f"a message of {size} bytes is too long: this network's carry {limit}")
+    return size
+
+
+def _nothing(line: str) -> None:
+    """What is quiet shows no line."""
 
 
 async def _until_interrupted(address: ListenTcp | ListenUnix, options: Options) -> int:
@@ -300,35 +352,51 @@ def _names(route: object) -> list[str]:
     return [name for name in route if isinstance(name, str)] if isinstance(route, list) else []
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line: the letters are those of other pings."""
+    parser = CommandParser(
         prog="kpclientd ping",
-        description="Time the way to a service and back. Status 0 if anything answered, 1 if nothing, 2 if misused.",
-        allow_abbrev=False,
+        description="Time the way to a service and back.",
+        epilog=_STATUSES,
     )
     parser.add_argument("service", nargs="?", default=DEFAULT_SERVICE, metavar="SERVICE", help="default: %(default)s")
-    parser.add_argument(
+    add_config(parser, "--config")
+    add = parser.add_argument
+    add(
         "-c",
-        "--config",
-        type=Path,
-        default=Path("thinclient.toml"),
-        metavar="FILE",
-        help="an application's file, or the daemon's; default: %(default)s",
+        "-n",
+        "--count",
+        type=_count,
+        default=DEFAULT_COUNT,
+        help="messages, default: %(default)s; 0: until Ctrl-C",
     )
-    parser.add_argument("-n", type=_count, default=DEFAULT_COUNT, metavar="N", help="messages, default: %(default)s")
-    parser.add_argument(
-        "--interval", type=_seconds, default=DEFAULT_INTERVAL, metavar="S", help="seconds between two, default: 1"
+    add(
+        "-i", "--interval", type=_seconds, default=DEFAULT_INTERVAL, metavar="S", help="seconds between two, default: 1"
     )
-    parser.add_argument(
-        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for an answer, default: 30"
+    add(
+        "-W",
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT,
+        metavar="S",
+        help="seconds for an answer, default: 30",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="show the nodes on each message's way")
+    add("-s", "--size", type=_size, metavar="BYTES", help=f"of a message, default: {PAYLOAD_LENGTH}")
+    add("-q", "--quiet", action="store_true", help="show nothing between the first line and the summary")
+    add("-v", "--verbose", action="store_true", help="show the nodes on each message's way, as far as the daemon tells")
     return parser
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    if not text.isascii() or not text.isdecimal():
+        where = f"; a file is given by --config {text}" if Path(text).suffix else ""
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of messages{where}")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not LEAST_PAYLOAD <= int(text) <= MOST_PAYLOAD:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of bytes from {LEAST_PAYLOAD} to {MOST_PAYLOAD}")
     return int(text)
 
 

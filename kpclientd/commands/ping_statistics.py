@@ -1,9 +1,9 @@
 """What came of the messages of `kpclientd ping`: how many came back, how fast, and where the others were lost."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean, median, pstdev
 from typing import Final
 
 from pki.epoch import MILLISECONDS_PER_SECOND
@@ -34,18 +34,17 @@ class PingStatistics:
         if not answered:
             self.lost.update(names)
 
-    def summary(self) -> str:
-        """One line, with the times in milliseconds where there are any."""
+    def summary(self) -> list[str]:
+        """One line, and another one with the times in milliseconds where there are any."""
         received = len(self.round_trips)
         loss = 100 * (self.sent - received) / self.sent if self.sent else 0.0
         line = f"{self.sent} sent, {received} received, {loss:.3g}% lost"
         if not received:
-            return line
-        ordered = sorted(self.round_trips)
-        median = (ordered[(received - 1) // 2] + ordered[received // 2]) / 2
-        p95 = ordered[math.ceil(0.95 * received) - 1]
-        times = "/".join(f"{seconds * MILLISECONDS_PER_SECOND:.1f}" for seconds in (ordered[0], median, p95))
-        return f"{line}; min/median/p95 {times} ms"
+            return [line]
+        least, most = min(self.round_trips), max(self.round_trips)
+        told = (least, fmean(self.round_trips), median(self.round_trips), most, pstdev(self.round_trips))
+        times = "/".join(f"{seconds * MILLISECONDS_PER_SECOND:.1f}" for seconds in told)
+        return [line, f"round trip min/avg/median/max/stddev {times} ms"]
 
     def suspects(self) -> str:
         """One line about the nodes that lost more than those that all messages passed; empty where none stands out."""

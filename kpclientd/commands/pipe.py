@@ -25,8 +25,9 @@ from kpclientd.client import (
     read_stream,
     write_stream,
 )
+from kpclientd.command_parser import MISUSED, CommandParser
 from kpclientd.commands.meter import Meter
-from kpclientd.commands.running import MISUSED, Parser, add_config, run
+from kpclientd.commands.running import add_config, run
 from kpclientd.commands.stream_files import Receiving, Sending, StreamFileError, held, load, save
 from kpclientd.streams import READ_SIZE
 
@@ -58,7 +59,7 @@ async def in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.print_help(sys.stderr)
@@ -283,22 +284,20 @@ def _print(text: str) -> None:
     print(text, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
         prog="kpclientd pipe",
         description="Send a stream of bytes through boxes that nobody can link, and receive it, now or within a week.",
         epilog=_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.set_defaults(run=None)
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     sending = commands.add_parser(
         "send",
         help="send a file or standard input, and print the word that reads it",
         description="Prints the word that reads the stream, first of all, and sends. Run it again with the same bytes "
         "and it goes on where it broke off.",
-        allow_abbrev=False,
     )
     sending.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: standard input")
     sending.add_argument(
@@ -314,7 +313,6 @@ def _parser() -> argparse.ArgumentParser:
         help="receive what is sent, by the word on standard input",
         description="Reads the word that `send` printed from standard input, and receives; waits for what is not there "
         "yet. Run it again with the same --output and it goes on where it broke off, without the word.",
-        allow_abbrev=False,
     )
     receiving.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: standard output, of which no place is kept"

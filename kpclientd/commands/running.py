@@ -5,18 +5,18 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import trio
 
 from kpclientd.client import BoxDeletedError, BoxNotWrittenError, CapabilityTextError
+from kpclientd.command_parser import MISUSED
 from kpclientd.commands.stream_files import StreamFileError
 from kpclientd.errors import ConfigError
 from sphinx.errors import MixnetError
 
 DONE: Final = 0
 FAILED: Final = 1
-MISUSED: Final = 2
 NOT_WRITTEN: Final = 3
 DELETED: Final = 4
 INTERRUPTED: Final = 130
@@ -34,19 +34,10 @@ _STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
 Work = Callable[[], Awaitable[None]]
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that shows how a command is used where it is not."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the status for misuse."""
-        self.exit(MISUSED, f"{self.format_usage()}{self.prog}: {message}\n")
-
-
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says where the daemon is."""
+def add_config(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Add the option that says where the daemon is; `flags` where -c is another one's."""
     parser.add_argument(
-        "-c",
-        "--config",
+        *(flags or ("-c", "--config")),
         type=Path,
         default=DEFAULT_CONFIG,
         metavar="FILE",

@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from kpclientd.command_parser import CommandParser
 from kpclientd.config.examples import NAMES, example
 from kpclientd.config.load import Examined, examine
 from kpclientd.config.model import ClientConfig
@@ -36,11 +37,6 @@ exit status:
 """
 
 
-_LOOK: Final[Any] = {
-    "epilog": _STATUSES,
-    "formatter_class": argparse.RawDescriptionHelpFormatter,
-    "allow_abbrev": False,
-}
 _FILE_HELP: Final = "default: %(default)s; - is standard output"
 _SOURCE_HELP: Final = "take schemes, keys and addresses from the network's own client.toml"
 
@@ -51,7 +47,7 @@ class FileError(KpclientdError):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 0 if all is well, 1 if a file is not, 2 if it was misused."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.print_help(sys.stderr)
@@ -68,29 +64,34 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kpclientd config", description="Check, show and write the daemon's configuration file.", **_LOOK
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
+        prog="kpclientd config", description="Check, show and write the daemon's configuration file.", epilog=_STATUSES
     )
     parser.set_defaults(run=None)
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     description = (
         "Check a file as `kpclientd --validate-only` does, keys that mean nothing included, and tell all that is\n"
         "wrong with it, a line each. Nothing is opened or written."
     )
-    check = verbs.add_parser("check", help="tell all that is wrong with a file", description=description, **_LOOK)
+    check = verbs.add_parser(
+        "check", help="tell all that is wrong with a file", description=description, epilog=_STATUSES
+    )
     check.set_defaults(run=_check)
     check.add_argument("file", metavar="FILE", type=Path)
 
     description = "Show every key of a file with the value that is in effect, defaults marked, secrets hidden."
-    show = verbs.add_parser("show", help="show the values that are in effect", description=description, **_LOOK)
+    show = verbs.add_parser(
+        "show", help="show the values that are in effect", description=description, epilog=_STATUSES
+    )
     show.set_defaults(run=_show)
     show.add_argument("file", metavar="FILE", type=Path)
     show.add_argument("--json", action="store_true", help="as JSON")
 
     description = "Write an example with every key explained. A file that is there is never overwritten."
-    init = verbs.add_parser("init", help="write an example to begin with", description=description, **_LOOK)
+    init = verbs.add_parser("init", help="write an example to begin with", description=description, epilog=_STATUSES)
     init.set_defaults(run=_init)
     init.add_argument("file", metavar="FILE", nargs="?", type=Path, default=DEFAULT_FILE, help=_FILE_HELP)
     init.add_argument("--network", choices=NAMES, default=DEFAULT_EXAMPLE, help="for what, default: %(default)s")

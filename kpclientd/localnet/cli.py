@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from kpclientd.command_parser import CommandParser
 from kpclientd.localnet.control import command_table, serve_control
 from kpclientd.localnet.faults import DocumentFault
 from kpclientd.localnet.files import CLIENT_FILE
@@ -24,6 +25,8 @@ from kpclientd.localnet.network import (
     LocalNetwork,
 )
 from kpclientd.localnet.options import (
+    FAMILIES,
+    KATZENPOST,
     add_control_option,
     count_up_to,
     execute_or_run,
@@ -58,14 +61,14 @@ MOST_PAYLOAD: Final = 60_000
 TRANSPORTS: Final[Mapping[str, tuple[str, ...]]] = {"tcp": ("tcp",), "quic": ("quic",), "both": ("tcp", "quic")}
 """The choices of `--transport`, and the schemes of the gateways' addresses."""
 
-_HELP_WIDTH: Final = 100
-_USAGE_WIDTH: Final = 32
+_HELP_WIDTH: Final = 80
+_USAGE_WIDTH: Final = 29
 _INDENT: Final = " " * 4
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet` with the arguments after that word; returns the exit status."""
-    options = _parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     return execute_or_run(options, _run)
 
 
@@ -120,14 +123,21 @@ def _places(network: LocalNetwork) -> str:
     return f"gateway {host}:{gateway_port}" + (f" and {further} more" if further else "")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
         prog="kpclientd localnet",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Run a whole mixnet in one process: gateways, mixes, services echo and testdest, and directory\n"
-        "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins\n"
+        usage="kpclientd localnet [OPTION ...] DIR",
+        description="Run a whole mixnet in one process: gateways, mixes, services echo and testdest, and directory "
+        "authorities. It writes the configuration files for a daemon and its clients, prints a line that begins "
         "with 'ready', and runs until SIGTERM, SIGINT or SIGHUP.",
         epilog=_commands(),
+    )
+    parser.add_argument(
+        "--family",
+        choices=FAMILIES,
+        default=KATZENPOST,
+        help="of mix networks (default %(default)s); `--family loopix --help` tells what the other takes",
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="where the configuration files go")
     parser.add_argument(

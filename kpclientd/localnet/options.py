@@ -20,6 +20,11 @@ SUCCESS: Final = 0
 FAILURE: Final = 1
 LOCK_FILE: Final = "localnet.lock"
 
+KATZENPOST: Final = "katzenpost"
+LOOPIX: Final = "loopix"
+FAMILIES: Final = (KATZENPOST, LOOPIX)
+"""Of mix networks that can be run."""
+
 
 async def run_until_stopped(start: Callable[[trio.Nursery], Awaitable[str]]) -> None:
     """Run a network until one of the `stop_signals`.

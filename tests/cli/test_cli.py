@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kpclientd.cli import main
+from kpclientd.commands.table import COMMANDS, Command
 from kpclientd.config.model import ClientConfig
 from kpclientd.errors import KpclientdError
 from kpclientd.thin.errors import ListenError
@@ -79,7 +80,7 @@ def test_a_bad_file_is_told_on_standard_error(tmp_path: Path, capsys: Capture, f
     assert captured.err.startswith(
         f"kpclientd: failed to load config file: {path}: transport: no listen transport configured; "
     )
-    assert captured.err.endswith("\nTry --help for usage.\n")
+    assert "--help" not in captured.err, "the command line was good"
 
 
 @pytest.mark.parametrize(
@@ -87,16 +88,72 @@ def test_a_bad_file_is_told_on_standard_error(tmp_path: Path, capsys: Capture, f
     [
         ([], 'required flag(s) "config" not set'),
         (["--validate-only"], 'required flag(s) "config" not set'),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--colour"], "there is no option '--colour'"),
+        (["--validateonly"], "there is no option '--validateonly'; did you mean '--validate-only'?"),
         (["--config"], "argument -c/--config: expected one argument"),
-        (["pong"], "unrecognized arguments: pong"),
+        (["--validate-only", "file"], "one word too many: 'file'"),
+        (["pong"], "there is no command 'pong'; did you mean 'ping'?"),
+        (["help", "pong"], "there is no command 'pong'; did you mean 'ping'?"),
+        (["xyzzy"], "there is no command 'xyzzy'"),
     ],
 )
 def test_a_bad_command_line_ends_with_1(arguments: list[str], text: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == f"kpclientd: {text}\nTry --help for usage.\n"
+    told = capsys.readouterr().err
+    assert told.endswith(f"\nkpclientd: {text}\nTry 'kpclientd --help'.\n")
+    assert told.startswith("usage: kpclientd --config FILE") and "kpclientd COMMAND" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["pipe", "sned"], "kpclientd pipe: there is no command 'sned'; did you mean 'send'?"),
+        (["box", "xyzzy"], "kpclientd box: there is no command 'xyzzy'; there is new, write, read, skip, copy and rm"),
+        (
+            ["box", "write", "f", "--confg", "x"],
+            "kpclientd box: there is no option '--confg'; did you mean '--config'?",
+        ),
+        (["ping", "--tiemout", "3"], "kpclientd ping: there is no option '--tiemout'; did you mean '--timeout'?"),
+        (["ping", "-c", "client.toml"], "a file is given by --config client.toml"),
+        (["config", "init", "--network", "nemenlos"], "there is no choice 'nemenlos'; did you mean 'namenlos'?"),
+        (["localnet", "--family", "loopy", "x"], "there is no choice 'loopy'; did you mean 'loopix'?"),
+        (["demo", "twice"], "kpclientd demo: one word too many: 'twice'"),
+    ],
+)
+def test_a_mistyped_word_of_a_command_is_named_with_the_nearest(
+    arguments: list[str], text: str, capsys: Capture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_help_and_version_are_words_too(capsys: Capture) -> None:
+    for arguments, text in ((["help"], "COMMAND"), (["help", "ping"], "--timeout"), (["help", "localnet"], "--family")):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code
+        assert text in capsys.readouterr().out
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.startswith("kpclientd version ")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_that_is_listed_tells_what_it_does(command: Command, capsys: Capture) -> None:
+    try:
+        status = main(["help", command.name])
+    except SystemExit as ended:
+        status = ended.code  # type: ignore[assignment]
+    assert not status
+    captured = capsys.readouterr()
+    assert command.name in captured.out and not captured.err
+    parser = command.build_parser()
+    assert (parser is None) == (command.name == "loopix")
+    assert parser is None or parser.prog == f"kpclientd {command.name}"
+    assert all(len(line) <= 80 for line in captured.out.splitlines())
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -141,7 +198,7 @@ def test_a_daemon_that_cannot_start_says_why(
 
     install_daemon(monkeypatch, run)
     assert main(["--config", str(config)]) == 1
-    assert capsys.readouterr().err == "kpclientd: failed to start daemon: no luck\nTry --help for usage.\n"
+    assert capsys.readouterr().err == "kpclientd: failed to start daemon: no luck\n"
 
 
 def test_a_log_file_that_cannot_be_opened_ends_the_start(tmp_path: Path, capsys: Capture) -> None:

@@ -25,7 +25,7 @@ class Desk:
 
     async def run(self, *arguments: str, given: bytes = b"") -> bytes:
         """What the command prints; raises what it fails with."""
-        options = box._parser().parse_args(arguments)
+        options = box.build_parser().parse_args(arguments)
         self._monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         await options.run(options)
         return bytes(self._captured.readouterr().out)

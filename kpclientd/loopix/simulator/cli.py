@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from kpclientd.command_parser import CommandParser
 from kpclientd.localnet.commands import serve_commands
 from kpclientd.localnet.options import add_control_option, execute_or_run, port, probability, run_until_stopped
 from kpclientd.loopix.profile import DEFAULT, PROFILES
@@ -22,7 +23,7 @@ MOST_NODES: Final = 100
 
 def main(argv: Sequence[str]) -> int:
     """Run `kpclientd localnet --family loopix` with the other arguments; returns the exit status."""
-    return execute_or_run(_parser().parse_args(argv), _run)
+    return execute_or_run(build_parser().parse_args(argv), _run)
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -53,8 +54,9 @@ def _next_step(options: argparse.Namespace, network: LoopixNetwork) -> str:
     return f"make a client and give it the directory of {options.directory / ENVIRONMENT_FILE}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """What reads its line."""
+    parser = CommandParser(
         prog="kpclientd localnet --family loopix",
         description="Run a Loopix network of 2019 in one process: directory, three layers of mixes, and providers. It "
         "writes where its directory is, prints a line that begins with 'ready', and runs until SIGTERM. Genuine nodes "
