@@ -342,6 +342,10 @@ class Engine:
         """The operations of an application, oldest first."""
         return tuple(self._by_owner.get(owner, {}).values())
 
+    def number_of(self, owner: AppId) -> int:
+        """How many operations an application has."""
+        return len(self._by_owner.get(owner, ()))
+
     def bytes_of(self, owner: AppId) -> int:
         """Bytes that an application's operations take."""
         return self._bytes_by_owner[owner]

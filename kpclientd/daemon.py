@@ -8,11 +8,11 @@ applications <-- thin.announcements <-- gateway.document_worker <---- gateway.co
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -186,6 +186,7 @@ class Daemon:
             workers=self.workers,
             query_maker=self.query_maker,
             resender=self.resender,
+            status=self._status_for,
             on_progress=self.notifier.pump,
         )
         self._descriptors = descriptors
@@ -292,6 +293,11 @@ class Daemon:
         from kpclientd.status import gather  # not needed to start
 
         return gather(self)
+
+    def _status_for(self, asks: AppId | None, is_whole: bool) -> Mapping[str, Any]:
+        from kpclientd.status import NETWORK_FIELDS, as_map, gather  # not needed to start
+
+        return as_map(gather(self, asks), None if is_whole else NETWORK_FIELDS)
 
     def reconfigure(self, config: ClientConfig) -> None:
         """Take over what may change while the daemon runs: limits and grace period; all else stays as it was."""

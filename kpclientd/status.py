@@ -2,24 +2,39 @@
 
 Each part keeps its own counters and tells them in a value of its own; here they are gathered, and nowhere else. None of
 it names a payload, a destination, a SURB or a token.
+
+What applications do is their users' affair: on a machine with several users, only who runs the daemon, and root, are
+shown it. `NETWORK_FIELDS` are those that tell of the daemon and the network alone.
 """
 
+import heapq
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from arq import SurbEnd
+import msgspec
+
+from arq import AppId, SurbEnd
 from kpclientd.gateway.connector import LinkStatus
 from kpclientd.network_time import TimeStatus
 from kpclientd.thin.sessions import Session
 from kpclientd.traffic.sender import TrafficStatus
 from kpclientd.version import release
 from pki import EpochError
+from sphinx.native import engine_name
 
 if TYPE_CHECKING:
     from kpclientd.daemon import Daemon
 
 SHORT_ID_LENGTH: Final = 4
+
+_DECOY: Final = "decoy"
+_IN_FLIGHT: Final = frozenset({"in flight", "retransmission due", "leaving again"})
+
+MOST_APPLICATIONS: Final = 50
+"""More than a screen has lines; and telling of thousands would hold up the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +105,35 @@ class UsageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """Of the daemon, of the interpreter, and which engine makes packets."""
+
+    kpclientd: str
+    python: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """The daemon at one moment.
 
     Attributes:
-        version: of the daemon.
+        versions: of the program.
+        process: its number.
+        configuration: its file.
         started_at: Unix seconds.
         time: the clocks.
         epoch: the present one; None if the clock stands before the first.
+        epoch_began_at: Unix seconds; None likewise.
         period: of an epoch (seconds).
         link: to the gateway.
         documents: those held, oldest first.
         traffic: what leaves, and when.
-        applications: all that are remembered.
-        operations: how many of which kind are in which state.
+        applications: those that are remembered, at most `MOST_APPLICATIONS` of them, the largest first.
+        further_applications: how many more there are.
+        waiting: messages and retransmissions that wait for a slot.
+        in_flight: messages of applications that were sent and still await a reply.
+        operations: by kind and state, how many there are.
         retransmissions: packets sent again, since the start.
         decoys_returned: since the start.
         surbs: those out, and how others ended.
@@ -111,16 +141,22 @@ class DaemonStatus:
         drops: everything that was dropped or turned away since the start, by reason.
     """
 
-    version: str
+    versions: Versions
+    process: int
+    configuration: str
     started_at: float
     time: TimeStatus
     epoch: int | None
+    epoch_began_at: float | None
     period: float
     link: LinkStatus
     documents: tuple[DocumentStatus, ...]
     traffic: TrafficStatus
     applications: tuple[ApplicationStatus, ...]
-    operations: Mapping[tuple[str, str], int]
+    further_applications: int
+    waiting: int
+    in_flight: int
+    operations: Mapping[str, Mapping[str, int]]
     retransmissions: int
     decoys_returned: int
     surbs: SurbStatus
@@ -132,36 +168,58 @@ class DaemonStatus:
         """The epoch of the document by which packets are made, or None."""
         return next((document.epoch for document in self.documents if document.is_current), None)
 
-    @property
-    def waiting(self) -> int:
-        """Messages and retransmissions that wait for a slot."""
-        return sum(application.waiting + application.resends for application in self.applications)
 
-    @property
-    def in_flight(self) -> int:
-        """Messages of applications that were sent and still await a reply."""
-        return sum(
-            count
-            for (kind, state), count in self.operations.items()
-            if kind != "decoy" and state in ("in flight", "retransmission due", "leaving again")
-        )
+NETWORK_FIELDS: Final = frozenset(
+    {
+        "versions",
+        "process",
+        "configuration",
+        "started_at",
+        "time",
+        "epoch",
+        "epoch_began_at",
+        "period",
+        "link",
+        "documents",
+        "usage",
+    }
+)
+"""What everybody may be shown who may use the daemon."""
 
 
-def gather(daemon: "Daemon") -> DaemonStatus:
-    """Ask every part of `daemon`."""
+def as_map(status: DaemonStatus, fields: frozenset[str] | None = None) -> dict[str, Any]:
+    """A status as maps, lists, texts and numbers, as JSON and CBOR have them; all of it, or some fields."""
+    told: dict[str, Any] = msgspec.to_builtins(status)
+    return told if fields is None else {name: told[name] for name in told if name in fields}
+
+
+def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
+    """Ask every part of `daemon`.
+
+    Args:
+        daemon: the daemon.
+        asks: the application that wants to know, which is not told of itself.
+    """
     network_time, engine, sessions = daemon.network_time, daemon.engine, daemon.sessions
     limits, ends = daemon.config.limits, engine.surbs.ends
     now = network_time()
+    operations = _operations(daemon)
+    lengths = daemon.queues.lengths()
+    others = [session for session in sessions if session.app_id != asks]
+    largest = heapq.nlargest(MOST_APPLICATIONS, others, key=lambda one: one.outbox.bytes + engine.bytes_of(one.app_id))
     try:
         epoch: int | None = daemon.clock.epoch(now)
         current = daemon.trusted.current(now)
     except EpochError:
         epoch = current = None
     return DaemonStatus(
-        version=release(),
+        versions=Versions(release(), platform.python_version(), engine_name()),
+        process=os.getpid(),
+        configuration=str(daemon.config.path),
         started_at=daemon.started + network_time.offset,
         time=network_time.status(),
         epoch=epoch,
+        epoch_began_at=daemon.clock.start(epoch) if epoch is not None else None,
         period=daemon.clock.period,
         link=daemon.connector.status(network_time.offset),
         documents=tuple(
@@ -175,8 +233,11 @@ def gather(daemon: "Daemon") -> DaemonStatus:
             for held in daemon.trusted.held()
         ),
         traffic=daemon.sender.status(),
-        applications=_applications(daemon),
-        operations={(kind.value, state.value): count for (kind, state), count in engine.states.items()},
+        applications=tuple(_application(daemon, session, lengths) for session in largest),
+        further_applications=len(others) - len(largest),
+        waiting=sum(requests + resends for requests, resends in lengths.values()),
+        in_flight=_in_flight(operations),
+        operations=operations,
         retransmissions=engine.retransmissions,
         decoys_returned=engine.decoys_returned,
         surbs=SurbStatus(
@@ -200,23 +261,36 @@ def gather(daemon: "Daemon") -> DaemonStatus:
     )
 
 
-def _applications(daemon: "Daemon") -> tuple[ApplicationStatus, ...]:
-    lengths = daemon.queues.lengths()
+def _operations(daemon: "Daemon") -> dict[str, dict[str, int]]:
+    counted: dict[str, dict[str, int]] = {}
+    for (kind, state), count in daemon.engine.states.items():
+        if count:
+            counted.setdefault(kind.value, {})[state.value] = count
+    return counted
 
-    def status(session: Session) -> ApplicationStatus:
-        waiting, resends = lengths.get(session.app_id, (0, 0))
-        return ApplicationStatus(
-            name=session.app_id[:SHORT_ID_LENGTH].hex(),
-            is_present=session.connection is not None,
-            waiting=waiting,
-            resends=resends,
-            messages=len(daemon.engine.owned_by(session.app_id)),
-            message_bytes=daemon.engine.bytes_of(session.app_id),
-            unread=len(session.outbox),
-            unread_bytes=session.outbox.bytes,
-        )
 
-    return tuple(status(session) for session in daemon.sessions)
+def _in_flight(operations: Mapping[str, Mapping[str, int]]) -> int:
+    return sum(
+        count
+        for kind, states in operations.items()
+        if kind != _DECOY
+        for state, count in states.items()
+        if state in _IN_FLIGHT
+    )
+
+
+def _application(daemon: "Daemon", session: Session, lengths: Mapping[AppId, tuple[int, int]]) -> ApplicationStatus:
+    waiting, resends = lengths.get(session.app_id, (0, 0))
+    return ApplicationStatus(
+        name=session.app_id[:SHORT_ID_LENGTH].hex(),
+        is_present=session.connection is not None,
+        waiting=waiting,
+        resends=resends,
+        messages=daemon.engine.number_of(session.app_id),
+        message_bytes=daemon.engine.bytes_of(session.app_id),
+        unread=len(session.outbox),
+        unread_bytes=session.outbox.bytes,
+    )
 
 
 def _drops(daemon: "Daemon") -> dict[str, int]:

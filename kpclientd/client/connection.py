@@ -223,7 +223,7 @@ async def open_connection(
         TokenError: the daemon wants a token, and the file that should hold it does not.
         ThinError: as `ThinClient.receive`.
     """
-    client = ThinClient(await _dial(address))
+    client = ThinClient(await dial(address))
     try:
         with trio.fail_after(deadline_seconds):
             with trio.move_on_after(SILENCE_SECONDS) as first:
@@ -272,7 +272,14 @@ def display(address: ListenTcp | ListenUnix) -> str:
     return f"{host}:{address.port}"
 
 
-async def _dial(address: ListenTcp | ListenUnix) -> trio.abc.Stream:
+async def dial(address: ListenTcp | ListenUnix) -> trio.abc.Stream:
+    """A stream to the daemon that listens at `address`; its token has been shown, where there is one.
+
+    Raises:
+        DaemonUnreachableError: nobody listens there, or this user may not connect.
+        DaemonGoneError: it closed the connection.
+        TokenError: the daemon wants a token, and the file that should hold it does not.
+    """
     token_file = address.token_file if isinstance(address, ListenTcp) else None
     token = read_token(token_file) if token_file is not None else None
     try:

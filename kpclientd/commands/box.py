@@ -14,7 +14,7 @@ import msgspec
 
 from kpclientd.client import Client, ContentTooLongError, ReadCapability, WriteCapability, connect
 from kpclientd.command_parser import MISUSED, CommandParser
-from kpclientd.commands.running import add_config, run
+from kpclientd.commands.running import add_config, daemon_of, run
 from kpclientd.commands.stream_files import ReadBoxes, StreamFileError, WrittenBoxes, held, load, load_any, save
 
 LONGEST_COPY: Final = 10 * 1024 * 1024
@@ -64,7 +64,7 @@ async def _new(options: argparse.Namespace) -> None:
         capability = ReadCapability.parse(sys.stdin.readline(1024))
         save(path, ReadBoxes(capability, capability))
         return
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         stream = await client.boxes.new_stream()
     save(path, WrittenBoxes(stream.reader, stream))
     print(stream.reader.text())
@@ -72,7 +72,7 @@ async def _new(options: argparse.Namespace) -> None:
 
 async def _write(options: argparse.Namespace) -> None:
     kept = load(options.file, WrittenBoxes)
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         content = _content(options.input, client.boxes.longest)
         kept = await finish(client, options.file, kept)
         await write(client, options.file, kept, content)
@@ -85,7 +85,7 @@ async def write(client: Client, path: Path, kept: WrittenBoxes, content: bytes) 
 
 async def _copy(options: argparse.Namespace) -> None:
     kept = load(options.file, WrittenBoxes)
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         content = _content(options.input, LONGEST_COPY)
         kept = await finish(client, options.file, kept)
         await copy(client, options.file, kept, content)
@@ -118,7 +118,7 @@ async def _read(options: argparse.Namespace) -> None:
         raise StreamFileError(f"{options.file} is not about boxes")
     if options.box is None and isinstance(kept, WrittenBoxes):
         raise StreamFileError(f"{options.file} writes boxes; say which one is to be read by --box")
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         if options.box is not None:
             capability = await _at(client, kept.first, options.box)
         else:
@@ -133,13 +133,13 @@ async def _read(options: argparse.Namespace) -> None:
 
 async def _skip(options: argparse.Namespace) -> None:
     kept = load(options.file, ReadBoxes)
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         save(options.file, ReadBoxes(kept.first, await client.boxes.following(kept.following)))
 
 
 async def _remove(options: argparse.Namespace) -> None:
     kept = load(options.file, WrittenBoxes)
-    async with connect(options.config) as client:
+    async with connect(daemon_of(options)) as client:
         place = await _at(client, kept.first, options.box)
         writer: WriteCapability = kept.following.at(place.index)
         if writer.number >= kept.following.number:

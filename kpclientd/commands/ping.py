@@ -25,8 +25,7 @@ from kpclientd.client.connection import (
 from kpclientd.client.errors import UnknownServiceError
 from kpclientd.command_parser import MISUSED, CommandParser
 from kpclientd.commands.ping_statistics import PingStatistics
-from kpclientd.commands.running import add_config
-from kpclientd.config.dial import find_daemon
+from kpclientd.commands.running import add_config, daemon_of
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError, KpclientdError
 from kpclientd.thin.errors import ThinError
@@ -134,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
         is_verbose=parsed.verbose,
     )
     try:
-        address = find_daemon(parsed.config)
+        address = daemon_of(parsed)
     except ConfigError as error:
         return _report(error, MISUSED)
     try:

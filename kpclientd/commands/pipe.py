@@ -27,7 +27,7 @@ from kpclientd.client import (
 )
 from kpclientd.command_parser import MISUSED, CommandParser
 from kpclientd.commands.meter import Meter
-from kpclientd.commands.running import add_config, run
+from kpclientd.commands.running import add_config, daemon_of, run
 from kpclientd.commands.stream_files import Receiving, Sending, StreamFileError, held, load, save
 from kpclientd.streams import READ_SIZE
 
@@ -77,7 +77,7 @@ def _send(options: argparse.Namespace) -> int:
         with _source(options.file) as source:
             total = os.fstat(source.fileno()).st_size if options.file is not None else None
             meter = Meter(sys.stderr, total)
-            async with connect(options.config) as client:
+            async with connect(daemon_of(options)) as client:
                 try:
                     await send(client, source, state, announce=_print, show=meter.show)
                 finally:
@@ -166,7 +166,7 @@ def _receive(options: argparse.Namespace) -> int:
 
     async def work() -> None:
         meter = Meter(sys.stderr)
-        async with connect(options.config) as client:
+        async with connect(daemon_of(options)) as client:
             try:
                 if output is None or state is None:
                     await receive_to(client, _given_capability, sys.stdout.fileno(), show=meter.show)

@@ -1,6 +1,7 @@
 """What the commands that use the client have in common: where the daemon is, statuses, and how they end."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ import trio
 from kpclientd.client import BoxDeletedError, BoxNotWrittenError, CapabilityTextError
 from kpclientd.command_parser import MISUSED
 from kpclientd.commands.stream_files import StreamFileError
+from kpclientd.config.dial import find_daemon
+from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError
 from sphinx.errors import MixnetError
 
@@ -21,7 +24,10 @@ NOT_WRITTEN: Final = 3
 DELETED: Final = 4
 INTERRUPTED: Final = 130
 
-DEFAULT_CONFIG: Final = Path("thinclient.toml")
+FILES: Final = ("thinclient.toml", "client.toml")
+"""An application's file, or the daemon's: either says where the daemon is."""
+
+SYSTEM_FOLDER: Final = Path("/etc/kpclientd")
 
 _STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ConfigError, MISUSED),
@@ -39,9 +45,31 @@ def add_config(parser: argparse.ArgumentParser, *flags: str) -> None:
     parser.add_argument(
         *(flags or ("-c", "--config")),
         type=Path,
-        default=DEFAULT_CONFIG,
         metavar="FILE",
-        help="an application's file, or the daemon's; default: %(default)s",
+        help=f"an application's file, or the daemon's; default: {' or '.join(FILES)} here, in ~/.config/kpclientd or "
+        f"in {SYSTEM_FOLDER}",
+    )
+
+
+def daemon_of(options: argparse.Namespace) -> ListenTcp | ListenUnix:
+    """Where the daemon is, by the file that was given, or by the first that is found.
+
+    Raises:
+        ConfigError: there is no such file, or it does not say.
+    """
+    return find_daemon(options.config if options.config is not None else _found())
+
+
+def _found() -> Path:
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
+    for folder in (Path(), home / "kpclientd", SYSTEM_FOLDER):
+        for path in (folder / name for name in FILES):
+            if os.access(path, os.R_OK):
+                return path
+    raise ConfigError(
+        Path(FILES[0]),
+        f"is neither here nor in {home}/kpclientd nor in {SYSTEM_FOLDER}",
+        fix="say where it is by --config",
     )
 
 

@@ -1,7 +1,7 @@
 """One application's connection: greeted, read, written, and ended for one stated reason.
 
     waiting for a document --> greeted --> open --> ended
-                                  (broadcasts are held back until the first request is answered, or for 5 s)
+    (early verbs are served)      (broadcasts are held back until the first request is answered, or for 5 s)
 
 Theory of operation. Three tasks. One reads, serves what was read while it holds the turn (see `turns`), and waits for
 nobody: answers go into the session's outbox. One writes what is in the outbox. One lets held broadcasts go: the newest
@@ -22,7 +22,7 @@ import enum
 import logging
 import math
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
@@ -33,7 +33,7 @@ from kpclientd.thin.budget import FrameBudget
 from kpclientd.thin.errors import ThinError
 from kpclientd.thin.framing import FrameReader, decode_checked
 from kpclientd.thin.outbox import Frame
-from kpclientd.thin.peer import peer_of
+from kpclientd.thin.peer import peer_of, user_of
 from kpclientd.thin.sessions import Session
 from kpclientd.thin.turns import AppTurns
 from kpclientd.thin.unread import unread_of
@@ -48,6 +48,7 @@ Result = TypeVar("Result")
 READ_AHEAD: Final = 262_144
 """Bytes that are read while nothing is served."""
 
+ROOT: Final = 0
 WRITE_SIZE: Final = 65536
 WINDOW: Final = 262_144
 """Bytes that may lie unread in the operating system."""
@@ -124,6 +125,7 @@ class AppConnection:
         self._frame_deadline = math.inf
         self._write_deadline = math.inf
         self._is_at_end = False
+        self._not_early: dict[Any, Any] | None = None
         self._is_broken = False
         self._unread = unread_of(stream)
         self._is_told = self._unread(0) is not None
@@ -147,6 +149,10 @@ class AppConnection:
     def peer_process(self) -> PeerProcess | None:
         """The application's process, if it can be known."""
         return peer_of(self._stream)
+
+    def is_operator(self) -> bool:
+        """Whether it is surely the user who runs the daemon, or root."""
+        return user_of(self._stream) in (ROOT, os.geteuid())
 
     def note_unread(self) -> None:
         """Tell the outbox how far the application has read."""
@@ -178,11 +184,11 @@ class AppConnection:
         self._caller.session = sessions.open(self)
         try:
             with self._scope:
-                if not self._greeter.is_ready:
-                    await self._while_reading_ahead(self._greeter.ready())
-                self._greet()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
+                    if not self._greeter.is_ready:
+                        await self._while_reading_ahead(self._greeter.ready(), self._serve_early)
+                    self._greet()
                     nursery.start_soon(self._release_after_a_while)
                     await self._read()
                     nursery.cancel_scope.cancel()
@@ -239,10 +245,13 @@ class AppConnection:
 
     async def _serve_what_came(self) -> None:
         """Serve all whole frames that have come, a turn at a time."""
-        if not self._frames.has_begun:
+        if not self._frames.has_begun and self._not_early is None:
             return
         await self._turns.take()
         try:
+            if self._not_early is not None:
+                message, self._not_early = self._not_early, None
+                await self._serve_one(message)
             while self._session is not None and (body := self._frames.next_body()) is not None:
                 self._frame_began = math.inf
                 await self._serve_one(await self._decoded(body))
@@ -251,6 +260,26 @@ class AppConnection:
         finally:
             self._turns.give()
             self._note_frame(self._frames.has_begun)
+
+    async def _serve_early(self) -> None:
+        """Serve what may be served before the greeting; the first request that may not, and all behind it, wait."""
+        if self._not_early is not None or not self._frames.has_begun:
+            return
+        await self._turns.take()
+        try:
+            while self._not_early is None and (body := self._frames.next_body()) is not None:
+                self._frame_began = math.inf
+                message = await self._decoded(body)
+                request = read_request(message, self._table)
+                if request is None or not request.verb.is_early:
+                    self._not_early = message
+                    return
+                self.requests += 1
+                self._answer(request.verb, await request.verb.handle(self._caller, request.content))
+        except ThinError as error:
+            self.close(str(error))
+        finally:
+            self._turns.give()
 
     async def _decoded(self, body: bytearray) -> dict[Any, Any]:
         check = BoundsCheck(body, ALLOWANCES)
@@ -291,7 +320,9 @@ class AppConnection:
         session = self._session
         return session is not None and session.outbox.bytes_waiting > HIGH_WATER
 
-    async def _while_reading_ahead(self, waited_for: Awaitable[Result]) -> Result | None:
+    async def _while_reading_ahead(
+        self, waited_for: Awaitable[Result], on_read: Callable[[], Awaitable[None]] | None = None
+    ) -> Result | None:
         """Wait for something while the connection is read; should that end, give up and return None."""
         results: list[Result] = []
 
@@ -303,6 +334,8 @@ class AppConnection:
             nursery.start_soon(wait)
             while not self._is_at_end and self._frames.unfinished < READ_AHEAD:
                 await self._receive()
+                if on_read is not None:
+                    await on_read()
                 # Whole requests that wait behind what is waited for here are no unfinished frame.
                 self._note_frame(self._frames.ends_inside_frame())
             if self._is_at_end:

@@ -61,6 +61,9 @@ class Connection(Protocol):
     def peer_process(self) -> PeerProcess | None:
         """The application's process, if it can be known."""
 
+    def is_operator(self) -> bool:
+        """Whether it is surely the user who runs the daemon, or root."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionBounds:

@@ -59,6 +59,9 @@ class App:
     is_same_process: bool = False
     sent: int = 0
 
+    def is_operator(self) -> bool:
+        return False
+
     def peer_process(self) -> PeerProcess | None:
         return PeerProcess(self.process, 0) if self.process else None
 

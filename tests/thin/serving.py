@@ -83,6 +83,7 @@ class Office:
             workers=workers,
             query_maker=query_maker,
             resender=self.resender,
+            status=lambda asks, is_whole: {"asks": asks, "is_whole": is_whole},
             on_progress=self.notifier.pump,
         )
 
@@ -153,6 +154,9 @@ class Peer:
         self.looked += 1
         if self.session is not None:
             self.session.outbox.note_unread(self.unread)
+
+    def is_operator(self) -> bool:
+        return False
 
     def peer_process(self) -> PeerProcess | None:
         return self.process

@@ -55,11 +55,12 @@ CHANNEL_VERBS = (
     "send_channel_query",
 )
 DECOY_VERBS = ("send_loop_decoy", "send_drop_decoy")
+OUR_VERBS = ("daemon_status",)
 BY_NAME = {verb.name: verb for verb in TABLE}
 
 
 def test_every_verb_of_the_reference_is_a_row_in_its_order() -> None:
-    assert tuple(verb.name for verb in TABLE) == REFERENCE_ORDER + CHANNEL_VERBS + DECOY_VERBS
+    assert tuple(verb.name for verb in TABLE) == REFERENCE_ORDER + CHANNEL_VERBS + DECOY_VERBS + OUR_VERBS
 
 
 def test_the_flags_of_generation_one_are_looked_at_in_its_daemons_order() -> None:
@@ -74,7 +75,7 @@ def test_a_row_that_is_answered_names_its_answer_after_itself(verb: Verb) -> Non
     assert verb.most_items == ALLOWANCES.get(verb.name.encode(), MAX_ITEMS)
 
 
-@pytest.mark.parametrize("name", [*REFERENCE_ORDER, *CHANNEL_VERBS])
+@pytest.mark.parametrize("name", [*REFERENCE_ORDER, *CHANNEL_VERBS, *OUR_VERBS])
 def test_every_verb_is_read_or_told_as_not_served(name: str) -> None:
     request = read_request({name: {"query_id": ID}})
     assert request is not None

@@ -1,7 +1,7 @@
 """The table of verbs, and how a request finds its row.
 
 To add a verb: write its module beside this one, and add its row here. Rows stand in the order in which the reference
-looks for a live key, as several may be live in one union.
+looks for a live key, as several may be live in one union; what is ours stands behind them.
 
 Three generations of clients are told apart by what they send: generation 1 writes one flat map with flags, later ones
 a union of maps with one live key. Source: the Katzenpost thin-client protocol, "requests" and "older generations".
@@ -15,7 +15,7 @@ from typing import Any, Final
 from kpclientd.thin.bounds import MAX_ITEMS
 from kpclientd.thin.errors import MistypedField
 from kpclientd.thin.fields import Fields
-from kpclientd.thin.verbs import boxes, copy_streams, directory, messages, refused, resending, session, vouchers
+from kpclientd.thin.verbs import boxes, copy_streams, directory, messages, refused, resending, session, status, vouchers
 from kpclientd.thin.verbs.verb import Verb
 
 TABLE: Final = (
@@ -53,6 +53,7 @@ TABLE: Final = (
     refused.retired("send_channel_query"),
     refused.ignored("send_loop_decoy"),
     refused.ignored("send_drop_decoy"),
+    status.DAEMON_STATUS,
 )
 
 LEGACY_V1: Final = (

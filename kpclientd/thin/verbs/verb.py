@@ -36,6 +36,7 @@ class Services:
         workers: run what takes long.
         query_maker: makes queries for boxes.
         resender: has them sent until they are answered.
+        status: what the daemon does, for the application that asks; all of it, or what tells nothing of others.
         on_progress: to be called when the engine may have something to tell.
     """
 
@@ -49,6 +50,7 @@ class Services:
     workers: Workers
     query_maker: QueryMaker
     resender: Resender
+    status: Callable[[AppId | None, bool], Mapping[str, Any]]
     on_progress: Callable[[], None]
 
 
@@ -85,6 +87,7 @@ class Verb:
         codes: the error codes that an answer may carry.
         is_slow: whether serving it takes more than a turn: `handle` waits for a worker then, the requests behind it
             wait for its answer, and it ends with its connection.
+        is_early: whether it is served before there is a document to greet with.
         most_items: CBOR items that a frame with this verb may have.
     """
 
@@ -94,4 +97,5 @@ class Verb:
     reply: str | None = None
     codes: frozenset[int] = frozenset()
     is_slow: bool = False
+    is_early: bool = False
     most_items: int = MAX_ITEMS
