@@ -51,8 +51,6 @@ from pki import (
     EpochClock,
     TrustedDocuments,
     VerifiedDocument,
-    Verifier,
-    signature_scheme,
 )
 from pki.epoch import DEFAULT_PERIOD_SOURCE
 from sphinx import Sphinx
@@ -130,7 +128,9 @@ class Daemon:
         self._instance_token = self.randomness.bytes(INSTANCE_TOKEN_LENGTH)
 
         sphinx = Sphinx(config.geometry)
-        self.trusted = TrustedDocuments(clock, _verifiers(config), config.geometry)
+        self.trusted = TrustedDocuments(
+            clock, [authority.verifier() for authority in config.authorities], config.geometry
+        )
         self.engine = Engine(
             sphinx.open_reply,
             self.randomness,
@@ -410,10 +410,3 @@ def _session_bounds(config: ClientConfig) -> SessionBounds:
         most_bytes_away=config.limits.away_bytes,
         most_bytes_unread=config.limits.unread_bytes,
     )
-
-
-def _verifiers(config: ClientConfig) -> list[Verifier]:
-    return [
-        Verifier(authority.identifier, signature_scheme(authority.pki_signature_scheme), authority.identity_public_key)
-        for authority in config.authorities
-    ]

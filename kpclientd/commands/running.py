@@ -24,7 +24,8 @@ NOT_WRITTEN: Final = 3
 DELETED: Final = 4
 INTERRUPTED: Final = 130
 
-FILES: Final = ("thinclient.toml", "client.toml")
+DAEMON_FILE: Final = "client.toml"
+FILES: Final = ("thinclient.toml", DAEMON_FILE)
 """An application's file, or the daemon's: either says where the daemon is."""
 
 SYSTEM_FOLDER: Final = Path("/etc/kpclientd")
@@ -57,17 +58,22 @@ def daemon_of(options: argparse.Namespace) -> ListenTcp | ListenUnix:
     Raises:
         ConfigError: there is no such file, or it does not say.
     """
-    return find_daemon(options.config if options.config is not None else _found())
+    return find_daemon(options.config if options.config is not None else found_file(*FILES))
 
 
-def _found() -> Path:
+def found_file(*names: str) -> Path:
+    """The first readable file of these names, here or where configurations are kept.
+
+    Raises:
+        ConfigError: there is none.
+    """
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
     for folder in (Path(), home / "kpclientd", SYSTEM_FOLDER):
-        for path in (folder / name for name in FILES):
+        for path in (folder / name for name in names):
             if os.access(path, os.R_OK):
                 return path
     raise ConfigError(
-        Path(FILES[0]),
+        Path(names[0]),
         f"is neither here nor in {home}/kpclientd nor in {SYSTEM_FOLDER}",
         fix="say where it is by --config",
     )

@@ -10,6 +10,7 @@ import trio
 
 from kpclientd.client.daemon_status import StatusConnection, ToldStatus
 from kpclientd.command_parser import CommandParser
+from kpclientd.commands.printing import print_plainly
 from kpclientd.commands.running import DONE, add_config, daemon_of, run
 from kpclientd.commands.status_screen import draw
 
@@ -93,13 +94,7 @@ def _show(told: ToldStatus, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(draw(told))
-        return
-    with console.capture() as drawn:
-        console.print(draw(told))
-    print("\n".join(line.rstrip() for line in drawn.get().splitlines()), flush=True)
+    print_plainly(Console(highlight=False), draw(told))
 
 
 def _is_online(told: ToldStatus) -> bool:

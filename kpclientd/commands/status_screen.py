@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpclientd.client.daemon_status import ToldStatus
+from kpclientd.commands.durations import duration
 from kpclientd.commands.meter import amount
 
 WIDTH: Final = 79
@@ -24,8 +25,6 @@ FAINT: Final = "dim"
 
 _SKEW_SECONDS: Final = 2.0
 """Gateways tell whole seconds."""
-
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 Fields = Mapping[str, Any]
 Row = tuple[str, Text | str]
@@ -50,19 +49,6 @@ def draw(told: ToldStatus, before: ToldStatus | None = None, elapsed: float = 0.
     else:
         parts.append(Text("\nWhat applications do is shown to who runs the daemon, and to root.", style=FAINT))
     return Group(*parts)
-
-
-def duration(seconds: float) -> str:
-    """A time span in its two largest units: `3 h 5 min`."""
-    left = max(0, round(seconds))
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count or (parts and len(parts) < 2):
-            parts.append(f"{count} {unit}")
-        if len(parts) == 2:
-            break
-    return " ".join(parts) or "0 s"
 
 
 def _title(fields: Fields) -> Text:

@@ -37,6 +37,7 @@ class Command:
 COMMANDS: Final = (
     Command("config", "check, show or begin a configuration file", "kpclientd.config.commands"),
     Command("status", "show what the running daemon does, on one screen", "kpclientd.commands.status"),
+    Command("doctor", "look for what keeps a daemon from working, and say what to do", "kpclientd.commands.doctor"),
     Command("ping", "send echo messages through a running daemon and time the answers", "kpclientd.commands.ping"),
     Command("box", "write, read, copy and delete boxes of Pigeonhole storage", "kpclientd.commands.box"),
     Command("pipe", "send a stream of bytes through boxes, and receive it", "kpclientd.commands.pipe"),

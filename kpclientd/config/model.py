@@ -7,6 +7,7 @@ from kpclientd.addresses import is_loopback
 from kpclientd.config.client_file import ClientFile, Debug, Limits
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.transports import UpstreamProxy
+from pki import Verifier, signature_scheme
 from sphinx.geometry import Geometry
 
 OWNER_ONLY = 0o600
@@ -115,6 +116,10 @@ class Authority:
     link_public_key: bytes
     identity_public_key_pem: str
     link_public_key_pem: str
+
+    def verifier(self) -> Verifier:
+        """What its signatures are verified with."""
+        return Verifier(self.identifier, signature_scheme(self.pki_signature_scheme), self.identity_public_key)
 
 
 @dataclass(frozen=True, slots=True)
