@@ -21,7 +21,7 @@ from kpclientd.loopix.account import Account
 from kpclientd.loopix.composer import Composer
 from kpclientd.loopix.config import LoopixConfig
 from kpclientd.loopix.directory_client import DirectoryClient
-from kpclientd.loopix.errors import DirectoryError, NotRunning
+from kpclientd.loopix.errors import DirectoryError, LoopixError, NotRunning
 from kpclientd.loopix.exchange import Dial, dial_tcp, exchange
 from kpclientd.loopix.failure_log import FailureLog
 from kpclientd.loopix.fetcher import Fetcher, FetchStatistics
@@ -32,7 +32,7 @@ from kpclientd.loopix.loops import WANTED_SHARE, HardenedLoops, LoopWatch, Plain
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
 from kpclientd.loopix.schedule import stream_rate
 from kpclientd.loopix.sealed import open_box
-from kpclientd.loopix.sender import Rates, Sender, SendStatistics
+from kpclientd.loopix.sender import OTHER_KEY, Rates, Sender, SendStatistics
 from kpclientd.loopix.topology import Topology
 from kpclientd.loopix.view import Fetch, NetworkView
 from sphinx.randomness import Randomness
@@ -100,6 +100,8 @@ class LoopixClient:
         self._sender: Sender | None = None
         self._fetcher: Fetcher | None = None
         self._account: Account | None = None
+        self._looping = FailureLog(log, "getting loops back")
+        self._is_provider_listed = True
         self._state = _State.NEW
         self._refresh_now = trio.Event()
         self._scope = trio.CancelScope()
@@ -302,9 +304,20 @@ class LoopixClient:
                 self._refreshing.failed(error)
                 continue
             listed = self._view.is_registered(own, provider)
-            if listed is None:
-                log.warning("the directory does not list the provider %s with its key any more", provider.address)
             account.note_listing(listed)
+            self._say_provider(provider, is_listed=listed is not None)
+
+    def _say_provider(self, provider: MixConfig, *, is_listed: bool) -> None:
+        """Say what the directory makes of the provider, when that has changed."""
+        if is_listed == self._is_provider_listed:
+            return
+        self._is_provider_listed = is_listed
+        if is_listed:
+            log.info("the directory lists the provider %s with its key again", provider.address)
+        elif self._view.has_other_key(provider):
+            log.warning("provider %s: %s", provider.address, OTHER_KEY)
+        else:
+            log.warning("the directory does not list the provider %s with its key any more", provider.address)
 
     async def _watch_loops(self) -> None:
         covers = 0
@@ -313,9 +326,14 @@ class LoopixClient:
             sent = self.send_statistics.covers
             self._watch.sent, covers = sent - covers, sent
             share = self._watch.end_period()
-            if share is not None and share < WANTED_SHARE:
-                log.warning("only %.0f %% of the loops come back: packets are being lost on the way", 100 * share)
-                self._refresh_now.set()
+            if share is None:
+                continue
+            if share >= WANTED_SHARE:
+                self._looping.worked()
+                continue
+            fault = f"only {100 * share:.0f} % of the loops come back: packets are being lost on the way"
+            self._looping.failed(LoopixError(fault))
+            self._refresh_now.set()
 
     def _running_sender(self) -> Sender:
         if self._sender is None or self._state is not _State.RUNNING:

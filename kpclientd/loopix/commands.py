@@ -25,7 +25,7 @@ from kpclientd.loopix.arguments import (
     UsageError,
     overview,
 )
-from kpclientd.loopix.config import LOCAL_TOPOLOGY, REMOTE_TOPOLOGY, LoopixConfig, config_path, load_config
+from kpclientd.loopix.config import LOCAL_TOPOLOGY, REMOTE_TOPOLOGY, LoopixConfig, config_path, load_config, user_home
 from kpclientd.loopix.errors import DirectoryError, KeyFileError, LocalSocketError, LoopixConfigError, LoopixError
 from kpclientd.loopix.profile import DEFAULT, PROFILES, Profile
 
@@ -42,6 +42,10 @@ PROFILE_VARIABLE: Final = "LOOPIX_PROFILE"
 DIRECTORY_VARIABLE: Final = "LOOPIX_DIRECTORY"
 
 _GENERATIONS: Final = ", ".join(PROFILES)
+_GONE: Final = (
+    "the public network of 2019 is gone: --local uses one of this machine (kpclientd localnet --family loopix DIR runs "
+    "it), --directory URL any other"
+)
 _PROFILE: Final = Option(
     "--profile", f"Generation of the network: {_GENERATIONS} (default ${PROFILE_VARIABLE} or {DEFAULT.name})", "P"
 )
@@ -155,7 +159,7 @@ def _init(given: ParsedOptions) -> int:
         print("Using the local directory server")
         url = given.last("--directory") or LOCAL_TOPOLOGY
     try:
-        config = planned_config(client_id, Path.home(), _profile(given.last("--profile")), url)
+        config = planned_config(client_id, user_home(), _profile(given.last("--profile")), url)
         if not given.has("--force"):
             refuse_existing(config)
         try:
@@ -163,6 +167,8 @@ def _init(given: ParsedOptions) -> int:
             provider, is_listed = choose_provider(topology, given.last("--provider"), randomness)
         except DirectoryError as error:
             _print_error(f"failed to obtain network topology: {error}")
+            if url == REMOTE_TOPOLOGY:
+                _print_error(_GONE)
             return FAILED
         if not is_listed:
             _print_error(f"provider {provider} is not in the topology: the client cannot start before it is")
@@ -197,14 +203,22 @@ def _load(given: ParsedOptions) -> LoopixConfig | None:
     profile = _profile(given.last("--profile"))
     try:
         custom = given.last("--customCfg")
-        path = Path(custom) if custom else config_path(Path.home(), given.last("--id", DEFAULT_ID), profile)
-        if not path.exists():
+        path = Path(custom) if custom else config_path(user_home(), given.last("--id", DEFAULT_ID), profile)
+        if not _may_exist(path):
             _print_error(f"The configuration file at {path} does not seem to exist")
             return None
         return load_config(path, profile)
     except LoopixConfigError as error:
         _print_error(f"Could not load the config file: {error}")
         return None
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether there is something, or one cannot say; reading it tells what is wrong then."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _serve(config: LoopixConfig, kind: "SocketType | None", port: int, *, of_run: bool) -> int:

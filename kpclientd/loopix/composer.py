@@ -29,10 +29,10 @@ class Composer:
         randomness: for paths, delays and keys.
     """
 
-    __slots__ = ("_profile", "_provider", "_randomness")
+    __slots__ = ("_profile", "_randomness", "provider")
 
     def __init__(self, provider: MixConfig, profile: Profile, randomness: Randomness) -> None:
-        self._provider = provider
+        self.provider = provider
         self._profile = profile
         self._randomness = randomness
 
@@ -57,7 +57,7 @@ class Composer:
     def _packet(self, topology: Topology, recipient: ClientConfig, message: bytes) -> bytes:
         longest = -1
         for _ in range(PATHS_TO_TRY):
-            path = topology.path(self._provider, recipient, self._randomness)
+            path = topology.path(self.provider, recipient, self._randomness)
             limit = longest_message(path, recipient, self._profile)
             if len(message) <= limit:
                 delays = node_delays(len(path), self._randomness)

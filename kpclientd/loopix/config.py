@@ -4,6 +4,7 @@ Source: the Nym 2019 Loopix client, "files".
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,9 @@ DEFAULT_LEVEL: Final = "info"
 DIRECTORY_MODE: Final = 0o700
 CONFIG_FILE_MODE: Final = 0o600
 """Of `config.toml`; the reference lets everybody read it."""
+
+LONGEST_ID: Final = 200
+"""Bytes of a client's name: with what stands around it in the log file's name, no file system's limit is reached."""
 
 _EXPONENTIAL: Final = "parameter of an exponential distribution, 1 / mean seconds; negative:"
 _DELETE: Final = "\x7f"
@@ -123,7 +127,26 @@ def checked_id(client_id: str) -> str:
         raise LoopixConfigError("config: client ID was not specified")
     if "/" in client_id or client_id in (".", "..") or not client_id.isprintable():
         raise LoopixConfigError(f"config: client ID {client_id!r} cannot be the name of a directory")
+    if len(client_id.encode()) > LONGEST_ID:
+        raise LoopixConfigError(
+            f"config: client ID of {len(client_id.encode())} bytes; at most {LONGEST_ID} are possible"
+        )
     return client_id
+
+
+def user_home() -> Path:
+    """Return the user's home directory.
+
+    Raises:
+        LoopixConfigError: if the environment's is none: relative, empty, or of a user whom the system does not know.
+    """
+    try:
+        home = Path(os.environ["HOME"]) if "HOME" in os.environ else Path.home()
+    except RuntimeError as error:
+        raise LoopixConfigError(f"config: {error}; set HOME") from None
+    if not home.is_absolute():
+        raise LoopixConfigError(f"config: HOME is {str(home)!r}, expected the absolute path of your home directory")
+    return home
 
 
 def new_config(
@@ -177,7 +200,7 @@ def load_config(path: Path, profile: Profile = DEFAULT, *, home: Path | None = N
     if client is None:
         raise LoopixConfigError("config: No Client block was present")
     name = checked_id(client.string("id"))
-    home_directory = Path(client.string(profile.home_key) or clients_home(home or Path.home(), profile))
+    home_directory = Path(client.string(profile.home_key) or clients_home(home or user_home(), profile))
     if not home_directory.is_absolute():
         raise LoopixConfigError("config: specified home directory is not an absolute path")
     directory = home_directory / name

@@ -13,6 +13,8 @@ from pki.any_case import AnyCase
 MAX_CONFIG: Final = 1024 * 1024
 """Longest configuration to read (bytes)."""
 
+_NUL: Final = "\0"
+
 Value = TypeVar("Value")
 
 
@@ -39,7 +41,10 @@ class Section:
 
     def string(self, key: str) -> str:
         """The string under `key`, empty where there is none."""
-        return self._typed(key, str, "")
+        text = self._typed(key, str, "")
+        if _NUL in text:
+            raise LoopixConfigError(f"config: [{self._name}] {key} has a NUL character, which no name or path can have")
+        return text
 
     def boolean(self, key: str) -> bool:
         """The boolean under `key`, false where there is none."""

@@ -79,8 +79,12 @@ class Fetcher:
         statistics.messages += len(pulled.messages)
         statistics.covers += pulled.covers
         statistics.lost += pulled.empty + pulled.unreadable
-        if pulled.empty or pulled.unreadable:
-            log.warning("the provider lost %d messages and damaged %d", pulled.empty, pulled.unreadable)
+        if pulled.empty:
+            log.info(
+                "%d entries of the inbox are empty: genuine providers show messages that they just write", pulled.empty
+            )
+        if pulled.unreadable:
+            log.warning("%d entries of the inbox are no messages", pulled.unreadable)
         dropped = sum(map(self._buffer.add, pulled.messages))
         if dropped:
             statistics.dropped += dropped

@@ -19,6 +19,10 @@ LOOP_COVER: Final = b"LoopCoverMessage"
 BUFFER_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of messages that wait for an application before the oldest are dropped."""
 
+LONGEST_MESSAGE: Final = 64 * 1024
+"""Bytes; packets have at most 2,048. What a provider hands out beyond that came through no network, and would for ever
+stand before all that no answer to an application has room for."""
+
 MESSAGE_OVERHEAD: Final = 8
 """Bytes that a waiting message counts beside its content: more than a frame adds to it, and empty ones count too."""
 
@@ -31,7 +35,7 @@ class Pulled:
         messages: for applications, in the order in which they came.
         covers: loops that came back.
         empty: entries without content: the provider's loss of a message that it was just writing.
-        unreadable: entries that are no stored messages.
+        unreadable: entries that are no stored messages, or longer than `LONGEST_MESSAGE`.
     """
 
     messages: tuple[bytes, ...] = field(default=(), repr=False)
@@ -66,6 +70,8 @@ def read_pulled(answer: bytes, is_cover: Callable[[bytes], bool] = is_loop_cover
                 empty += 1
             elif is_cover(message := payload_of(data)):
                 covers += 1
+            elif len(message) > LONGEST_MESSAGE:
+                unreadable += 1
             else:
                 messages.append(message)
         except PacketError:

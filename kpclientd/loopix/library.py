@@ -6,14 +6,13 @@ Source: the Nym 2019 Loopix client, "library API".
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import trio
 
 from kpclientd.loopix.client import LoopixClient
-from kpclientd.loopix.config import LoopixConfig, config_path, load_config
+from kpclientd.loopix.config import LoopixConfig, config_path, load_config, user_home
 from kpclientd.loopix.errors import LoopixError, NotRunning
 from kpclientd.loopix.identity import Identity
 from kpclientd.loopix.nodes import ClientConfig, MixConfig
@@ -43,7 +42,7 @@ def client_config(client_id: str, profile: Profile = DEFAULT) -> LoopixConfig:
     Raises:
         LoopixConfigError: if there is none, or it makes no sense.
     """
-    return load_config(config_path(Path.home(), client_id, profile), profile)
+    return load_config(config_path(user_home(), client_id, profile), profile)
 
 
 class BlockingLoopixClient:

@@ -5,7 +5,9 @@ made while the stream pauses, whether it will be needed or not, so that neither 
 shows in the times. Source: the Nym 2019 Loopix client, "traffic loops".
 
 The reference loses a packet that could not be handed over. Here, a message that never reached the provider keeps its
-place and takes the next turn; one whose connection broke later may have arrived, and is not sent twice.
+place and takes the next turn; one whose connection broke later may have arrived, and is not sent twice. A provider with
+another key than the client's configuration would take messages, and could not open them: they wait, new ones are
+refused, and loops take their turns, so that nothing changes in the times.
 """
 
 import logging
@@ -27,6 +29,11 @@ from kpclientd.loopix.view import NetworkView
 from sphinx.randomness import Randomness
 
 log = logging.getLogger(CLIENT)
+
+OTHER_KEY: Final = (
+    "the directory lists the provider with another key than the client was made for, so it cannot open what is sent; "
+    "if it is to stay so, init --force makes the client anew, with other keys of its own"
+)
 
 _SENDING_IS_OFF: Final = "sending is switched off by the configuration (message_sending_rate is negative)"
 
@@ -118,6 +125,8 @@ class Sender:
         """
         if self._rates.sending is None:
             raise SendError(_SENDING_IS_OFF)
+        if self._is_provider_another():
+            raise SendError(OTHER_KEY)
         outgoing = self._pack(message, recipient)
         self._contents.note_message(len(message))
         try:
@@ -146,7 +155,7 @@ class Sender:
             cover = self._cover() if self._rates.covers else None
             self._renew_held()
             await trio.sleep_until(tick)
-            if self._has_message():
+            if not self._is_provider_another() and self._has_message():
                 await self._send_held()
             else:
                 await self._send_cover(cover)
@@ -159,6 +168,9 @@ class Sender:
             await trio.sleep_until(tick)
             await self._send_cover(cover)
             tick = trio.current_time() + pause(rate, pauses)
+
+    def _is_provider_another(self) -> bool:
+        return self._view.has_other_key(self._composer.provider)
 
     def _has_message(self) -> bool:
         if self._held is None:

@@ -46,7 +46,11 @@ def refuse_existing(config: LoopixConfig) -> None:
         LoopixConfigError: if one of its files exists.
     """
     for path in (config.config_file, config.private_key_file, config.public_key_file):
-        if path.exists() or path.is_symlink():
+        try:
+            exists = path.exists() or path.is_symlink()
+        except OSError as error:
+            raise LoopixConfigError(f"{path}: cannot be looked at: {error.strerror}") from error
+        if exists:
             raise LoopixConfigError(
                 f"client {config.id} exists already: {path}; --force makes it anew, with other keys"
             )
@@ -94,8 +98,8 @@ def write_client(config: LoopixConfig, say: Say, randomness: Randomness, *, over
 
 
 def _make_directory(path: Path) -> None:
-    missing = [path, *(parent for parent in path.parents if not parent.exists())]
     try:
+        missing = [path, *(parent for parent in path.parents if not parent.exists())]
         for directory in reversed(missing):  # `mkdir(parents=True)` would give parents the default mode
             directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     except OSError as error:

@@ -29,6 +29,8 @@ MAX_TOPOLOGY: Final = 16 * 1024 * 1024
 
 MIX_LAYERS: Final = (1, 2, 3)
 
+_ANEW: Final = "; others are: if it has other keys now, init --force makes the client anew"
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -82,7 +84,8 @@ class Topology:
         for provider in self.providers:
             if key_text(provider.node.public_key) == provider_id:
                 return provider
-        raise TopologyError(f"specified provider does not seem to be online: {provider_id}")
+        fault = f"specified provider does not seem to be online: {provider_id}"
+        raise TopologyError(f"{fault}{_ANEW}" if self.providers else fault)
 
     def path(self, own_provider: MixConfig, recipient: ClientConfig, randomness: Randomness) -> tuple[MixConfig, ...]:
         """Draw the five nodes of a packet's way to `recipient`.

@@ -89,6 +89,13 @@ class NetworkView:
                 return any(client.id == own.id for client in listed.clients)
         return None
 
+    def has_other_key(self, provider: MixConfig) -> bool:
+        """Whether the directory lists somebody else at a provider's address: what is sent to it then is lost."""
+        listed = [listed.node for listed in self.topology.providers]
+        return any(node.address == provider.address for node in listed) and not any(
+            node.public_key == provider.public_key for node in listed
+        )
+
 
 def _say_changes(before: Topology | None, after: Topology) -> None:
     old, new = (set() if before is None else _nodes(before)), _nodes(after)

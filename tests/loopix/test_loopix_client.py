@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from kpclientd.loopix.client import LoopixClient
 from kpclientd.loopix.errors import (
@@ -22,7 +23,9 @@ from kpclientd.loopix.errors import (
 from kpclientd.loopix.nodes import ClientConfig, key_text
 from kpclientd.loopix.sealed import seal
 from kpclientd.loopix.simulator import DirectoryFault, ReplyFault
+from kpclientd.loopix.simulator.mix import NodeKeys
 from kpclientd.loopix.topology import Topology
+from sphinx.randomness import seeded
 from tests.loopix.world import World, until, world
 
 QUIET: dict[str, Any] = {"message_sending_rate": 1.0, "loop_cover_traffic_rate": 0.2, "fetch_message_rate": 1.0}
@@ -230,6 +233,61 @@ async def test_an_outage_of_the_directory_is_said_once_and_its_end_too(
         aloud = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
         assert sum(text.startswith("asking the directory failed") for text in aloud) == 1
         assert sum(text.startswith("asking the directory works again") for text in aloud) == 1
+
+
+async def test_while_the_provider_has_another_key_nothing_is_sent_into_the_void(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Genuine providers of the first generation draw new keys at each start, and take whatever comes."""
+    async with world(providers=2) as here:
+        alice, bob = await here.client("alice", **QUIET), await here.client("bob", provider=1, **QUIET)
+        await alice.send_message(b"before", bob.own_details())
+        assert await receive(bob, 1) == [b"before"]
+        node = here.network.providers[0].node
+        former = node.keys
+        node.rekey(NodeKeys.generate("provider1", seeded(b"of the next start")))
+        await trio.sleep(60)
+        covers = alice.send_statistics.covers
+        with pytest.raises(SendError, match=r"another key .* init --force"):
+            await alice.send_message(b"meanwhile", bob.own_details())
+        await trio.sleep(120)
+        assert alice.send_statistics.covers > covers + 60, "loops take the turns"
+        node.rekey(former)
+        await trio.sleep(60)
+        await alice.send_message(b"after", bob.own_details())
+        assert await receive(bob, 1) == [b"after"]
+        loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert sum("another key" in text for text in loud) == 1
+        assert sum("of the loops come back" in text for text in loud) <= 2, "not every ten seconds"
+
+
+async def test_a_message_that_was_taken_waits_for_the_provider_s_own_key(autojump_clock: trio.abc.Clock) -> None:
+    async with world(providers=2) as here:
+        slow = QUIET | {"message_sending_rate": 0.005}
+        alice, bob = await here.client("alice", **slow), await here.client("bob", provider=1, **QUIET)
+        node = here.network.providers[0].node
+        former = node.keys
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(31)
+            nursery.start_soon(alice.send_message, b"of before", bob.own_details())
+            await trio.testing.wait_all_tasks_blocked()
+            node.rekey(NodeKeys.generate("provider1", seeded(b"of the next start")))
+            await trio.sleep(2000)
+            assert alice.send_statistics.messages == 0
+            node.rekey(former)
+            assert await receive(bob, 1, seconds=5000) == [b"of before"]
+
+
+async def test_empty_entries_of_an_inbox_are_no_alarm(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world() as here:
+        alice = await here.client("alice", **QUIET)
+        here.network.faults.pull = ReplyFault.EMPTY_DATA
+        await trio.sleep(60)
+        assert alice.fetch_statistics.lost > 0
+        assert next(record.levelno for record in caplog.records if "entries of the inbox" in record.getMessage()) == 20
+        assert "no messages" not in caplog.text
 
 
 async def test_a_dead_mix_is_noticed_said_and_left_out(

@@ -136,6 +136,42 @@ def test_an_id_that_is_no_name_makes_no_files(
         assert re.match(r"No clientID provided. Random string will be used instead: \w{8}\.\n", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--id", "n" * 300],
+        ["run", "--customCfg", "n" * 300],
+        ["socket", "--customCfg", "/dev/null/config.toml"],
+        ["init", "--local", "--id", "n" * 300],
+    ],
+)
+def test_names_that_are_too_long_are_refused_in_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["init", "--local"], ["run"], ["socket"]])
+@pytest.mark.parametrize("home", ["", "rel"])
+def test_an_odd_home_is_refused_before_anything_is_written(
+    words: list[str], home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", home)
+    assert main([*words, "--id", "alice"]) == 1
+    assert f"HOME is {home or '.'!r}, expected the absolute path" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_who_asks_the_public_network_hears_where_there_is_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody is asked in earnest
+    assert main(["init", "--id", "alice"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("failed to obtain network topology: directory https://directory.nymtech.net/")
+    assert "--local" in second and "kpclientd localnet --family loopix DIR" in second
+
+
 def test_without_a_directory_init_writes_nothing(
     home: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,7 +256,8 @@ async def test_a_wanted_provider_is_taken_with_a_warning_if_it_is_unknown(home: 
         started = await call("run", "--id", "bob")
         assert started.returncode == 255
         assert started.stderr.endswith(
-            f"Failed to spawn client instance: specified provider does not seem to be online: {wanted}\n".encode()
+            f"Failed to spawn client instance: specified provider does not seem to be online: {wanted}; others are: if "
+            "it has other keys now, init --force makes the client anew\n".encode()
         )
 
 

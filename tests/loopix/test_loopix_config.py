@@ -15,6 +15,7 @@ from kpclientd.loopix.config import (
     load_config,
     new_config,
     render_config,
+    user_home,
 )
 from kpclientd.loopix.errors import LoopixConfigError
 from kpclientd.loopix.inbox import BUFFER_LIMIT
@@ -184,7 +185,12 @@ def test_what_the_reference_does_not_know_stands_in_a_section_of_its_own(tmp_pat
         ('[client]\nid = ""\n', "config: client ID was not specified"),
         ('[client]\nid = "../x"\n', "cannot be the name of a directory"),
         ('[client]\nid = ".."\n', "cannot be the name of a directory"),
-        ('[client]\nid = "a\\u0000b"\n', "cannot be the name of a directory"),
+        ('[client]\nid = "a\\u0001b"\n', "cannot be the name of a directory"),
+        ('[client]\nid = "a\\u0000b"\n', r"\[client\] id has a NUL character"),
+        (CLIENT + 'loopix_home_directory = "/a\\u0000b"', "loopix_home_directory has a NUL character"),
+        (CLIENT + 'priv_key_file = "a\\u0000b"', "priv_key_file has a NUL character"),
+        (CLIENT + 'pub_key_file = "a\\u0000b"', "pub_key_file has a NUL character"),
+        (CLIENT + '[logging]\nlevel = "info"\nfile = "/a\\u0000b"', r"\[logging\] file has a NUL character"),
         ("[client]\nid = 5\n", r"\[client\] id is of type int, expected a str"),
         ("client = 5\n", "client is of type int, expected a table"),
         (
@@ -211,6 +217,15 @@ def test_a_bad_file_is_refused_and_the_fault_named(tmp_path: Path, text: str, fa
         loaded(tmp_path, text)
 
 
+@pytest.mark.parametrize("home", ["", "rel", "./x"])
+def test_a_home_that_is_no_absolute_path_is_refused(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(LoopixConfigError, match=r"HOME is .* expected the absolute path of your home directory"):
+        user_home()
+    monkeypatch.delenv("HOME")
+    assert user_home().is_absolute()
+
+
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     with pytest.raises(LoopixConfigError, match="cannot be read"):
@@ -221,7 +236,7 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
             load_config(path)
 
 
-@pytest.mark.parametrize("client_id", ["", "a/b", ".", "..", "a\nb"])
+@pytest.mark.parametrize("client_id", ["", "a/b", ".", "..", "a\nb", "n" * 201, "\N{SNOWMAN}" * 67])
 def test_an_id_that_is_no_name_of_a_directory_is_refused(client_id: str) -> None:
     with pytest.raises(LoopixConfigError):
         config_path(HOME, client_id)

@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpclientd.loopix.errors import PacketError
-from kpclientd.loopix.inbox import LOOP_COVER, MESSAGE_OVERHEAD, Pulled, ReceiveBuffer, read_pulled
+from kpclientd.loopix.inbox import LONGEST_MESSAGE, LOOP_COVER, MESSAGE_OVERHEAD, Pulled, ReceiveBuffer, read_pulled
 from kpclientd.loopix.messages_pb2 import Header, ProviderResponse, SphinxPacket
 from kpclientd.loopix.packet import COMM, TOKEN, general, payload_of
+from kpclientd.loopix.request_handler import MAX_FETCHED
 from tests.support.vectors import recorded
 
 
@@ -88,6 +89,14 @@ def test_random_bytes_are_an_answer_or_refused(data: bytes) -> None:
         pass
     pulled = read_pulled(answer(data, general(COMM, data)))
     assert len(pulled.messages) + pulled.covers + pulled.empty + pulled.unreadable == 2
+
+
+def test_what_no_answer_to_an_application_has_room_for_is_waste_and_stands_in_nothing_s_way() -> None:
+    assert LONGEST_MESSAGE + MESSAGE_OVERHEAD < MAX_FETCHED
+    lengths = (LONGEST_MESSAGE + 1, LONGEST_MESSAGE, 1)
+    pulled = read_pulled(answer(*(general(COMM, stored(bytes(length))) for length in lengths)))
+    assert [len(message) for message in pulled.messages] == [LONGEST_MESSAGE, 1]
+    assert pulled.unreadable == 1
 
 
 def test_messages_do_not_show_in_logs() -> None:

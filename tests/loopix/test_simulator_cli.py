@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from tests.support.processes import (
 )
 
 
-def test_it_says_ready_serves_executes_commands_and_leaves_only_its_hint_when_told_to_stop(tmp_path: Path) -> None:
+def test_it_says_ready_serves_executes_commands_and_leaves_only_its_hint_and_secret_when_told_to_stop(
+    tmp_path: Path,
+) -> None:
     options = ("--port", "0", "--mixes-per-layer", "2", "--providers", "2", "--directory-version", "0.0.4")
     with local_network(tmp_path, "--family", "loopix", *options) as (process, line):
         assert line.startswith("ready: ")
@@ -38,7 +41,21 @@ def test_it_says_ready_serves_executes_commands_and_leaves_only_its_hint_when_to
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=PATIENCE)
         assert (process.returncode, rest) == (0, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["loopix.env"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loopix.env", "loopix.secret"]
+    assert stat.S_IMODE((tmp_path / "loopix.secret").stat().st_mode) == 0o600
+
+
+def test_clients_find_their_provider_again_when_the_network_was_started_anew(tmp_path: Path) -> None:
+    def provider(directory: Path, *options: str) -> bytes:
+        with local_network(directory, "--family", "loopix", "--port", "0", *options) as (_, line):
+            url = re.search(r"topology (\S+),", line)
+            assert url is not None, line
+            return Topology.parse(trio.run(DirectoryClient(url[1]).fetch)).providers[0].node.public_key
+
+    first = provider(tmp_path)
+    assert provider(tmp_path) == first
+    assert provider(tmp_path / "other") != first
+    assert provider(tmp_path, "--seed", "7") == provider(tmp_path / "other", "--seed", "7") != first
 
 
 def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

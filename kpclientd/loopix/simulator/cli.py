@@ -13,7 +13,7 @@ from kpclientd.localnet.commands import serve_commands
 from kpclientd.localnet.options import add_control_option, execute_or_run, port, probability, run_until_stopped
 from kpclientd.loopix.profile import DEFAULT, PROFILES
 from kpclientd.loopix.simulator.control import execute
-from kpclientd.loopix.simulator.files import ENVIRONMENT_FILE, write_files
+from kpclientd.loopix.simulator.files import ENVIRONMENT_FILE, kept_secret, write_files
 from kpclientd.loopix.simulator.network import DIRECTORY_PORT, LoopixNetwork
 from kpclientd.loopix.simulator.presence import DirectoryVersion
 
@@ -31,7 +31,7 @@ async def _run(options: argparse.Namespace) -> None:
         mixes_per_layer=options.mixes_per_layer,
         providers=options.providers,
         profile=PROFILES[options.profile],
-        seed=None if options.seed is None else str(options.seed).encode(),
+        seed=kept_secret(options.directory) if options.seed is None else str(options.seed).encode(),
         honour_delays=options.honour_delays,
         version=DirectoryVersion(options.directory_version),
         directory_port=options.port,
@@ -77,7 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=DEFAULT.name,
         help="generation of nodes: how long packets may be (default %(default)s)",
     )
-    parser.add_argument("--seed", type=int, help="the same number gives the same keys again")
+    parser.add_argument(
+        "--seed", type=int, help="the same number gives the same keys (default: those of the last run in DIR)"
+    )
     parser.add_argument("--loss", type=probability, default=0.0, help="probability that a packet is lost")
     parser.add_argument(
         "--honour-delays",

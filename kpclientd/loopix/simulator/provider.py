@@ -68,6 +68,11 @@ class Provider:
         self._tokens.clear()
         self.counters.add(Counted.RESTARTS)
 
+    def rekey(self, keys: NodeKeys) -> None:
+        """Restart with other keys, as genuine providers of the first generation do at each start."""
+        self.keys = self._mix.keys = keys
+        self.restart()
+
     def take(self, data: bytes) -> NodeAction:
         """Say what to do about what a connection brought; see `Mix.take`."""
         try:
