@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kpclientd.program import program
+
 if TYPE_CHECKING:
     from kpclientd.command_parser import CommandParser
 
@@ -16,6 +18,7 @@ HELP: Final = "help"
 VERSION: Final = "version"
 
 
+@program("kpclientd")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status: 0 after a clean end, 1 after any error of the daemon's.
 

@@ -14,10 +14,13 @@ import msgspec
 
 from kpclientd.client import Client, ContentTooLongError, ReadCapability, WriteCapability, connect
 from kpclientd.command_parser import MISUSED, CommandParser
-from kpclientd.commands.running import add_config, daemon_of, run
+from kpclientd.commands.running import add_config, daemon_of, file_path, run
 from kpclientd.commands.stream_files import ReadBoxes, StreamFileError, WrittenBoxes, held, load, load_any, save
 
 LONGEST_COPY: Final = 10 * 1024 * 1024
+
+_LONGEST_NUMBER: Final = 9
+"""Digits; the way to a box of a stream is walked box by box."""
 
 _STATUSES: Final = """
 exit status:
@@ -176,7 +179,7 @@ def _saved(path: Path, kept: WrittenBoxes) -> WrittenBoxes:
 
 
 def _box_number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
+    if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_NUMBER:
         raise argparse.ArgumentTypeError(f"'{text}' is not the number of a box, counted from 0")
     return int(text)
 
@@ -194,7 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(name: str, does: Callable[[argparse.Namespace], Awaitable[None]], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        command.add_argument("file", type=Path, metavar="FILE", help="keeps the stream; a secret")
+        command.add_argument("file", type=file_path, metavar="FILE", help="keeps the stream; a secret")
         add_config(command)
         command.set_defaults(run=does, name=name)
         return command

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -104,14 +105,18 @@ async def _demonstrate(directory: Path, options: Options, once: bool, statistics
 
 
 async def _show_status(daemon: Daemon) -> None:
-    while True:
-        line = _status_line(daemon.status())
-        if sys.stdout.isatty():
+    if not sys.stdout.isatty():
+        while True:
+            print(_status_line(daemon.status()), flush=True)
+            await trio.sleep(PLAIN_STATUS_SECONDS)
+    try:
+        while True:
+            # A line that wraps would be left behind by the next one, which clears only the row that it stands in.
+            line = _status_line(daemon.status())[: get_terminal_size().columns - 1]
             print(f"\r\x1b[K{line}", end="", flush=True)
             await trio.sleep(STATUS_SECONDS)
-        else:
-            print(line, flush=True)
-            await trio.sleep(PLAIN_STATUS_SECONDS)
+    finally:
+        print()
 
 
 def _status_line(status: DaemonStatus) -> str:

@@ -27,7 +27,7 @@ from kpclientd.client import (
 )
 from kpclientd.command_parser import MISUSED, CommandParser
 from kpclientd.commands.meter import Meter
-from kpclientd.commands.running import add_config, daemon_of, run
+from kpclientd.commands.running import add_config, daemon_of, file_path, run
 from kpclientd.commands.stream_files import Receiving, Sending, StreamFileError, held, load, save
 from kpclientd.streams import READ_SIZE
 
@@ -299,10 +299,10 @@ def build_parser() -> argparse.ArgumentParser:
         description="Prints the word that reads the stream, first of all, and sends. Run it again with the same bytes "
         "and it goes on where it broke off.",
     )
-    sending.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: standard input")
+    sending.add_argument("file", nargs="?", type=file_path, metavar="FILE", help="default: standard input")
     sending.add_argument(
         "--state",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help=f"where it keeps its place, a secret (default: FILE{SENDING_SUFFIX}; none for standard input)",
     )
@@ -315,11 +315,11 @@ def build_parser() -> argparse.ArgumentParser:
         "yet. Run it again with the same --output and it goes on where it broke off, without the word.",
     )
     receiving.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="default: standard output, of which no place is kept"
+        "-o", "--output", type=file_path, metavar="FILE", help="default: standard output, of which no place is kept"
     )
     receiving.add_argument(
         "--state",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help=f"where it keeps its place, a secret (default: OUTPUT{RECEIVING_SUFFIX})",
     )

@@ -41,6 +41,14 @@ _STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
 Work = Callable[[], Awaitable[None]]
 
 
+def file_path(text: str) -> Path:
+    """Read the path of a file beside which others have their place, so it must have a name."""
+    path = Path(text)
+    if not path.name:
+        raise argparse.ArgumentTypeError(f"'{text}' is not the name of a file")
+    return path
+
+
 def add_config(parser: argparse.ArgumentParser, *flags: str) -> None:
     """Add the option that says where the daemon is; `flags` where -c is another one's."""
     parser.add_argument(

@@ -54,14 +54,9 @@ def main(arguments: Sequence[str]) -> int:
         return MISUSED
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        status = run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-        return GOOD
+        return run(options)
     except KpclientdError as error:
         return _report_fault(str(error))
-    return status
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,5 @@
 """The arguments of commands to a running network: how they are written, and what is read from them."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,7 +87,7 @@ MOST_SECONDS: Final = float(1 << 40)
 """Some 35,000 years: a clock that is further off than that is no fault, but a typing error."""
 
 PROBABILITY: Final = Argument("P", "a probability from 0 to 1", _real(0.0, 1.0))
-SECONDS: Final = Argument("S", "a time in seconds", _real(0.0, math.inf))
+SECONDS: Final = Argument("S", "a time in seconds", _real(0.0, MOST_SECONDS))
 OFFSET: Final = Argument("[-]S", "a time in seconds, negative ones too", _real(-MOST_SECONDS, MOST_SECONDS))
 ON_OFF: Final = Argument("on|off", "on or off", _on_off)
 BYTES: Final = Argument(f"N|{OFF}", f"a number of bytes up to {MOST_BYTES}, or {OFF}", _bytes)

@@ -57,9 +57,10 @@ def execute_command(commands: Mapping[str, ControlCommand[Network]], network: Ne
         ControlError: if the line is no command, or its argument is missing or wrong.
     """
     try:
-        name, *arguments = shlex.split(line)
+        words = shlex.split(line)
     except ValueError as error:
         raise ControlError(f"not a command: {error}; try help") from None
+    name, *arguments = words or ("",)
     command = commands.get(name)
     if command is None:
         raise ControlError(f"no command is called {name!r}; there are {', '.join(commands)}")
@@ -103,7 +104,7 @@ def send(directory: Path, line: str) -> str:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(ANSWER_SECONDS)
             client.connect(str(path))
-            client.sendall(line.encode() + b"\n")
+            client.sendall(line.encode(errors="replace") + b"\n")
             client.shutdown(socket.SHUT_WR)
             with client.makefile("r", encoding="utf-8") as answers:
                 answer = answers.readline().rstrip("\n")

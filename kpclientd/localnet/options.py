@@ -15,6 +15,7 @@ from kpclientd.errors import KpclientdError
 from kpclientd.localnet.commands import CONTROL_SOCKET, send
 from kpclientd.localnet.errors import DirectoryInUseError
 from kpclientd.lock_file import LockHeldError, hold_lock
+from kpclientd.program import in_words
 
 SUCCESS: Final = 0
 FAILURE: Final = 1
@@ -68,8 +69,10 @@ def execute_or_run(options: argparse.Namespace, run: Callable[[argparse.Namespac
         else:
             with _hold_directory(options.directory):
                 trio.run(run, options)
+    except* BrokenPipeError:
+        raise  # nobody reads standard output any more
     except* (KpclientdError, OSError) as group:  # groups, as they come out of a nursery
-        faults = [str(error) for error in _leaves(group)]
+        faults = [in_words(error) for error in _leaves(group)]
     for fault in faults:
         print(f"kpclientd localnet: {fault}", file=sys.stderr)
     return FAILURE if faults else SUCCESS
@@ -107,11 +110,6 @@ def rate(text: str) -> float:
     return _between(text, sys.float_info.min, sys.float_info.max, "a positive rate")
 
 
-def port(text: str) -> int:
-    """Read a TCP port, 0 for any."""
-    return int(_between(text, 0, MAX_PORT, f"a port from 0 to {MAX_PORT}"))
-
-
 def count_up_to(most: int, least: int = 1) -> Callable[[str], int]:
     """Return a reader of whole numbers from `least` to `most`."""
 
@@ -125,6 +123,10 @@ def count_up_to(most: int, least: int = 1) -> Callable[[str], int]:
         return value
 
     return read
+
+
+port: Final = count_up_to(MAX_PORT, least=0)
+"""Reads a TCP port, 0 for any."""
 
 
 def _between(text: str, least: float, most: float, what: str) -> float:

@@ -28,6 +28,7 @@ from kpclientd.loopix.arguments import (
 from kpclientd.loopix.config import LOCAL_TOPOLOGY, REMOTE_TOPOLOGY, LoopixConfig, config_path, load_config, user_home
 from kpclientd.loopix.errors import DirectoryError, KeyFileError, LocalSocketError, LoopixConfigError, LoopixError
 from kpclientd.loopix.profile import DEFAULT, PROFILES, Profile
+from kpclientd.program import program
 
 if TYPE_CHECKING:
     from kpclientd.loopix.service import SocketType
@@ -78,6 +79,7 @@ SOCKET: Final = Command(
 )
 
 
+@program(PROGRAM)
 def console() -> int:
     """The program `loopix-client`."""
     return main(sys.argv[1:])

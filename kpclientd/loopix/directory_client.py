@@ -4,6 +4,7 @@ Source: the Nym 2019 Loopix client, "directory HTTP API". The reference looks at
 for ever; here the status has to be 200, and length and time are bounded.
 """
 
+import os
 from typing import Final
 
 import httpx
@@ -17,6 +18,11 @@ STEP_SECONDS: Final = 10.0
 
 MAX_TOPOLOGY: Final = 16 * 1024 * 1024
 """Bytes; far beyond any network of that time."""
+
+_PROXY_VARIABLES: Final = tuple(
+    name for scheme in ("ALL", "HTTPS", "HTTP") for name in (f"{scheme}_PROXY", f"{scheme.lower()}_proxy")
+)
+_CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 """Uncompressed, so that what is read is as long as what was sent."""
@@ -40,7 +46,11 @@ class DirectoryClient:
         is_web = self._url.scheme in ("http", "https") and self._url.host
         if not is_web or (self._url.port or 0) > MAX_PORT:
             raise DirectoryError(f"{url!r} is not the http or https URL of a directory")
-        self._certificates = httpx.create_ssl_context()
+        try:
+            self._certificates = httpx.create_ssl_context()
+        except OSError as error:  # among them what ssl raises
+            files = _named(_CERTIFICATE_VARIABLES)
+            raise DirectoryError(f"the certificates cannot be read ({files}): {error.strerror or error}") from None
 
     async def fetch(self) -> bytes:
         """Return the topology as the directory sends it (JSON, not looked at).
@@ -55,13 +65,7 @@ class DirectoryClient:
 
     async def _get(self) -> bytes:
         async with (
-            # As with Go, a proxy of the environment is not for this machine's own servers.
-            httpx.AsyncClient(
-                verify=self._certificates,
-                follow_redirects=True,
-                timeout=STEP_SECONDS,
-                trust_env=not is_loopback(self._url.host),
-            ) as client,
+            self._open_client() as client,
             client.stream("GET", self._url, headers=_HEADERS) as response,
         ):
             if response.status_code != httpx.codes.OK:
@@ -76,3 +80,23 @@ class DirectoryClient:
             if len(body) > MAX_TOPOLOGY:
                 raise DirectoryError(f"directory {self._url} answered more than {MAX_TOPOLOGY} bytes")
             return bytes(body)
+
+    def _open_client(self) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                verify=self._certificates,
+                follow_redirects=True,
+                timeout=STEP_SECONDS,
+                trust_env=not is_loopback(self._url.host),  # as with Go, a proxy is not for this machine's own servers
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            proxies = _named(_PROXY_VARIABLES)
+            raise DirectoryError(
+                f"the proxy of the environment ({proxies}) cannot be used: {error}; an http:// or https:// one can"
+            ) from None
+
+
+def _named(variables: tuple[str, ...]) -> str:
+    """Those of the environment's variables that are set; by their names alone, for a proxy's may hold a password."""
+    present = (name for name in variables if os.environ.get(name))
+    return ", ".join(present) or "none is named by the environment"

@@ -172,6 +172,41 @@ def test_who_asks_the_public_network_hears_where_there_is_another(
     assert "--local" in second and "kpclientd localnet --family loopix DIR" in second
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9050", "the proxy of the environment (ALL_PROXY) cannot be used: "),
+        ("all_proxy", "socks://x", "the proxy of the environment (all_proxy) cannot be used: "),
+        ("HTTPS_PROXY", "ftp://alice:sesame@x", "the proxy of the environment (HTTPS_PROXY) cannot be used: "),
+        ("SSL_CERT_FILE", "/nowhere", "the certificates cannot be read (SSL_CERT_FILE): No such file or directory"),
+        ("SSL_CERT_FILE", "/dev/full", "the certificates cannot be read (SSL_CERT_FILE): "),
+        ("SSLKEYLOGFILE", "/nowhere/x", "the certificates cannot be read (SSLKEYLOGFILE): No such file or directory"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_named(
+    variable: str,
+    value: str,
+    told: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    url = "http://directory.invalid:18080/api/presence/topology"
+    assert main(["init", "--id", "alice", "--directory", url]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"failed to obtain network topology: {told}") and len(said.splitlines()) == 1
+    assert "sesame" not in said
+    config = planned_config("alice", home, DEFAULT, url)
+    write_client(
+        replace(config, logging=Logging(disable=True)), lambda text: None, Randomness(os.urandom), overwrite=True
+    )
+    assert main(["run", "--id", "alice"]) == 255
+    assert f"Failed to spawn client instance: {told}" in capsys.readouterr().err
+
+
 def test_without_a_directory_init_writes_nothing(
     home: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
