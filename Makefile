@@ -1,6 +1,7 @@
 # make run      a local mixnet, a daemon on it, pings; stays up until Ctrl-C (ONCE=1: ends by itself)
 # make test     all checks and all tests, in an environment of their own; with a C compiler, those of storage too
 # make check    format, lint, types and layers only
+# make lowest   the tests again, with the oldest release of each package that pyproject.toml says will do
 # make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout)
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
 # make coverage measures how much of the packet core the tests reach
@@ -27,12 +28,13 @@ ATHERIS := 3.0.0
 FUZZ_SECONDS ?= 60
 CLIENTS := 0.0.23 0.0.25
 SUITE := build/interop/suite
+LOWEST := build/lowest
 PIGEONHOLE := build/pigeonhole
 
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check interop sanitize coverage soak fuzz mutate bench proof proto docs lock clean
+.PHONY: run test check lowest interop sanitize coverage soak fuzz mutate bench proof proto docs lock clean
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -47,6 +49,9 @@ check: $(TEST)/.installed
 	$(TEST)/bin/ruff check $(CHECKED)
 	$(TEST)/bin/mypy $(CHECKED)
 	$(TEST)/bin/lint-imports
+
+lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest $(ARGS)
 
 interop: $(TEST)/.pigeonhole $(SUITE)/.unpacked $(CLIENTS:%=build/interop/%/.installed)
 	$(TEST)/bin/python -m tests.interop.upstream --suite $(SUITE) $(if $(THIN_CLIENT),--checkout "$(THIN_CLIENT)") \
@@ -102,6 +107,7 @@ proof: $(TEST)/.installed
 
 $(RUN)/.installed: configs/locks/run.txt
 $(TEST)/.installed: configs/locks/test.txt
+$(LOWEST)/.installed: configs/locks/lowest.txt
 
 %/.installed: pyproject.toml $(SOURCES)
 	@test -n "$(PYTHON)" || { echo "kpclientd needs Python 3.11 or newer; none was found (set PYTHON=...)" >&2; exit 1; }
@@ -135,6 +141,9 @@ lock: $(TEST)/.installed
 	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
 	    --extra build $$( [ $$name = test ] && echo --extra dev ) --output-file configs/locks/$$name.txt || exit 1; \
 	done
+	$(TEST)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --resolution lowest-direct \
+	  --extra build --extra dev --output-file configs/locks/lowest.txt
 	printf 'hpqc\nhighctidh\n' | $(TEST)/bin/uv pip compile - --quiet --universal --python-version 3.11 --no-deps \
 	  --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --upgrade \
 	  --output-file configs/locks/pigeonhole.txt
