@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 BOUND = re.compile(r"([\w.-]+)(?:\[\w+\])?>=([\d.]+)")
 PIN = re.compile(r"^([\w.-]+)==([\d.]+)", re.MULTILINE)
 BUILT_FROM_SOURCE = {"hpqc", "highctidh"}
-"""Of the extras that only storage needs: what is pinned for the tests is their newest release, and there is one alone."""
+"""They come by a lock of their own, configs/locks/pigeonhole.txt, which has the lowest that will do."""
 
 
 def test_every_lower_bound_is_run() -> None:

@@ -22,6 +22,10 @@ DEFAULT_MODE: Final = "0600"
 PublicKey: TypeAlias = str | dict[str, object]
 """A PEM block; the reference's generator leaves an empty table where it cannot write one."""
 
+_OF_AN_OLD_THINCLIENT: Final = (
+    "at the top is of an application's older thinclient.toml; the daemon wants its client.toml"
+)
+
 _PEM: Final = "-----BEGIN {} PUBLIC KEY-----\n...\n-----END {} PUBLIC KEY-----\n"
 
 
@@ -302,6 +306,8 @@ class ClientFile(Table, frozen=True):
         {
             "ListenAddress": "ListenAddress is of an older file: write it as Address of a [Listen.Tcp] table",
             "ListenNetwork": "ListenNetwork is of an older file: [Listen.Tcp] and [Listen.Unix] took its place",
+            "Network": f"Network {_OF_AN_OLD_THINCLIENT}",
+            "Address": f"Address {_OF_AN_OLD_THINCLIENT}",
             "Dial": "[Dial] is of an application's thinclient.toml; the daemon wants its client.toml",
         }
     )

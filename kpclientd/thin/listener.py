@@ -28,6 +28,9 @@ log = logging.getLogger("client/listener")
 BACKLOG: Final = 1024
 OWNER_ONLY_UMASK: Final = 0o177
 
+_NOT_OF_THIS_MACHINE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""A kernel without IPv6, or with it switched off; a name that stands for both families is served by the other one."""
+
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: process, user, group
 
 
@@ -77,6 +80,7 @@ def _place(listen: Listen, listener: AppListener) -> str:
 
 async def _listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> list[trio.SocketListener]:
     listeners: list[trio.SocketListener] = []
+    absent: OSError | None = None
     try:
         found = await trio.socket.getaddrinfo(
             host or None,
@@ -86,13 +90,21 @@ async def _listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> li
             flags=socket.AI_PASSIVE,
         )
         for family, kind, protocol, _, address in found:
-            bound = undo.enter_context(trio.socket.socket(family, kind, protocol))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            await bound.bind(address)
+            try:
+                bound = undo.enter_context(trio.socket.socket(family, kind, protocol))
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                await bound.bind(address)
+            except OSError as error:
+                if error.errno not in _NOT_OF_THIS_MACHINE:
+                    raise
+                absent = error
+                continue
             bound.listen(BACKLOG)
             listeners.append(trio.SocketListener(bound))
+        if absent is not None and not listeners:
+            raise absent
     except OSError as error:
         raise ListenError(f"cannot listen on tcp {host}:{port}: {error.strerror or error}") from None
     return listeners

@@ -276,6 +276,8 @@ def test_an_older_file_is_explained(tmp_path: Path, capsys: Capture) -> None:
 def test_an_application_s_file_is_told_from_the_daemon_s(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\n\[Dial\] is of an application's thinclient.toml; the daemon wants"):
         load_config(written(tmp_path, '[Dial.Tcp]\nAddress = "127.0.0.1:1"'))
+    with pytest.raises(ConfigError, match=r"\nAddress at the top is of an application's older thinclient.toml"):
+        load_config(written(tmp_path, 'Network = "tcp"\nAddress = "127.0.0.1:1"'))
     with pytest.raises(ConfigError, match=r"\n\[Listen\] is of the daemon's client.toml; an application wants"):
         load_dial(written(tmp_path, literal_toml()))
     with pytest.raises(ConfigError, match=r"\nAddress is of an older file: it belongs into a \[Dial.Tcp\]"):

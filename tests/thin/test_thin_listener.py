@@ -1,5 +1,6 @@
 """The sockets for applications: real ones, on the loopback and in a directory of the test's own."""
 
+import errno
 import grp
 import os
 import socket
@@ -72,6 +73,24 @@ async def test_an_address_of_the_other_family_is_refused(host: str, network: str
     with pytest.raises(ListenError, match="cannot listen on tcp"):
         async with open_listeners((ListenTcp(host, 0, network),)):
             pass
+
+
+@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+async def test_without_ipv6_every_interface_is_that_of_ipv4(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    make = trio.socket.socket
+
+    def without_ipv6(family: int, *more: int) -> object:
+        if family == socket.AF_INET6:
+            raise OSError(number, os.strerror(number))
+        return make(family, *more)
+
+    monkeypatch.setattr(trio.socket, "socket", without_ipv6)
+    async with open_listeners([ListenTcp("", 0, "tcp")]) as listeners:
+        (listener,) = listeners
+        assert listener.socket.family == socket.AF_INET
+    with pytest.raises(ListenError, match=os.strerror(number)):
+        async with open_listeners([ListenTcp("::1", 0, "tcp")]):
+            pytest.fail("there is no such family")
 
 
 async def test_a_unix_socket_is_its_owners_alone_and_its_file_goes_at_the_end(path: Path) -> None:
