@@ -75,7 +75,7 @@ def found_file(*names: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or _home() / ".config")
     for folder in (Path(), home / "kpclientd", SYSTEM_FOLDER):
         for path in (folder / name for name in names):
             if os.access(path, os.R_OK):
@@ -85,6 +85,13 @@ def found_file(*names: str) -> Path:
         f"is neither here nor in {home}/kpclientd nor in {SYSTEM_FOLDER}",
         fix="say where it is by --config",
     )
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # of a user whom the system does not know, without HOME
+        return Path("/")
 
 
 def run(name: str, work: Work, *, hint: Callable[[], str] = lambda: "") -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -185,6 +186,22 @@ def test_no_file_is_so_odd_that_there_is_a_trace(
         status = ended.code
     assert status in (1, 2)
     assert capsys.readouterr().err.strip(), "it says why"
+
+
+def test_a_user_whom_the_system_does_not_know_needs_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["ping"]) == 2
+    assert "say where it is by --config" in capsys.readouterr().err
+    assert main(["loopix", "init", "--local"]) == 1
+    assert "set HOME" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
