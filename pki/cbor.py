@@ -109,7 +109,7 @@ def decode(blob: bytes, what: str, *, longest: int, allowance: Allowance, intege
             allow_duplicate_keys=False,
             strict_hashable_types=not integer_keys,
         )
-    except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
+    except (cbor2.CBORDecodeError, ValueError) as error:  # a TypeError would be a mistake of the call, not of the peer
         raise EncodingError(f"{what}: not decodable as CBOR: {type(error).__name__}") from None
     return Record(value, what)
 

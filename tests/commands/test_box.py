@@ -42,6 +42,7 @@ async def desk(
             yield client
 
         monkeypatch.setattr(box, "connect", connected)
+        monkeypatch.setattr(box, "daemon_of", lambda options: None)
         yield Desk(monkeypatch, capfdbinary), client
 
 

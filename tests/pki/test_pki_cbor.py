@@ -237,3 +237,12 @@ json_like = st.recursive(
 @given(st.dictionaries(st.text(max_size=5), json_like, max_size=5))
 def test_what_is_encoded_is_decoded(value: dict[str, object]) -> None:
     assert read(encode(value)).value == value
+
+
+def test_a_library_that_does_not_know_our_call_is_no_fault_of_the_peer_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def older(blob: bytes) -> object:
+        pytest.fail("it was called as it can be")
+
+    monkeypatch.setattr(cbor2, "loads", older)
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        decode(encode({"a": 1}), "thing", longest=LONGEST, allowance=Allowance(ITEMS))
