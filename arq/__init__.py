@@ -18,19 +18,23 @@ from arq.engine import (
     SlotWanted,
 )
 from arq.errors import ArqError, RecordError, SurbIdInUse, TooManyInFlight, TooMuchHeld
+from arq.histogram import DOUBLING_SECONDS, Distribution, Histogram
 from arq.operations import UNNAMED, AppId, Input, Kind, Message, Operation, Policy, RouteNames, State
 from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
 from arq.timers import TimerQueue
 
 __all__ = [
+    "DOUBLING_SECONDS",
     "UNNAMED",
     "AppId",
     "ArqError",
     "Collected",
+    "Distribution",
     "Engine",
     "Event",
     "GaveUp",
+    "Histogram",
     "Input",
     "Kind",
     "Message",

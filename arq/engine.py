@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from arq.errors import TooManyInFlight, TooMuchHeld
+from arq.histogram import Histogram
 from arq.operations import UNNAMED, Action, AppId, Input, Kind, Message, Operation, Policy, RouteNames, State
 from arq.records import OperationRecord
 from arq.surbs import Surb, SurbEnd, SurbTable
@@ -124,6 +125,14 @@ class Engine:
         randomness: chooses SURB ids.
         policy: times and bounds.
         on_change: told the number of each application's operation whose record may have changed, see `arq.records`.
+
+    Attributes:
+        surbs: those that are out, and counts of all.
+        drops: what was thrown away of what came.
+        retransmissions: packets sent again.
+        decoys_returned: of those that were sent.
+        round_trips: seconds from each packet's departure to its reply, decoys' too.
+        arq_round_trips: the same of what is sent again until it is answered.
     """
 
     def __init__(
@@ -138,6 +147,8 @@ class Engine:
         self.drops: Counter[ReplyDrop] = Counter()
         self.retransmissions = 0
         self.decoys_returned = 0
+        self.round_trips = Histogram()
+        self.arq_round_trips = Histogram()
         self._open_reply = open_reply
         self._randomness = randomness
         self._on_change = on_change
@@ -264,7 +275,7 @@ class Engine:
         if surb_id is not None:
             life = self.policy.surb_life(operation.kind)
             lapses_at = operation.expires_at if operation.expires_at is not None else now + eta + life
-            self.surbs.put(Surb(surb_id, keys, operation, lapses_at))
+            self.surbs.put(Surb(surb_id, keys, operation, lapses_at, now))
         return True
 
     def left(self, operation: Operation, now: float) -> None:
@@ -303,7 +314,13 @@ class Engine:
         operation = surb.holder
         self.surbs.end(surb_id, operation, SurbEnd.DELIVERED)
         self.decoys_returned += operation.is_cover
+        self._note_round_trip(operation.kind, now - surb.departed_at)
         self._apply(operation, Input.REPLIED, now, payload=answer)
+
+    def _note_round_trip(self, kind: Kind, seconds: float) -> None:
+        self.round_trips.add(seconds)
+        if kind in (Kind.RELIABLE, Kind.POLLED):
+            self.arq_round_trips.add(seconds)
 
     # -- time and events
 

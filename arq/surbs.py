@@ -48,12 +48,14 @@ class Surb(Generic[Holder]):
         keys: its decryption keys (64 bytes for each layer).
         holder: whose reply it is.
         lapses_at: monotonic seconds at which its reply is not waited for any longer.
+        departed_at: monotonic seconds at which its packet left.
     """
 
     surb_id: SurbId
     keys: bytes = field(repr=False)
     holder: Holder
     lapses_at: float
+    departed_at: float
 
 
 class SurbTable(Generic[Holder]):

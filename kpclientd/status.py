@@ -11,12 +11,13 @@ import heapq
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import trio
 
-from arq import AppId, SurbEnd
+from arq import AppId, Distribution, ReplyDrop, SurbEnd
 from kpclientd.gateway.connector import LinkStatus
 from kpclientd.network_time import TimeStatus
 from kpclientd.thin.sessions import Session
@@ -39,9 +40,21 @@ MOST_APPLICATIONS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class DocumentStatus:
-    """A document that is held: its epoch, its length (bytes), who signed it, and whether packets are made by it."""
+    """A document that is held.
+
+    Attributes:
+        epoch: whose it is.
+        begins_at: that epoch (Unix seconds).
+        age: seconds since it was verified.
+        length: bytes.
+        signatures: of the authorities that count.
+        authorities: how many count.
+        is_current: whether packets are made by it.
+    """
 
     epoch: int
+    begins_at: float
+    age: float
     length: int
     signatures: int
     authorities: int
@@ -103,6 +116,10 @@ class UsageStatus:
     away_bytes: tuple[int, int]
     message_bytes: tuple[int, int]
 
+    def entries(self) -> dict[str, tuple[int, int]]:
+        """All of them, by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
 
 @dataclass(frozen=True, slots=True)
 class Versions:
@@ -132,13 +149,18 @@ class DaemonStatus:
         applications: those that are remembered, at most `MOST_APPLICATIONS` of them, the largest first.
         further_applications: how many more there are.
         waiting: messages and retransmissions that wait for a slot.
+        resends: how many of these are retransmissions.
+        orphaned: messages of applications that are away.
         in_flight: messages of applications that were sent and still await a reply.
         operations: by kind and state, how many there are.
         retransmissions: packets sent again, since the start.
         decoys_returned: since the start.
+        round_trips: seconds from a packet to its reply, decoys' too.
+        arq_round_trips: the same of what is sent again until it is answered.
         surbs: those out, and how others ended.
         usage: of the bounds.
-        drops: everything that was dropped or turned away since the start, by reason.
+        tasks: of the event loop.
+        drops: everything that was dropped or turned away since the start, by reason; every reason there is, zeros too.
     """
 
     versions: Versions
@@ -155,12 +177,17 @@ class DaemonStatus:
     applications: tuple[ApplicationStatus, ...]
     further_applications: int
     waiting: int
+    resends: int
+    orphaned: int
     in_flight: int
     operations: Mapping[str, Mapping[str, int]]
     retransmissions: int
     decoys_returned: int
+    round_trips: Distribution
+    arq_round_trips: Distribution
     surbs: SurbStatus
     usage: UsageStatus
+    tasks: int
     drops: Mapping[str, int]
 
     @property
@@ -187,10 +214,10 @@ NETWORK_FIELDS: Final = frozenset(
 """What everybody may be shown who may use the daemon."""
 
 
-def as_map(status: DaemonStatus, fields: frozenset[str] | None = None) -> dict[str, Any]:
+def as_map(status: DaemonStatus, only: frozenset[str] | None = None) -> dict[str, Any]:
     """A status as maps, lists, texts and numbers, as JSON and CBOR have them; all of it, or some fields."""
     told: dict[str, Any] = msgspec.to_builtins(status)
-    return told if fields is None else {name: told[name] for name in told if name in fields}
+    return told if only is None else {name: told[name] for name in told if name in only}
 
 
 def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
@@ -224,11 +251,13 @@ def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
         link=daemon.connector.status(network_time.offset),
         documents=tuple(
             DocumentStatus(
-                held.document.epoch,
-                len(held.certificate),
-                held.signatures,
-                len(daemon.config.authorities),
-                held is current,
+                epoch=held.document.epoch,
+                begins_at=daemon.clock.start(held.document.epoch),
+                age=max(0.0, now - held.verified_at),
+                length=len(held.certificate),
+                signatures=held.signatures,
+                authorities=len(daemon.config.authorities),
+                is_current=held is current,
             )
             for held in daemon.trusted.held()
         ),
@@ -236,10 +265,14 @@ def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
         applications=tuple(_application(daemon, session, lengths) for session in largest),
         further_applications=len(others) - len(largest),
         waiting=sum(requests + resends for requests, resends in lengths.values()),
+        resends=sum(resends for _, resends in lengths.values()),
+        orphaned=sum(engine.number_of(session.app_id) for session in sessions if session.connection is None),
         in_flight=_in_flight(operations),
         operations=operations,
         retransmissions=engine.retransmissions,
         decoys_returned=engine.decoys_returned,
+        round_trips=engine.round_trips.distribution(),
+        arq_round_trips=engine.arq_round_trips.distribution(),
         surbs=SurbStatus(
             created=engine.surbs.created,
             out=len(engine.surbs),
@@ -257,7 +290,8 @@ def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
             away_bytes=(sessions.bytes_away, limits.away_bytes),
             message_bytes=(engine.bytes_held, limits.message_bytes),
         ),
-        drops={reason: count for reason, count in _drops(daemon).items() if count},
+        tasks=trio.lowlevel.current_statistics().tasks_living,
+        drops=_drops(daemon),
     )
 
 
@@ -296,7 +330,7 @@ def _application(daemon: "Daemon", session: Session, lengths: Mapping[AppId, tup
 def _drops(daemon: "Daemon") -> dict[str, int]:
     counts, admission, traffic = daemon.sessions.counts, daemon.admission, daemon.sender.status()
     return {
-        **{reason.value: count for reason, count in daemon.engine.drops.items()},
+        **{reason.value: daemon.engine.drops[reason] for reason in ReplyDrop},
         "answer that an application did not come back for": counts.answers_dropped,
         "session ended as too much was kept": counts.ended_for_room,
         "connection ended as too much was unread": counts.ended_unread,

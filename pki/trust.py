@@ -41,12 +41,14 @@ class VerifiedDocument:
         certified: its bytes as they were signed.
         certificate: the certificate around them, as it was received.
         signatures: how many of the authorities that count have signed it, at least those that had to.
+        verified_at: Unix seconds.
     """
 
     document: Document
     certified: bytes = field(repr=False)
     certificate: bytes = field(repr=False)
     signatures: int = 0
+    verified_at: float = 0.0
 
 
 def check_usable(document: Document, geometry: Geometry) -> None:
@@ -110,7 +112,7 @@ class TrustedDocuments:
         check_usable(document, self._geometry)
         check_well_formed(document, requested_epoch, self._authorities)
         signed = sum(verifier.key_hash in certificate.signatures for verifier in self._authorities)
-        return VerifiedDocument(document, certificate.certified, blob, signed)
+        return VerifiedDocument(document, certificate.certified, blob, signed, now)
 
     def accept(self, blob: bytes, requested_epoch: int, now: float) -> VerifiedDocument:
         """Verify a document and keep it; the oldest ones are forgotten.

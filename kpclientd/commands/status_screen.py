@@ -44,8 +44,8 @@ def draw(told: ToldStatus, before: ToldStatus | None = None, elapsed: float = 0.
         rates = _rates(fields, before.fields, elapsed) if before is not None and before.is_whole else None
         parts.append(_rows(_traffic(fields, rates)))
         parts.append(_applications(fields))
-        if fields["drops"]:
-            parts.append(_drops(fields["drops"]))
+        if drops := {reason: count for reason, count in fields["drops"].items() if count}:
+            parts.append(_drops(drops))
     else:
         parts.append(Text("\nWhat applications do is shown to who runs the daemon, and to root.", style=FAINT))
     return Group(*parts)

@@ -37,6 +37,7 @@ from kpclientd.gateway.document_worker import (
     Verify,
     WorkerEvent,
 )
+from kpclientd.gateway.handshakes import Handshakes, HandshakesStatus
 from kpclientd.gateway.link import GatewayLink
 from kpclientd.gateway.notices import LinkNotices
 from kpclientd.gateway.offline import OfflineNotice
@@ -110,6 +111,7 @@ class LinkStatus:
         last_end: how the last link, or the last try for one, ended.
         next_try: Unix seconds of the next try, where one is waited for.
         tokens: what the gateway's limiter surely has for us; None where there is no link or no limit.
+        handshakes: since the start.
     """
 
     state: ConnectionState
@@ -120,6 +122,7 @@ class LinkStatus:
     last_end: LinkEnd | None
     next_try: float | None
     tokens: float | None
+    handshakes: HandshakesStatus
 
 
 class Connector:
@@ -187,6 +190,7 @@ class Connector:
         self._current: list[VerifiedDocument | None] = []
         self._any_document = trio.Event()
         self._links = self._failures = 0
+        self._handshakes = Handshakes()
         self._last_end: LinkEnd | None = None
         self._next_try: float | None = None
         self._notices = LinkNotices()
@@ -244,6 +248,7 @@ class Connector:
             last_end=LinkEnd(end.at + network_time_offset, end.gateway, end.reason) if end is not None else None,
             next_try=self._next_try + network_time_offset if self._next_try is not None else None,
             tokens=self.link.tokens.level(trio.current_time()) if self.link is not None else None,
+            handshakes=self._handshakes.status(),
         )
 
     # -- what the machines want
@@ -300,6 +305,7 @@ class Connector:
                 self._attempt.cancel()
             case Up(protocol):
                 self._links += 1
+                self._handshakes.ended(trio.current_time() - protocol.connected_at, None)
                 self._notices.connected(protocol.choice)
                 self._on_up(protocol.clock_skew)
                 self._worker.link_up(protocol.choice, trio.current_time(), self._network_time())
@@ -376,6 +382,8 @@ class Connector:
                 finally:
                     if self.link is link:
                         self.link = None
+                    if not protocol.was_up:
+                        self._handshakes.ended(trio.current_time() - protocol.connected_at, protocol.failed_at)
                     beside.cancel_scope.cancel()
 
     def _progressed(self, link: GatewayLink, protocol: LinkProtocol, beside: trio.Nursery) -> None:

@@ -52,7 +52,7 @@ from kpclientd.wire.commands import (
 )
 from kpclientd.wire.consensus import ConsensusAssembler, FetchResult, chunk_length
 from kpclientd.wire.credentials import PeerCredentials
-from kpclientd.wire.errors import AuthenticationError, WireError
+from kpclientd.wire.errors import AuthenticationError, HandshakeError, HandshakeState, WireError
 from kpclientd.wire.session import CommandReceived, Established, NoiseEvent, NoiseSession
 from sphinx.crypto.kem import Kem
 from sphinx.geometry import Geometry
@@ -75,6 +75,10 @@ MOST_UNACKNOWLEDGED: Final = 16
 """Events that wait for an acknowledgement to be written; a gateway sends one message at a time."""
 
 QUEUE_ID_BYTES: Final = 16
+
+PREMATURE_CLOSE: Final = "premature_close"
+OTHER_FAILURE: Final = "other"
+"""Where a handshake failed, in the reference's words, beside `HandshakeState`."""
 
 
 class LinkLost(KpclientdError):
@@ -127,9 +131,11 @@ class LinkProtocol:
             it.
         end: why it ended, or None as long as it has not.
         clock_skew: our clock less the gateway's (seconds), which tells whole ones; 0 before the handshake is over.
+        connected_at: when the stream was open (monotonic seconds).
         was_up: whether the handshake was ever over.
         was_closed_by_peer: whether it ended because the gateway closed the stream.
         was_too_slow: whether it ended by a deadline.
+        failed_at: where the handshake failed, in the reference's words; "other" where it has none, or did not fail.
     """
 
     def __init__(
@@ -146,8 +152,10 @@ class LinkProtocol:
         self.queue_id = RecipientId(randomness.bytes(QUEUE_ID_BYTES).hex().encode())
         self.end: LinkLost | None = None
         self.clock_skew = 0.0
+        self.connected_at = 0.0
         self.was_up = False
         self.was_closed_by_peer = self.was_too_slow = False
+        self.failed_at = OTHER_FAILURE
         self._far_end = far_end
         self._state = _State.HANDSHAKE
         self._session = NoiseSession.initiator(
@@ -189,6 +197,7 @@ class LinkProtocol:
             now: monotonic seconds, as every `now` here.
             within: seconds for the handshake; above 8 they are 8.
         """
+        self.connected_at = now
         self._handshake_seconds = min(within, HANDSHAKE_SECONDS)
         self._handshake_by = now + self._handshake_seconds
 
@@ -212,7 +221,10 @@ class LinkProtocol:
             for event in error.events:
                 if isinstance(event, CommandReceived) and isinstance(event.command, Message):
                     self._events.append(Delivered(event.command.surb_id, event.command.payload))
+            if isinstance(error, HandshakeError):
+                self.failed_at = error.state
             if isinstance(error, AuthenticationError):
+                self.failed_at = HandshakeState.PEER_AUTHENTICATION
                 self.leave("the gateway's identity or link key is another than the document, or the configuration, has")
                 return
             where = "broke the protocol" if self.is_up else "and we did not agree in the handshake"
@@ -229,6 +241,8 @@ class LinkProtocol:
 
     def _was_closed(self, how: str) -> None:
         self.was_closed_by_peer = self.end is None
+        if self.was_closed_by_peer:
+            self.failed_at = PREMATURE_CLOSE
         if not self.is_up:  # an end or a reset: which of them is chance, while a gateway starts
             self.leave(f"{self._far_end} closed the connection in the handshake")
         else:

@@ -43,6 +43,7 @@ from kpclientd.gateway.connector import Offload
 from kpclientd.gateway.protocol import LinkLost
 from kpclientd.gateway.tokens import TokenEstimate, refill_interval
 from kpclientd.traffic.composer import ComposedPacket, Composer, CompositionError, PacketRequest
+from kpclientd.traffic.departures import Departures, DeparturesStatus
 from kpclientd.traffic.queues import FairQueues
 from kpclientd.traffic.schedule import Process, SendSchedule, Tick
 from pki import Document, TrustedDocuments, UnknownNodeError
@@ -111,6 +112,7 @@ class TrafficStatus:
         mean_interval_ms: of each process, by its name; 0 is one that is off.
         refill_seconds: between two tokens of the gateway's limiter, None where there is none.
         lead_seconds: how long before its tick a packet is composed.
+        departures: when packets left, whatever they carried.
     """
 
     messages: int
@@ -122,6 +124,7 @@ class TrafficStatus:
     mean_interval_ms: Mapping[str, int]
     refill_seconds: float | None
     lead_seconds: float
+    departures: DeparturesStatus
 
 
 @dataclass(slots=True)
@@ -137,6 +140,7 @@ class _Written:
     process: Process
     operation: Operation
     departed: bool
+    at: float
 
 
 class Sender:
@@ -181,6 +185,7 @@ class Sender:
         self._prepared: deque[_Prepared] = deque()
         self._written: deque[_Written] = deque()
         self._counts = _Counts()
+        self._departures = Departures()
         self._lead = LEAD_SECONDS
         self._compositions: deque[float] = deque(maxlen=COMPOSITIONS_REMEMBERED)
         self._refill: float | None = None
@@ -212,13 +217,13 @@ class Sender:
             mean_interval_ms={process.value: mean for process, mean in self._schedule.means_ms.items()},
             refill_seconds=self._refill,
             lead_seconds=self._lead,
+            departures=self._departures.status(trio.current_time()),
         )
 
     async def run(self, link: Link) -> None:
         """Send over `link` until cancelled."""
         now = trio.current_time()
-        link.tokens.set_interval(self._refill, now)
-        self._schedule.start(now)
+        self._begin(link, now)
         try:
             async with trio.open_nursery() as nursery:
                 while True:
@@ -226,7 +231,14 @@ class Sender:
         finally:
             while self._written:
                 self._account(self._written.popleft())
+            self._departures.end()
             self._put_all_back()
+
+    def _begin(self, link: Link, now: float) -> None:
+        """Draw from here on, at the present rates."""
+        link.tokens.set_interval(self._refill, now)
+        self._schedule.start(now)
+        self._departures.begin(now, self._schedule.means_ms.values())
 
     async def _step(self, link: Link, nursery: trio.Nursery) -> None:
         """Do the next thing: take over rates, emit what is due, tell what left, compose what is soon due, or sleep."""
@@ -253,9 +265,7 @@ class Sender:
     async def _take_over_rates(self, link: Link) -> None:
         self._rates_changed = False
         self._rates_number += 1
-        now = trio.current_time()
-        link.tokens.set_interval(self._refill, now)
-        self._schedule.start(now)
+        self._begin(link, trio.current_time())
         ticks = [prepared.tick for prepared in self._prepared]
         self._put_all_back()
         for tick in ticks:
@@ -359,9 +369,9 @@ class Sender:
             self._no_cover_reason = reason
 
     async def _emit(self, link: Link, prepared: _Prepared) -> None:
-        operation, composed = prepared.operation, prepared.composed
+        operation, composed, now = prepared.operation, prepared.composed, trio.current_time()
         departed = self._engine.departs(
-            operation, prepared.surb_id, composed.surb_keys, composed.eta, trio.current_time(), composed.route
+            operation, prepared.surb_id, composed.surb_keys, composed.eta, now, composed.route
         )
         written = False
         try:
@@ -377,10 +387,11 @@ class Sender:
                 self._put_all_back()
                 self._put_back(operation)
         if written:
-            self._written.append(_Written(prepared.tick.process, operation, departed))
+            self._written.append(_Written(prepared.tick.process, operation, departed, now))
 
     def _account(self, written: _Written) -> None:
         """Take note that a packet left, and let it be told."""
+        self._departures.left(written.at)
         self._count(written.process, written.operation.is_cover or not written.departed)
         if written.departed:
             self._engine.left(written.operation, trio.current_time())

@@ -366,3 +366,34 @@ def test_a_lost_decoy_is_forgotten(bench: Bench) -> None:
     assert bench.at(ETA + POLICY.decoy_kept) == []
     assert bench.ended(SurbEnd.COLLECTED) == 1
     assert bench.is_empty()
+
+
+# -- round trips
+
+
+def test_the_round_trip_of_each_packet_is_counted_from_its_own_departure(bench: Bench) -> None:
+    operation, first = bench.reliable_in_flight(now=0.0)
+    bench.at(AGAIN)
+    second = bench.send(operation, now=AGAIN)
+    bench.reply(first, now=AGAIN + 1.0)
+    bench.reply(second, now=AGAIN + 3.0)
+    told = bench.engine.round_trips.distribution()
+    assert told.number == 1
+    assert told.total == pytest.approx(3.0)
+    assert bench.engine.arq_round_trips.distribution() == told
+
+
+def test_only_what_is_sent_again_until_it_is_answered_counts_as_such(bench: Bench) -> None:
+    decoy = bench.engine.new_decoy()
+    for operation, seconds in ((decoy, 1.0), (bench.accept(message(surb_id=SURB)), 2.0)):
+        bench.reply(bench.send(operation, now=0.0), now=seconds)
+    assert bench.engine.round_trips.distribution().total == pytest.approx(3.0)
+    assert bench.engine.arq_round_trips.distribution().number == 0
+    bench.reply(bench.send(bench.accept(message(polled=True)), now=0.0), now=4.0)
+    assert bench.engine.arq_round_trips.distribution().total == pytest.approx(4.0)
+
+
+def test_a_reply_that_cannot_be_opened_is_no_round_trip(bench: Bench) -> None:
+    packet = bench.send(bench.accept(message(surb_id=SURB)), now=0.0)
+    bench.engine.receive(packet.surb_id, b"garbage", 1.0)
+    assert bench.engine.round_trips.distribution().number == 0
