@@ -132,6 +132,7 @@ proto: $(TEST)/.installed
 
 docs: $(TEST)/.installed
 	$(TEST)/bin/python -m tests.support.configuration_page
+	$(TEST)/bin/python -m tests.support.metrics_page
 	$(TEST)/bin/python -m tests.support.scheme_table > docs/schemes.md
 
 lock: $(TEST)/.installed

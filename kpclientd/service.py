@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -82,10 +82,28 @@ async def _run_until_signal(
             source_of_period=period.source,
         )
         daemon.restore()
-        async with open_listeners(config.listen) as listeners, trio.open_nursery() as nursery:
+        async with (
+            open_listeners(config.listen) as listeners,
+            _opened_status(config, daemon) as serve_status,
+            trio.open_nursery() as nursery,
+        ):
+            if serve_status is not None:
+                nursery.start_soon(serve_status)
             nursery.start_soon(_obey, signals, daemon, Reloader(config, reopen_log, daemon.reconfigure))
             await daemon.run(listeners)
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _opened_status(config: ClientConfig, daemon: Daemon) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
+    """What serves the status page and metrics, or None where neither is wanted."""
+    if config.status_page is None and config.metrics is None:
+        yield None
+        return
+    from kpclientd.status_page.serving import opened_servers  # its libraries are for those who need them
+
+    async with opened_servers(config, daemon.status) as serve:
+        yield serve
 
 
 async def _obey(signals: AsyncIterator[int], daemon: Daemon, reloader: Reloader) -> None:

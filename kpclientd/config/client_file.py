@@ -236,6 +236,30 @@ class ArqTable(Table, frozen=True):
     ] = ""
 
 
+class StatusTable(Table, frozen=True):
+    """`[Status]`."""
+
+    address: Annotated[
+        str,
+        Key(
+            "`127.0.0.1:port` or `[::1]:port` for the status page, `/status.json` and `/metrics`, port 0 for any free"
+            " one; every user of the machine can read them, unless TokenFile is set; see docs/status-page.md",
+            "127.0.0.1:30098",
+            default="there is no page",
+            ours=True,
+        ),
+    ] = ""
+    token_file: Annotated[
+        str,
+        Key(
+            "a file with the token that whoever looks has to show, an absolute path; as TokenFile of a listener",
+            "/etc/kpclientd/status-token",
+            default="they show none",
+            ours=True,
+        ),
+    ] = ""
+
+
 class GatewayTable(Table, frozen=True):
     """One of `[[PinnedGateways.Gateways]]`."""
 
@@ -336,7 +360,13 @@ class ClientFile(Table, frozen=True):
         Key("in which order a gateway's addresses are tried, by their schemes", zero_is_default=True),
     ] = tuple(TRANSPORTS)
     metrics_address: Annotated[
-        str, Key("`IP:port` for metrics, which this version does not serve", "127.0.0.1:30099")
+        str,
+        Key(
+            "`IP:port` for `/metrics` in Prometheus' form, port 0 for any free one; whoever reaches it can read them;"
+            " see docs/metrics.md",
+            "127.0.0.1:30099",
+            default="there are none",
+        ),
     ] = ""
     allow_hostname_addresses: Annotated[
         bool, Key("whether addresses may have host names, which DNS gets to see; for test networks")
@@ -382,6 +412,7 @@ class ClientFile(Table, frozen=True):
     arq: Annotated[ArqTable, Key("what becomes of messages that are under way when the daemon ends", ours=True)] = (
         ArqTable()
     )
+    status: Annotated[StatusTable, Key("a page that shows what the daemon does", ours=True)] = StatusTable()
     pinned_gateways: Annotated[GatewaysTable | None, Key("the gateways, copied from the network's own file")] = None
     voting_authority: Annotated[
         AuthoritiesTable | None, Key("the directory authorities, copied from the network's own file")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.addresses import AddressError, require_ip_address
-from kpclientd.config.client_file import DEFAULT_GRACE_PERIOD, AuthoritiesTable, ClientFile, LoggingTable
+from kpclientd.addresses import AddressError, ip_literal, require_ip_address, split_host_port
+from kpclientd.config.client_file import DEFAULT_GRACE_PERIOD, AuthoritiesTable, ClientFile, LoggingTable, StatusTable
 from kpclientd.config.geometry import read_geometry
 from kpclientd.config.listen import read_listen, require_ip_listener
-from kpclientd.config.model import Arq, ClientConfig, Logging
+from kpclientd.config.model import Arq, ClientConfig, Logging, WebAddress
 from kpclientd.config.peers import (
     read_authorities,
     read_gateways,
@@ -101,12 +101,14 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
         faults.found.append(root.fault("", "config: No PinnedGateways block was present", fix))
     geometry = attempt(read_geometry, file.sphinx_geometry, root)
     pigeonhole_geometry = attempt(_derive_pigeonhole, geometry, root) if geometry is not None else None
+    status_page = attempt(_read_status, file.status, root.tables["Status"])
     logging = attempt(_read_logging, file.logging, root.tables["Logging"])
     proxy = read_proxy(file.upstream_proxy)
     attempt(check_proxy, proxy, root)
     if not hostnames_allowed:
         attempt(require_ip_listener, file.listen, root)
-        attempt(_require_ip_metrics, file.metrics_address, root)
+    metrics = attempt(_read_metrics, file.metrics_address, root, hostnames_allowed)
+    if not hostnames_allowed:
         attempt(require_literal_gateways, gateways, root)
     are_all_gateways_good = pinned is not None and len(gateways) == len(pinned.gateways)
     if pinned is not None and are_all_gateways_good and kem is not None:
@@ -128,7 +130,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
         pki_signature_scheme=file.pki_signature_scheme,
         wire_kem_scheme=kem.name,
         preferred_transports=file.prefered_transports,
-        metrics_address=file.metrics_address,
+        metrics=metrics,
         allow_hostname_addresses=hostnames_allowed,
         session_grace_period=grace_period,
         listen=listen,
@@ -147,6 +149,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
         ignored_keys=root.unknown_keys(),
         ignored_in_entries=root.unknown_keys_of_entries(),
         arq=Arq(state_file),
+        status_page=status_page,
         hints=root.hints(),
         file=file,
     )
@@ -198,13 +201,32 @@ def _read_logging(table: LoggingTable, place: Place) -> Logging:
     return Logging(table.disable, file, level)
 
 
-def _require_ip_metrics(address: str, root: Place) -> None:
+def _read_metrics(address: str, root: Place, hostnames_allowed: bool) -> WebAddress | None:
     if not address:
-        return
+        return None
     try:
-        require_ip_address(address)
+        if not hostnames_allowed:
+            require_ip_address(address)
+        return WebAddress(*split_host_port(address))
     except AddressError as error:
         raise root.fault("MetricsAddress", f"config: MetricsAddress: {error}") from error
+
+
+def _read_status(table: StatusTable, place: Place) -> WebAddress | None:
+    token_file = place.absolute_path("TokenFile", table.token_file, "/etc/kpclientd/status-token")
+    if not table.address:
+        if token_file is not None:
+            raise place.fault("TokenFile", "guards a page that there is not", 'add Address = "127.0.0.1:30098"')
+        return None
+    fix = 'write "127.0.0.1:30098" or "[::1]:30098"; a page for other machines goes through ssh -L or a proxy'
+    try:
+        host, port = split_host_port(table.address)
+    except AddressError as error:
+        raise place.fault("Address", str(error), fix) from error
+    address = ip_literal(host)
+    if address is None or not address.is_loopback:
+        raise place.fault("Address", f'is "{table.address}", which is no address of this machine alone', fix)
+    return WebAddress(host, port, token_file)
 
 
 def _check_max_consensus_size(table: AuthoritiesTable, root: Place) -> None:

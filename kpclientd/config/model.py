@@ -95,6 +95,21 @@ class Arq:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAddress:
+    """Where something is served to browsers and programs like them.
+
+    Attributes:
+        host: an address or a name, without brackets.
+        port: 0 for any free one.
+        token_file: holds what they have to show, or None.
+    """
+
+    host: str
+    port: int
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedGateway:
     """A gateway that is trusted before any document is: raw public keys and URLs to dial."""
 
@@ -127,6 +142,8 @@ class ClientConfig:
     """The whole of a `client.toml`; times in seconds, schemes by their canonical names.
 
     Attributes:
+        metrics: where metrics are served, or None.
+        status_page: where the status page is, or None; ours.
         epoch_duration: the network's period, None where the file does not say.
         data_dir: where documents are kept, or None; ours.
         max_consensus_size: bounds documents (bytes); 0 is the default.
@@ -140,7 +157,7 @@ class ClientConfig:
     pki_signature_scheme: str
     wire_kem_scheme: str
     preferred_transports: tuple[str, ...]
-    metrics_address: str
+    metrics: WebAddress | None
     allow_hostname_addresses: bool
     session_grace_period: float
     listen: tuple[Listen, ...]
@@ -159,14 +176,18 @@ class ClientConfig:
     ignored_keys: tuple[str, ...] = ()
     ignored_in_entries: tuple[str, ...] = ()
     arq: Arq = Arq()
+    status_page: WebAddress | None = None
     hints: tuple[str, ...] = field(default=(), compare=False)
     file: ClientFile = field(default=ClientFile(), compare=False, repr=False)
 
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the log about what the file says and nothing heeds."""
         warnings = []
-        if self.metrics_address:
-            warnings.append("MetricsAddress: metrics are not served by this version, the address stays closed")
+        if self.metrics is not None and not is_loopback(self.metrics.host):
+            where = f"port {self.metrics.port} of {self.metrics.host or 'every interface'}"
+            warnings.append(
+                f"MetricsAddress: whoever reaches {where} can read when this daemon is used: listen on 127.0.0.1"
+            )
         for listen in self.listen:
             if not isinstance(listen, ListenUnix) and not is_loopback(listen.host):
                 where = f"port {listen.port} of {listen.host or 'every interface'}"

@@ -55,13 +55,13 @@ async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppLis
                     opened: list[AppListener] = [_listen_unix(listen, undo)]
                 case ListenTcp(host, port, network, token_file):
                     token = read_token(token_file) if token_file is not None else None
-                    by_tcp = await _listen_tcp(host, port, network, undo)
+                    by_tcp = await listen_tcp(host, port, network, undo)
                     opened = [one if token is None else TokenListener(one, token) for one in by_tcp]
                 case ListenWebSocket(host, port, origins, token_file):
                     from kpclientd.thin.websocket import WebSocketListener  # its library is for those who need it
 
                     token = read_token(token_file) if token_file is not None else None
-                    by_tcp = await _listen_tcp(host, port, TCP_NETWORKS[0], undo)
+                    by_tcp = await listen_tcp(host, port, TCP_NETWORKS[0], undo)
                     opened = [WebSocketListener(one, origins, token) for one in by_tcp]
             listeners += opened
             for listener in opened:
@@ -78,7 +78,18 @@ def _place(listen: Listen, listener: AppListener) -> str:
     return f"{kind} {f'[{host}]' if ':' in host else host}:{port}{shown}"
 
 
-async def _listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> list[trio.SocketListener]:
+async def listen_tcp(host: str, port: int, network: str, undo: ExitStack) -> list[trio.SocketListener]:
+    """Bind every address of a host; what is bound is closed by `undo`.
+
+    Args:
+        host: an address or a name, empty for every interface.
+        port: 0 for any free one.
+        network: one of Go's for TCP.
+        undo: takes what is to be done at the end.
+
+    Raises:
+        ListenError: if one cannot be bound.
+    """
     listeners: list[trio.SocketListener] = []
     absent: OSError | None = None
     try:

@@ -14,8 +14,10 @@ import hmac
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import trio
 
@@ -87,6 +89,24 @@ class TokenListener(GuardedListener):
 def token_line(token: bytes) -> bytes:
     """What a TCP connection begins with."""
     return token + b"\n"
+
+
+def shown_token(headers: Iterable[tuple[bytes, bytes]], target: str) -> bytes:
+    """The token that a request of HTTP shows, whatever it is worth; empty where there is none.
+
+    Args:
+        headers: of the request; a token is in `Authorization: Bearer TOKEN`.
+        target: what it asks for; a token may be in its query as `token=TOKEN`.
+    """
+    for name, value in headers:
+        scheme, _, token = value.partition(b" ")
+        if name.lower() == b"authorization" and scheme.lower() == b"bearer":
+            return token.strip()
+    try:
+        query = parse_qs(urlsplit(target).query)
+    except ValueError:
+        return b""
+    return query.get("token", [""])[0].encode("utf-8", "replace")
 
 
 def read_token(path: Path) -> bytes:

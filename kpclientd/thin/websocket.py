@@ -25,7 +25,7 @@ import hmac
 import http
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import trio
 from wsproto import ConnectionType, WSConnection
@@ -44,7 +44,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from kpclientd.addresses import ip_literal
 from kpclientd.streams import READ_SIZE
 from kpclientd.thin.framing import LENGTH_BYTES
-from kpclientd.thin.listener_token import SAID_NOTHING, GuardedListener
+from kpclientd.thin.listener_token import SAID_NOTHING, GuardedListener, shown_token
 
 HEAD_SECONDS: Final = 10.0
 MOST_HEAD_BYTES: Final = 8192
@@ -160,7 +160,9 @@ class WebSocketStream(trio.abc.Stream):
         if fault is not None:
             self._put(RejectConnection(status_code=http.HTTPStatus.FORBIDDEN))
             self._fault = self._refusal = fault
-        elif self._token is not None and not hmac.compare_digest(_token_of(request), self._token):
+        elif self._token is not None and not hmac.compare_digest(
+            shown_token(request.extra_headers, request.target), self._token
+        ):
             challenge = [(b"WWW-Authenticate", b"Bearer")]
             self._put(RejectConnection(status_code=http.HTTPStatus.UNAUTHORIZED, headers=challenge))
             self._fault = self._refusal = "its request does not show the token"
@@ -286,19 +288,6 @@ def fault_of_request(request: Request, origins: Collection[str]) -> str | None:
         if name.lower() == b"origin" and origin not in origins and not _is_of_host(origin, request.host):
             return f"it comes from a page of {origin[:MOST_SHOWN]!r}, by way of {request.host[:MOST_SHOWN]!r}"
     return None
-
-
-def _token_of(request: Request) -> bytes:
-    """The token that a request shows, whatever it is worth; empty where there is none."""
-    for name, value in request.extra_headers:
-        scheme, _, token = value.partition(b" ")
-        if name.lower() == b"authorization" and scheme.lower() == b"bearer":
-            return token.strip()
-    try:
-        query = parse_qs(urlsplit(request.target).query)
-    except ValueError:
-        return b""
-    return query.get("token", [""])[0].encode("utf-8", "replace")
 
 
 def _is_of_host(origin: str, host: str) -> bool:

@@ -62,12 +62,12 @@ def test_a_period_that_the_start_refuses_is_refused_by_validation(
     assert "KATZENPOST_EPOCH_DURATION: 'soon' is not a duration" in capsys.readouterr().err
 
 
-def test_what_means_nothing_is_told_by_validation(tmp_path: Path, capsys: Capture) -> None:
-    path = written(tmp_path, literal_toml(MetricsAddress='MetricsAddress = "127.0.0.1:1"'))
+def test_what_is_risky_is_told_by_validation(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, literal_toml(MetricsAddress='MetricsAddress = "192.0.2.1:1"'))
     assert main(["--config", str(path), "--validate-only"]) == 0
-    assert (
-        capsys.readouterr().err
-        == f"kpclientd: {path}: MetricsAddress: metrics are not served by this version, the address stays closed\n"
+    assert capsys.readouterr().err == (
+        f"kpclientd: {path}: MetricsAddress: whoever reaches port 1 of 192.0.2.1 can read when this daemon is used: "
+        "listen on 127.0.0.1\n"
     )
 
 

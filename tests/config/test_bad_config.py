@@ -257,6 +257,19 @@ def test_an_all_zero_key_is_no_key(tmp_path: Path) -> None:
             'MetricsAddress = "localhost:1"',
             'config: MetricsAddress: address "localhost:1" has hostname',
         ),
+        (
+            "top",
+            'Status = {Address = "0.0.0.0:1"}',
+            '[Status] Address: is "0.0.0.0:1", which is no address of this machine alone; write "127.0.0.1:30098"',
+        ),
+        ("top", 'Status = {Address = "localhost:1"}', '[Status] Address: is "localhost:1", which is no address of'),
+        ("top", 'Status = {Address = "::1:1"}', '[Status] Address: address "::1:1" is not of the form host:port'),
+        ("top", 'Status = {TokenFile = "/t"}', "[Status] TokenFile: guards a page that there is not; add Address"),
+        (
+            "top",
+            'Status = {Address = "127.0.0.1:1", TokenFile = "t"}',
+            '[Status] TokenFile: is "t"; write an absolute path',
+        ),
         ("MetricsAddress", 'MetricsAddress = "127.0.0.1"', 'config: MetricsAddress: address "127.0.0.1" is not of the'),
         (
             "PinnedGateways",

@@ -18,6 +18,7 @@ from kpclientd.config.model import (
     ListenWebSocket,
     Logging,
     PinnedGateway,
+    WebAddress,
 )
 from kpclientd.errors import ConfigError, UnknownKeysError
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
@@ -47,7 +48,7 @@ def test_the_docker_networks_file_is_read_whole(tmp_path: Path) -> None:
         pki_signature_scheme="Ed25519",
         wire_kem_scheme="XWING",
         preferred_transports=("tcp", "tcp4", "tcp6", "quic", "ws", "onion"),
-        metrics_address="",
+        metrics=None,
         allow_hostname_addresses=True,
         session_grace_period=30.0,
         listen=(ListenTcp("kpclientd", 64331, "tcp"),),
@@ -97,7 +98,7 @@ def test_optional_parts_may_be_left_out(tmp_path: Path, section: str) -> None:
         "UpstreamProxy": (config.upstream_proxy, UpstreamProxy("none", "", "", "", "")),
         "Debug": (config.debug, Debug(False, False, 30, 30, 10)),
         "PKISignatureScheme": (config.pki_signature_scheme, ""),
-        "MetricsAddress": (config.metrics_address, ""),
+        "MetricsAddress": (config.metrics, None),
     }
     value, default = defaults[section]
     assert value == default
@@ -258,11 +259,20 @@ def test_unknown_keys_are_ignored_and_remembered_for_a_warning(tmp_path: Path) -
     assert any("ignored: Colour, Logging.Levle" in warning for warning in config.warnings())
 
 
-def test_a_metrics_address_is_accepted_with_a_warning(tmp_path: Path) -> None:
+def test_metrics_that_others_can_reach_are_warned_of(tmp_path: Path) -> None:
     config = load(tmp_path, client_toml(MetricsAddress='MetricsAddress = "kpclientd:30099"'))
-    assert config.metrics_address == "kpclientd:30099"
-    assert any("MetricsAddress" in warning for warning in config.warnings())
-    assert load(tmp_path, literal_toml()).warnings() == ()
+    assert config.metrics == WebAddress("kpclientd", 30099)
+    assert any("MetricsAddress: whoever reaches port 30099 of kpclientd" in said for said in config.warnings())
+    everywhere = load(tmp_path, client_toml(MetricsAddress='MetricsAddress = ":1"'))
+    assert any("port 1 of every interface" in said for said in everywhere.warnings())
+    assert load(tmp_path, literal_toml(MetricsAddress='MetricsAddress = "[::1]:30099"')).warnings() == ()
+    assert load(tmp_path, literal_toml()).metrics is None
+
+
+def test_a_status_page_is_read(tmp_path: Path) -> None:
+    text = literal_toml(top='Status = {Address = "[::1]:0", TokenFile = "/t"}')
+    assert load(tmp_path, text, strict=True).status_page == WebAddress("::1", 0, Path("/t"))
+    assert load(tmp_path, literal_toml()).status_page is None
 
 
 def test_a_strict_reading_lists_every_unknown_key_once_and_sorted(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""Opens what the configuration says, and serves it."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+
+import trio
+
+from kpclientd.config.model import ClientConfig, WebAddress
+from kpclientd.log_levels import NOTICE
+from kpclientd.status import DaemonStatus
+from kpclientd.status_page.metrics_text import CONTENT_TYPE, metrics_text
+from kpclientd.status_page.server import WebServer
+from kpclientd.status_page.site import Resource, Site, page_resources
+from kpclientd.status_page.snapshots import Snapshots
+from kpclientd.status_page.status_json import status_json
+from kpclientd.thin.errors import ListenError
+from kpclientd.thin.listener import listen_tcp
+from kpclientd.thin.listener_token import read_token
+from kpclientd.transports import TCP_NETWORKS
+
+log = logging.getLogger("katzenpost/client")
+
+
+@asynccontextmanager
+async def opened_servers(
+    config: ClientConfig, status: Callable[[], DaemonStatus]
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Bind the addresses of page and metrics; what is given serves there, for ever.
+
+    Args:
+        config: says where.
+        status: tells the daemon's present state.
+
+    Raises:
+        ListenError: an address cannot be bound.
+        TokenError: there is no token where one should be.
+    """
+    snapshots = Snapshots(status)
+    metrics = {"/metrics": Resource(CONTENT_TYPE, partial(snapshots.as_bytes, metrics_text))}
+    page = {"/status.json": Resource("application/json", partial(snapshots.as_bytes, status_json))}
+    servers: list[WebServer] = []
+    with ExitStack() as undo:
+        if (where := config.metrics) is not None:
+            listeners = await _listen(where, "MetricsAddress", undo)
+            _say("Metrics", listeners, "/metrics")
+            servers.append(WebServer(Site(metrics, host=where.host), listeners))
+        if (where := config.status_page) is not None:
+            token = read_token(where.token_file) if where.token_file is not None else None
+            listeners = await _listen(where, "[Status] Address", undo)
+            _say("The status page", listeners, "/", ", for those who show the token" if token is not None else "")
+            servers.append(WebServer(Site(page_resources() | page | metrics, token=token), listeners))
+        yield partial(_serve, servers)
+
+
+async def _listen(where: WebAddress, key: str, undo: ExitStack) -> list[trio.SocketListener]:
+    try:
+        return await listen_tcp(where.host, where.port, TCP_NETWORKS[0], undo)
+    except ListenError as error:
+        raise ListenError(f"{key}: {error}") from None
+
+
+def _say(what: str, listeners: list[trio.SocketListener], path: str, whom: str = "") -> None:
+    for listener in listeners:
+        host, port = listener.socket.getsockname()[:2]
+        log.log(NOTICE, "%s: http://%s:%d%s%s.", what, f"[{host}]" if ":" in host else host, port, path, whom)
+
+
+async def _serve(servers: list[WebServer]) -> None:
+    async with trio.open_nursery() as nursery:
+        for server in servers:
+            nursery.start_soon(server.run)
