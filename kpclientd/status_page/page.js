@@ -311,7 +311,7 @@ function showLink({ link, time, versions, started_at, documents }) {
   say("gateway", up ? link.gateway : "none");
   const end = link.last_end;
   const ended = end && `${duration(time.now - end.at)} ago: ${end.reason}`;
-  if (up) say("gateway-note", `for ${duration(time.now - link.since)}${link.links > 1 ? `, the ${link.links}th link` : ""}`);
+  if (up) say("gateway-note", `for ${duration(time.now - link.since)}${link.links > 1 ? `, link number ${whole.format(link.links)}` : ""}`);
   else if (ended) say("gateway-note", `${ended}${link.next_try ? `; next try in ${duration(link.next_try - time.now)}` : ""}`);
   else say("gateway-note", "not connected yet");
   const ready = up && documents.some((document) => document.is_current);
