@@ -14,12 +14,15 @@ CPU an echo    `beside cover`: what the daemon uses while echoes travel, less wh
                That is bounded at 25 packets a second, where each slot has an echo. At 1.5 it is the cover of a second.
 connect        until the reply to the session's token has come, after status and document, by a client in Python.
 request        `get_pki_document` of an epoch that nobody has, until its answer is decoded.
+page           what the status page and metrics add where they are on: at rest, and while somebody looks at the page,
+               which asks each second, and a scraper asks every ten. All else is measured with both off.
 
 What the reference's daemon needs stands beside it where it was measured in the same way, on another, busier machine.
 A busy machine spoils times and CPU; its load is told at the beginning and at the end.
 """
 
 import argparse
+import http.client
 import os
 import statistics
 import time
@@ -40,6 +43,10 @@ RATES: Final = (0.001, 0.0005)
 BUSY_RATES: Final = (0.02, 0.005)
 BUSY_ECHOES: Final = 600
 BUSY_WINDOWS: Final = 3
+
+WATCHED_WINDOWS: Final = 3
+LOOK_SECONDS: Final = 60
+SCRAPE_SECONDS: Final = 10
 
 EPOCH: Final = "1h"
 """None changes meanwhile."""
@@ -93,16 +100,21 @@ HEADER: Final = f"{'':<50} {'min':>8} {'median':>8} {'p99':>8} {'max':>8} {'at m
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """A daemon that runs, and where applications find it."""
+    """A daemon that runs, and where applications, browsers and scrapers find it."""
 
     pid: int
     unix: str
     tcp: str
+    page: str = ""
+    metrics: str = ""
 
 
 @contextmanager
-def resting_daemon(rates: tuple[float, float], *, everything: bool = True) -> Iterator[Resting]:
-    """A daemon on a network of its own, at rest; with everything configured, or what the network's file has."""
+def resting_daemon(rates: tuple[float, float], *, everything: bool = True, watched: bool = False) -> Iterator[Resting]:
+    """A daemon on a network of its own, at rest; with everything configured, or what the network's file has.
+
+    With `watched` it has a status page and metrics as well.
+    """
     lambda_p, lambda_l = map(str, rates)
     with local_network(("--lambda-p", lambda_p, "--lambda-l", lambda_l), EPOCH) as directory:
         unix, tcp, websocket = str(directory / DAEMON_SOCKET), free_address(), free_address()
@@ -111,10 +123,15 @@ def resting_daemon(rates: tuple[float, float], *, everything: bool = True) -> It
             text = with_everything(config.read_text(), directory, tcp, websocket)
             config = directory / "everything.toml"
             config.write_text(text)
+        page, metrics = (free_address(), free_address()) if watched else ("", "")
+        if watched:
+            text = config.read_text().replace('MetricsAddress = ""', f'MetricsAddress = "{metrics}"')
+            config = directory / "watched.toml"
+            config.write_text(f'{text}\n[Status]\n  Address = "{page}"\n')
         with command("--config", str(config), epoch=EPOCH) as daemon:
             wait_for_greeting(Path(unix))
             time.sleep(SETTLE_SECONDS)
-            yield Resting(daemon.pid, unix, tcp)
+            yield Resting(daemon.pid, unix, tcp, page, metrics)
 
 
 def with_everything(text: str, directory: Path, tcp: str, websocket: str) -> str:
@@ -197,6 +214,40 @@ def busy_costs() -> list[Figure]:
     return figures
 
 
+def watched_costs() -> list[Figure]:
+    """What page and metrics add, to a daemon that its network configures."""
+    with resting_daemon(RATES, everything=False) as daemon:
+        resident, at_rest = memory(daemon.pid)[0].values[0], statistics.median(cpu_share(daemon.pid, WATCHED_WINDOWS))
+    with resting_daemon(RATES, everything=False, watched=True) as daemon:
+        unwatched = statistics.median(cpu_share(daemon.pid, WATCHED_WINDOWS))
+        began, used, times = time.monotonic(), cpu_seconds(daemon.pid), list[float]()
+        for second in range(LOOK_SECONDS):
+            times.append(ask_milliseconds(daemon.page, "/status.json"))
+            if second % SCRAPE_SECONDS == 0:
+                ask_milliseconds(daemon.metrics, "/metrics")
+            time.sleep(max(0.0, began + second + 1 - time.monotonic()))
+        looked_at = (cpu_seconds(daemon.pid) - used) / (time.monotonic() - began)
+        grown = memory(daemon.pid)[0].values[0]
+    return [
+        Figure("page: resident MB more, after being looked at", [grown - resident], 12),
+        Figure("  CPU at rest, % of a core: off", [PERCENT * at_rest]),
+        Figure("  on", [PERCENT * unwatched]),
+        Figure("  on, and looked at", [PERCENT * looked_at]),
+        Figure("  status.json, until it has come, ms", times),
+    ]
+
+
+def ask_milliseconds(address: str, path: str) -> float:
+    """From connecting until all of an answer has come."""
+    begin = time.perf_counter()
+    connection = http.client.HTTPConnection(address, timeout=ECHO_SECONDS)
+    with closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == http.HTTPStatus.OK and answer.read()
+    return (time.perf_counter() - begin) * MILLISECONDS
+
+
 def exchange(app: App, number: int, ahead: int) -> int:
     """Send echoes, so many before their answers are waited for; return how many were not answered."""
     service, waiting = app.echo, set[bytes]()
@@ -276,7 +327,7 @@ def report(windows: int = WINDOWS) -> None:
             figures = step()
         for figure in figures:
             print(figure.row(), flush=True)
-    for figure in busy_costs():
+    for figure in [*busy_costs(), *watched_costs()]:
         print(figure.row(), flush=True)
     print(load())
 
