@@ -52,6 +52,7 @@ class Departures:
         self._recent: deque[int] = deque(maxlen=WINDOWS)
         self._window: int | None = None
         self._in_window = 0
+        self._is_whole = False  # the first window began before there was anything to count
 
     def begin(self, now: float, mean_intervals_ms: Iterable[int]) -> None:
         """A link, or other rates, begin; 0 is a process that is off."""
@@ -83,6 +84,8 @@ class Departures:
         passed = window - self._window
         if passed <= 0:
             return
-        self._recent.append(self._in_window)
+        if self._is_whole:
+            self._recent.append(self._in_window)
+        self._is_whole = True
         self._recent.extend([0] * min(passed - 1, WINDOWS))
         self._window, self._in_window = window, 0

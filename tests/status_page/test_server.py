@@ -19,42 +19,10 @@ from kpclientd.status_page.server import (
     WebServer,
 )
 from kpclientd.status_page.site import Resource, Site
-
-Client = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
+from tests.status_page.in_memory import Client, MemoryListener, answer
 
 GET = b"GET /figures HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FIGURES = b"figures of the test"
-
-
-class MemoryListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
-    """Where tests connect, and whose queue is as long as it must be."""
-
-    def __init__(self) -> None:
-        self._connect, self._connected = trio.open_memory_channel[trio.abc.HalfCloseableStream | OSError](10_000)
-
-    async def accept(self) -> trio.abc.HalfCloseableStream:
-        accepted = await self._connected.receive()
-        if isinstance(accepted, OSError):
-            raise accepted
-        return accepted
-
-    async def aclose(self) -> None:
-        await self._connected.aclose()
-
-    def fail(self, error: OSError) -> None:
-        """Let the next accept fail."""
-        self._connect.send_nowait(error)
-
-    def connect(self) -> Client:
-        ours, theirs = trio.testing.memory_stream_pair()
-        self._connect.send_nowait(theirs)
-        return ours
-
-    def connect_without_buffers(self) -> trio.abc.HalfCloseableStream:
-        """As to a client whose system takes no byte that it does not read itself."""
-        ours, theirs = trio.testing.lockstep_stream_pair()
-        self._connect.send_nowait(theirs)
-        return ours
 
 
 async def figures() -> bytes:
@@ -73,17 +41,6 @@ async def served() -> AsyncIterator[MemoryListener]:
         nursery.start_soon(WebServer(site, [listener]).run)
         yield listener
         nursery.cancel_scope.cancel()
-
-
-async def answer(client: trio.abc.ReceiveStream) -> bytes:
-    """All that comes until the connection ends."""
-    received = b""
-    try:
-        while data := await client.receive_some(65536):
-            received += data
-    except trio.BrokenResourceError:
-        pass
-    return received
 
 
 async def ask(listener: MemoryListener, request: bytes = GET) -> bytes:

@@ -1,6 +1,5 @@
 """Drives a headless Chromium over the DevTools protocol: what people see of a page, and what the browser says of it."""
 
-import base64
 import json
 import shutil
 import subprocess
@@ -94,11 +93,6 @@ class Tab:
             {"name": "prefers-reduced-motion", "value": motion},
         ]
         await self.call("Emulation.setEmulatedMedia", features=features)
-
-    async def screenshot(self, path: Path) -> None:
-        """Write the whole page as PNG."""
-        told = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(told["data"]))
 
     async def _listen(self) -> None:
         try:

@@ -52,9 +52,15 @@ def test_gaps_that_are_not_as_they_should_be_show(spoil: object) -> None:
 
 
 def test_packets_are_counted_by_windows_and_empty_ones_are_too() -> None:
-    departures = noted([101.0, 102.0, 104.9, 105.0, 121.0])
+    departures = noted([101.0, 102.0, 104.9, 105.0, 121.0], begin=96.0)
     assert departures.status(121.0).recent == (3, 1, 0, 0)
     assert departures.status(125.0).recent == (3, 1, 0, 0, 1)
+
+
+def test_a_window_that_was_not_watched_from_its_beginning_does_not_count() -> None:
+    departures = noted([104.0, 106.0], begin=103.0)
+    assert departures.status(105.0).recent == ()
+    assert departures.status(110.0).recent == (1,)
 
 
 def test_old_windows_are_forgotten() -> None:
@@ -75,7 +81,7 @@ def test_what_lies_between_links_is_no_gap() -> None:
 
 
 def test_a_packet_that_is_noted_after_its_link_has_ended_counts_as_no_gap() -> None:
-    departures = noted([101.0])
+    departures = noted([101.0], begin=99.0)
     departures.end()
     departures.left(101.5)
     assert departures.status(106.0).gaps.number == 1
