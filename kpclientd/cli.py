@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 FAILED: Final = 1
+MISCONFIGURED: Final = os.EX_CONFIG
+"""The daemon's configuration is no good: starting it again without a change is of no use."""
 
 HELP: Final = "help"
 VERSION: Final = "version"
@@ -20,7 +22,9 @@ VERSION: Final = "version"
 
 @program("kpclientd")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0 after a clean end, 1 after any error of the daemon's.
+    """Run the program and return its exit status.
+
+    The daemon's is 0 after a clean end, 78 where its configuration keeps it from starting, 1 after any other error.
 
     Args:
         arguments: the command line without the program's name; the process's own by default.
@@ -69,6 +73,12 @@ def build_parser() -> "CommandParser":
         action="store_true",
         help="check the configuration, unknown keys included, and end without opening or writing anything",
     )
+    parser.add_argument(
+        "--dbus-name",
+        metavar="NAME",
+        help="own this name on the session bus while the daemon runs; goes before DBusName of the file, and an empty "
+        "one switches that off",
+    )
     parser.add_argument("-v", "--version", action="store_true", help="print version and packet engine, and end")
     return parser
 
@@ -80,9 +90,14 @@ def _daemon(arguments: Sequence[str]) -> int:
         return _print_version()
     if options.config is None:
         parser.error('required flag(s) "config" not set')
+    if options.dbus_name:
+        from kpclientd.config.bus_name import fault_of_bus_name
+
+        if fault := fault_of_bus_name(options.dbus_name):
+            parser.error(f"--dbus-name {fault}")
     if options.validate_only:
         return _validate(options.config)
-    return _run(options.config)
+    return _run(options.config, options.dbus_name)
 
 
 def _print_version() -> int:
@@ -113,11 +128,15 @@ def _validate(path: Path) -> int:
     return OK
 
 
-def _run(path: Path) -> int:
+def _run(path: Path, dbus_name: str | None = None) -> int:
     from kpclientd.unused_libraries import leave_out_unused
 
     leave_out_unused()
     import logging
+    import signal
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)  # people send them to daemons that do something then
 
     from kpclientd.config.load import load_config
     from kpclientd.errors import ConfigError, KpclientdError, LogFileError
@@ -127,23 +146,25 @@ def _run(path: Path) -> int:
     try:
         config = load_config(path)
     except ConfigError as error:
-        return _fail(f"failed to load config file: {error}")
+        return _fail(f"failed to load config file: {error}", MISCONFIGURED)
     try:
         with logging_to(config.logging) as output:
             for warning in config.warnings():
                 logging.getLogger("katzenpost/client").warning("%s", warning)
             from kpclientd.service import run
 
-            return run(config, output.reopen)
+            return run(config, output.reopen, config.dbus_name if dbus_name is None else dbus_name)
     except LogFileError as error:
         return _fail(f"failed to create daemon: {error}")
-    except (KpclientdError, EpochError) as error:
+    except EpochError as error:
+        return _fail(f"failed to start daemon: {error}", MISCONFIGURED)
+    except KpclientdError as error:
         return _fail(f"failed to start daemon: {error}")
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, status: int = FAILED) -> int:
     sys.stderr.write(f"kpclientd: {message}\n")
-    return FAILED
+    return status
 
 
 if __name__ == "__main__":

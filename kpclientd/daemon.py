@@ -66,8 +66,8 @@ log = logging.getLogger("katzenpost/client")
 
 INSTANCE_TOKEN_LENGTH: Final = 16
 
-SHUTDOWN_SECONDS: Final = 0.1
-"""Between the shutdown event and the end of a connection: clients take an end at once for a crash."""
+OVERDUE_SECONDS: Final = 90.0
+"""What has not been done for so long will not be: a write to a gateway may take a minute, nothing else as much."""
 
 HURRIED_DIAL_SECONDS_BY_PROXY: Final = 15.0
 
@@ -94,6 +94,7 @@ class Daemon:
         descriptors: how many this process may have, or None where that is no concern.
         keeper: keeps what is to outlive the process, or None where nothing is.
         source_of_period: where the period of the epochs comes from, for people.
+        on_link_change: called when the link, or the document, has changed.
     """
 
     def __init__(
@@ -109,8 +110,10 @@ class Daemon:
         descriptors: int | None = None,
         keeper: "StateKeeper | None" = None,
         source_of_period: str = DEFAULT_PERIOD_SOURCE,
+        on_link_change: Callable[[], None] = lambda: None,
     ) -> None:
         limits = config.limits
+        self._on_link_change = on_link_change
         self.randomness = randomness or Randomness(os.urandom)
         self.config = config
         self.clock = clock
@@ -266,8 +269,8 @@ class Daemon:
                 nursery.start_soon(self.admission.run, listeners, connections)
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
-            self.announcements.shut_down()
-            await trio.sleep(SHUTDOWN_SECONDS)
+            self.notifier.pump()
+            await self.announcements.shut_down()
             connections.cancel_scope.cancel()
 
     @asynccontextmanager
@@ -285,8 +288,22 @@ class Daemon:
         return self.network_time.offset
 
     def stop(self) -> None:
-        """Let `run` end in good order."""
+        """Let `run` end in good order: nothing is sent or accepted any more, and what applications are owed is written.
+
+        That takes as long as they take to read it, but no longer than `DRAIN_SECONDS`.
+        """
         self._stopping.set()
+
+    def overdue(self) -> str:
+        """The part that has stopped though the event loop turns, in words; empty while all go on."""
+        now = trio.current_time()
+        parts = (
+            ("what keeps the time", self._timekeeper),
+            ("what keeps the link", self.connector),
+            ("the sender", self.sender),
+            ("the work for an application", self.turns),
+        )
+        return next((name for name, part in parts if part.late(now) > OVERDUE_SECONDS), "")
 
     def status(self) -> "DaemonStatus":
         """The present state, as one value."""
@@ -333,12 +350,15 @@ class Daemon:
     def _on_up(self, clock_skew: float) -> None:
         self.network_time.note_skew(clock_skew)
         self.announcements.set_connected(True)
+        self._on_link_change()
 
     def _on_down(self) -> None:
         self.network_time.note_link_end()
         self.announcements.set_connected(False)
+        self._on_link_change()
 
     async def _on_current(self, verified: VerifiedDocument | None) -> None:
+        self._on_link_change()
         self.query_maker.exchanges.document_changed()
         if verified is None:
             self.announcements.set_document(None)

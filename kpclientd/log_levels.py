@@ -1,4 +1,7 @@
-"""The log's levels, for whoever says something: those of Go's logging library, which has one more than Python's."""
+"""The log's levels, for whoever says something: those of Go's logging library, which has one more than Python's.
+
+And the forms that its lines may have.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -14,5 +17,7 @@ LEVELS: Final[Mapping[str, int]] = {
     "INFO": logging.INFO,
     "DEBUG": logging.DEBUG,
 }
+
+LOG_FORMATS: Final = ("text", "json")
 
 logging.addLevelName(NOTICE, "NOTICE")

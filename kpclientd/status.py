@@ -220,6 +220,21 @@ def as_map(status: DaemonStatus, only: frozenset[str] | None = None) -> dict[str
     return told if only is None else {name: told[name] for name in told if name in only}
 
 
+def in_a_line(daemon: "Daemon") -> str:
+    """What matters most, for a service manager's list: the gateway, the document, or why there is none."""
+    network_time = daemon.network_time
+    link = daemon.connector.status(network_time.offset)
+    if link.gateway is None:
+        end = link.last_end
+        return f"Offline: {end.gateway and f'gateway {end.gateway!r}: '}{end.reason}" if end else "Offline: connecting"
+    try:
+        current = daemon.trusted.current(network_time())
+    except EpochError:
+        current = None
+    document = "no document yet" if current is None else f"document of epoch {current.document.epoch}"
+    return f"Connected to gateway {link.gateway!r}, {document}"
+
+
 def gather(daemon: "Daemon", asks: AppId | None = None) -> DaemonStatus:
     """Ask every part of `daemon`.
 

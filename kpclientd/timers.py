@@ -73,6 +73,10 @@ class Timekeeper:
         if now >= self._looked_at + PASSING_SECONDS:
             self._look(now)
 
+    def late(self, now: float) -> float:
+        """For how many seconds a look has been overdue; negative if none is."""
+        return now - self._sleep.deadline
+
     def _look(self, now: float) -> None:
         late = now - self._sleep.deadline
         if late > STOOD_STILL_SECONDS:

@@ -9,8 +9,9 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
+from kpclientd.config.bus_name import EXAMPLE as BUS_NAME
 from kpclientd.config.declared import Key, Table
-from kpclientd.log_levels import LEVELS
+from kpclientd.log_levels import LEVELS, LOG_FORMATS
 from kpclientd.transports import PEER_SCHEMES, TCP_NETWORKS, TRANSPORTS
 from kpclientd.transports.upstream import NO_PROXY, SOCKS5, TOR
 
@@ -145,6 +146,15 @@ class LoggingTable(Table, frozen=True):
         str,
         Key(f"the least that is logged: one of {', '.join(LEVELS)}", reloadable=True, zero_is_default=True),
     ] = "NOTICE"
+    format: Annotated[
+        str,
+        Key(
+            f"`{LOG_FORMATS[0]}`, or `{LOG_FORMATS[1]}`: an object a line",
+            ours=True,
+            reloadable=True,
+            zero_is_default=True,
+        ),
+    ] = LOG_FORMATS[0]
 
 
 class ProxyTable(Table, frozen=True):
@@ -397,6 +407,15 @@ class ClientFile(Table, frozen=True):
             "/var/lib/kpclientd",
             default="they are not kept",
             ours=True,
+        ),
+    ] = ""
+    d_bus_name: Annotated[
+        str,
+        Key(
+            "a name on the session bus that the daemon owns while it runs, so that programs can ask for it; needs the"
+            " extra `dbus`",
+            BUS_NAME,
+            default="none",
         ),
     ] = ""
     listen: Annotated[ListenTable, Key("where applications find the daemon: one table at least")] = ListenTable()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from kpclientd.addresses import AddressError, ip_literal, require_ip_address, split_host_port
+from kpclientd.config.bus_name import fault_of_bus_name
 from kpclientd.config.client_file import DEFAULT_GRACE_PERIOD, AuthoritiesTable, ClientFile, LoggingTable, StatusTable
 from kpclientd.config.geometry import read_geometry
 from kpclientd.config.listen import read_listen, require_ip_listener
@@ -22,7 +23,7 @@ from kpclientd.config.place import Place
 from kpclientd.config.proxy import check_proxy, read_proxy, refuse_misspelt
 from kpclientd.config.reader import Faults, read_file
 from kpclientd.errors import ConfigError, UnknownKeysError
-from kpclientd.log_levels import LEVELS
+from kpclientd.log_levels import LEVELS, LOG_FORMATS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry, PigeonholeGeometryError
 from pki.epoch import NANOSECONDS_PER_SECOND, PERIOD_KEY, check_configured_period, parse_duration
 from pki.errors import EpochError
@@ -92,6 +93,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
     authorities = read_authorities(voting, root, faults)
     grace_period = attempt(_read_grace_period, file.session_grace_period, root)
     data_dir = attempt(root.absolute_path, "DataDir", file.data_dir, "/var/lib/kpclientd")
+    dbus_name = attempt(_read_bus_name, file.d_bus_name, root)
     arq = root.tables["ARQ"]
     state_file = attempt(arq.absolute_path, "StateFile", file.arq.state_file, "/var/lib/kpclientd/state")
     kem = attempt(read_kem, file.wire_kem_scheme, root)
@@ -124,6 +126,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
     if faults.found:
         return None
     assert kem is not None and listen is not None and logging is not None and grace_period is not None
+    assert dbus_name is not None
     assert geometry is not None and pigeonhole_geometry is not None and voting is not None
     return ClientConfig(
         path=root.path,
@@ -145,6 +148,7 @@ def _understand(file: ClientFile, root: Place, faults: Faults) -> ClientConfig |
         authorities=authorities,
         epoch_duration=epoch_duration,
         data_dir=data_dir,
+        dbus_name=dbus_name,
         max_consensus_size=voting.max_consensus_size,
         ignored_keys=root.unknown_keys(),
         ignored_in_entries=root.unknown_keys_of_entries(),
@@ -191,6 +195,12 @@ def _derive_pigeonhole(geometry: Geometry, root: Place) -> PigeonholeGeometry:
         raise root.fault("", fault) from error
 
 
+def _read_bus_name(name: str, root: Place) -> str:
+    if name and (fault := fault_of_bus_name(name)):
+        raise root.fault("DBusName", fault)
+    return name
+
+
 def _read_logging(table: LoggingTable, place: Place) -> Logging:
     level, file = table.level.upper(), Path(table.file) if table.file else None
     if level not in LEVELS:
@@ -198,7 +208,10 @@ def _read_logging(table: LoggingTable, place: Place) -> Logging:
         raise place.fault("", f"config: Logging: Level '{table.level}' is invalid", fix)
     if file is not None and not table.disable and not file.is_absolute():
         raise place.fault("File", "log file path must be absolute path", f"not '{file}'")
-    return Logging(table.disable, file, level)
+    form = table.format.lower()
+    if form not in LOG_FORMATS:
+        raise place.fault("Format", f"is '{table.format}'", f"expected one of {', '.join(LOG_FORMATS)}")
+    return Logging(table.disable, file, level, form)
 
 
 def _read_metrics(address: str, root: Place, hostnames_allowed: bool) -> WebAddress | None:

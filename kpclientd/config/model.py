@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kpclientd.addresses import is_loopback
 from kpclientd.config.client_file import ClientFile, Debug, Limits
+from kpclientd.log_levels import LOG_FORMATS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
 from kpclientd.transports import UpstreamProxy
 from pki import Verifier, signature_scheme
@@ -80,11 +81,12 @@ Listen = ListenTcp | ListenUnix | ListenWebSocket
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """Where the log goes (standard output where `file` is None) and from which level (upper case) on."""
+    """Where the log goes (standard output where `file` is None), from which level (upper case) on, in which form."""
 
     disable: bool = False
     file: Path | None = None
     level: str = "NOTICE"
+    format: str = LOG_FORMATS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class ClientConfig:
         status_page: where the status page is, or None; ours.
         epoch_duration: the network's period, None where the file does not say.
         data_dir: where documents are kept, or None; ours.
+        dbus_name: owned on the session bus; empty for none.
         max_consensus_size: bounds documents (bytes); 0 is the default.
         ignored_keys: keys of the file that mean nothing, by their dotted names.
         ignored_in_entries: the same of the tables of gateways and authorities.
@@ -172,6 +175,7 @@ class ClientConfig:
     authorities: tuple[Authority, ...]
     epoch_duration: float | None = None
     data_dir: Path | None = None
+    dbus_name: str = ""
     max_consensus_size: int = 0
     ignored_keys: tuple[str, ...] = ()
     ignored_in_entries: tuple[str, ...] = ()

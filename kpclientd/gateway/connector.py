@@ -212,6 +212,10 @@ class Connector:
                         await trio.sleep_forever()
                 await trio.lowlevel.checkpoint()
 
+    def late(self, now: float) -> float:
+        """For how many seconds its next look at the timers has been overdue; negative if it is not."""
+        return now - self._sleep.deadline
+
     def clock_changed(self) -> None:
         """The network's time was stepped."""
         self._wake()

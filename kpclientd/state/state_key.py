@@ -11,13 +11,12 @@ from typing import Final
 
 from blake3 import blake3
 
+from kpclientd.service_credentials import STATE_KEY, credential
 from kpclientd.state.errors import StateError
 from kpclientd.whole_file import write_whole
 from sphinx.randomness import Randomness
 
-CREDENTIAL: Final = "kpclientd.state-key"
 KEY_LENGTH: Final = 32
-_CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 _SUFFIX: Final = ".key"
 _SHORTEST: Final = 16
 _LONGEST: Final = 4096
@@ -37,9 +36,9 @@ def state_key(state_file: Path, environ: Mapping[str, str], randomness: Randomne
         StateError: there is no key for the state that is there, or others may read it, or it is too short.
         OSError: it cannot be read or made.
     """
-    directory = environ.get(_CREDENTIALS_VARIABLE)
-    if directory and (credential := Path(directory) / CREDENTIAL).exists():
-        return _derived(credential, _read(credential))
+    handed_over = credential(STATE_KEY, environ)
+    if handed_over is not None:
+        return _derived(handed_over, _read(handed_over))
     path = state_file.with_name(state_file.name + _SUFFIX)
     try:
         return _derived(path, _read_private(path))

@@ -23,6 +23,14 @@ from kpclientd.thin.sessions import Sessions
 DOCUMENT_WAIT_SECONDS: Final = 30.0
 """From the daemon's start, for which new applications are kept waiting for a first document."""
 
+DRAIN_SECONDS: Final = 3.0
+"""For which a daemon that stops writes what applications have not been given yet."""
+
+DRAIN_LOOK_SECONDS: Final = 0.02
+
+SHUTDOWN_SECONDS: Final = 0.1
+"""Between the shutdown event and the end of a connection."""
+
 SERVICE_NODES: Final = "ServiceNodes"
 SERVICES: Final = "Kaetzchen"
 SERVICES_OLD: Final = "omitempty"
@@ -110,12 +118,19 @@ class Announcements:
         self._have_document.set()
         self._tell_all(News.DOCUMENT, self._document)
 
-    def shut_down(self) -> None:
-        """The daemon stops."""
+    async def shut_down(self) -> None:
+        """The daemon stops: say so, behind all that was said before, and wait until it is written, but not for long.
+
+        Clients take the end of a connection that comes at once for a crash, so each has a moment in any case.
+        """
         frame = Frame(encode_frame(events.shutdown()))
-        for session in self._sessions:
-            if isinstance(session.connection, AppConnection):
-                session.connection.send_shutdown(frame)
+        connections = [one.connection for one in self._sessions if isinstance(one.connection, AppConnection)]
+        for connection in connections:
+            connection.send_shutdown(frame)
+        with trio.move_on_after(DRAIN_SECONDS):
+            while not all(connection.is_written for connection in connections):
+                await trio.sleep(DRAIN_LOOK_SECONDS)
+        await trio.sleep(SHUTDOWN_SECONDS)
 
     def _tell_all(self, news: News, frame: Frame) -> None:
         for session in self._sessions:

@@ -146,6 +146,12 @@ class AppConnection:
         """Something waits in the session's outbox."""
         self._more.set()
 
+    @property
+    def is_written(self) -> bool:
+        """Whether all that was said has been written, as far as the application takes it."""
+        session = self._session
+        return session is None or (not session.outbox.bytes_waiting and self._sent == self._taken)
+
     def peer_process(self) -> PeerProcess | None:
         """The application's process, if it can be known."""
         return peer_of(self._stream)

@@ -16,6 +16,7 @@ import trio
 
 from kpclientd.config.model import Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.log_levels import NOTICE
+from kpclientd.thin.activation import close_all, matched
 from kpclientd.thin.errors import ListenError
 from kpclientd.thin.listener_token import TokenListener, read_token
 from kpclientd.transports import TCP_NETWORKS, TRANSPORTS
@@ -38,34 +39,51 @@ AppListener: TypeAlias = "trio.SocketListener | TokenListener | WebSocketListene
 
 
 @asynccontextmanager
-async def open_listeners(listens: Sequence[Listen]) -> AsyncIterator[list[AppListener]]:
+async def open_listeners(
+    listens: Sequence[Listen], inherited: Sequence[socket.socket] = (), token_credential: Path | None = None
+) -> AsyncIterator[list[AppListener]]:
     """Bind all that the configuration says; socket files are removed at the end, where they are still ours.
 
     A socket file that is left over from a daemon that died is replaced, after a connect to it was refused.
 
+    Args:
+        listens: what the configuration says.
+        inherited: listening sockets that a service manager handed over; they are served instead of being bound.
+        token_credential: the service manager's file with the token, which goes before those of the configuration.
+
     Raises:
-        ListenError: if one of the addresses cannot be bound; the text says why. Then none is.
+        ListenError: if one of the addresses cannot be bound, or a socket was handed over that none of them names; the
+            text says why. Then none is.
         TokenError: if one of them has no token, and should.
     """
+    handed_over = matched(inherited, listens)
     listeners: list[AppListener] = []
     with ExitStack() as undo:
+        undo.callback(close_all, inherited)
         for listen in listens:
             match listen:
+                case ListenUnix(address) if address in handed_over:
+                    opened: list[AppListener] = [
+                        trio.SocketListener(trio.socket.from_stdlib_socket(handed_over[address]))
+                    ]
                 case ListenUnix():
-                    opened: list[AppListener] = [_listen_unix(listen, undo)]
+                    opened = [_listen_unix(listen, undo)]
                 case ListenTcp(host, port, network, token_file):
-                    token = read_token(token_file) if token_file is not None else None
+                    token = read_token(token_credential or token_file) if token_file is not None else None
                     by_tcp = await listen_tcp(host, port, network, undo)
                     opened = [one if token is None else TokenListener(one, token) for one in by_tcp]
                 case ListenWebSocket(host, port, origins, token_file):
                     from kpclientd.thin.websocket import WebSocketListener  # its library is for those who need it
 
-                    token = read_token(token_file) if token_file is not None else None
+                    token = read_token(token_credential or token_file) if token_file is not None else None
                     by_tcp = await listen_tcp(host, port, TCP_NETWORKS[0], undo)
                     opened = [WebSocketListener(one, origins, token) for one in by_tcp]
             listeners += opened
+            handed = (
+                ", which was handed over" if isinstance(listen, ListenUnix) and listen.address in handed_over else ""
+            )
             for listener in opened:
-                log.log(NOTICE, "Listening on %s.", _place(listen, listener))
+                log.log(NOTICE, "Listening on %s%s.", _place(listen, listener), handed)
         yield listeners
 
 

@@ -11,6 +11,7 @@ application that asks little is not held up by one that asks much; every so ofte
 they are never starved. Nobody waits while holding the turn: a task that has to wait gives it back before.
 """
 
+import math
 from collections import deque
 from typing import Final
 
@@ -84,6 +85,10 @@ class AppTurns(trio.abc.Instrument):
         self._steps += 1
         return self._steps >= self._most_steps or trio.current_time() >= self._ends_at
 
+    def late(self, now: float) -> float:
+        """For how many seconds somebody has kept a turn that is over; negative if nobody has."""
+        return now - self._ends_at if self._held else -math.inf
+
     def _begin(self) -> None:
         self._held = self._had_one_this_pass = True
         self.taken += 1
@@ -108,4 +113,5 @@ class AppTurns(trio.abc.Instrument):
             return
         self._fresh_in_a_row = self._fresh_in_a_row + 1 if line is self._fresh else 0
         self._held = True
+        self._ends_at = math.inf  # until it is begun
         trio.lowlevel.reschedule(line.popleft(), outcome.Value(None))

@@ -179,6 +179,7 @@ class Sender:
         self._cover = cover
         self._on_progress = on_progress
         self._offload = offload
+        self._is_running = False
         self._is_composing = False
         self._rates_number = 0
         self._schedule = SendSchedule(randomness, cover=cover)
@@ -220,15 +221,24 @@ class Sender:
             departures=self._departures.status(trio.current_time()),
         )
 
+    def late(self, now: float) -> float:
+        """For how many seconds a packet has been overdue; negative if none is, or there is no link."""
+        if not self._is_running:
+            return -math.inf
+        emit_at = self._prepared[0].tick.at if self._prepared else math.inf
+        return now - min(emit_at, self._schedule.next_at() - self._lead)
+
     async def run(self, link: Link) -> None:
         """Send over `link` until cancelled."""
         now = trio.current_time()
         self._begin(link, now)
+        self._is_running = True
         try:
             async with trio.open_nursery() as nursery:
                 while True:
                     await self._step(link, nursery)
         finally:
+            self._is_running = False
             while self._written:
                 self._account(self._written.popleft())
             self._departures.end()

@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> Path:
 
 def install_daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[[ClientConfig], int]) -> None:
     module = types.ModuleType("kpclientd.service")
-    module.run = lambda config, _: run(config)  # type: ignore[attr-defined]
+    module.run = lambda config, _, dbus_name: run(config)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kpclientd.service", module)
 
 
@@ -74,7 +74,7 @@ def test_what_is_risky_is_told_by_validation(tmp_path: Path, capsys: Capture) ->
 @pytest.mark.parametrize("flags", [[], ["--validate-only"]])
 def test_a_bad_file_is_told_on_standard_error(tmp_path: Path, capsys: Capture, flags: list[str]) -> None:
     path = written(tmp_path, client_toml(Listen=None))
-    assert main(["--config", str(path), *flags]) == 1
+    assert main(["--config", str(path), *flags]) == (1 if flags else 78)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from kpclientd.service_credentials import STATE_KEY
 from kpclientd.state.errors import StateError
 from kpclientd.state.record_log import HEAD_LENGTH, RECORD_HEAD_LENGTH, LogWriter, last_record, recover
 from kpclientd.state.state_file import StateFile, opened
-from kpclientd.state.state_key import CREDENTIAL, state_key
+from kpclientd.state.state_key import state_key
 from sphinx.randomness import Randomness, seeded
 
 KEY = bytes(range(32))
@@ -234,7 +235,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_a_credential_is_preferred(tmp_path: Path) -> None:
-    (tmp_path / CREDENTIAL).write_bytes(b"a secret of the service manager")
+    (tmp_path / STATE_KEY).write_bytes(b"a secret of the service manager")
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     key = state_key(tmp_path / "state", environ, RANDOMNESS)
     assert not (tmp_path / "state.key").exists()

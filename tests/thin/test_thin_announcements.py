@@ -141,7 +141,7 @@ async def test_at_the_end_everybody_that_was_greeted_is_told(autojump_clock: Moc
         apps = [bench.connect() for _ in range(2)]
         await settle()
         announcements.set_connected(True)
-        announcements.shut_down()
+        await announcements.shut_down()
         for app in apps:
             heard = await app.hears()
             assert heard == [status(connected=False), DOCUMENT, status(connected=True), events.shutdown()]
