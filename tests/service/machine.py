@@ -26,7 +26,7 @@ USER: Final = ROOT / "configs" / "systemd" / "kpclientd.sysusers"
 PYTHON: Final = f"/run/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
 """The interpreter in there: units hide homes, where the test's own may be."""
 
-ENVIRONMENT: Final = "PYTHONPATH=/run/code:/run/packages"
+ENVIRONMENT: Final = ("PYTHONPATH=/run/code:/run/packages", "LD_LIBRARY_PATH=/run/python/lib")
 """What it needs to find this code."""
 
 _JOURNAL_UNITS: Final = ("systemd-journald.service", "systemd-journald.socket")
@@ -46,6 +46,7 @@ mount --make-rprivate /
 if mountpoint -q /sys/fs/cgroup; then umount -R /sys/fs/cgroup; fi
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/log
 mkdir -p /run/lock
 cp -a /etc /run/etc && mount --bind /run/etc /etc
 mkdir /run/var && mount --bind /run/var /var/lib
@@ -57,9 +58,10 @@ mount --bind "$5" /run/code
 mkdir -p /etc/kpclientd && cp "$folder"/etc/* /etc/kpclientd/
 systemd-sysusers "$2" 2>/dev/null
 chgrp -R kpclientd /etc/kpclientd && chmod 640 /etc/kpclientd/*
+mount --make-rshared /
 export container=test SYSTEMD_UNIT_PATH="$folder/units"
-exec %s --system --unit=multi-user.target --log-target=null --show-status=no
-""" % SYSTEMD
+exec /lib/systemd/systemd --system --unit=multi-user.target --log-target=null --show-status=no
+"""
 
 
 class Machine:
@@ -81,8 +83,7 @@ class Machine:
 
     def log(self) -> str:
         """All that its services have said."""
-        command = ("nsenter", "--target", str(self._process), "--all", "journalctl", "--no-pager", "--quiet")
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False).stdout
+        return self.run("journalctl", "--no-pager", "--quiet", "_TRANSPORT=stdout", check=False)
 
     def shows(self, unit: str, name: str) -> str:
         """A property of a unit."""
@@ -119,6 +120,7 @@ def booted(folder: Path, units: Mapping[str, str], etc: Mapping[str, str]) -> It
     (folder / "units").mkdir()
     for name in _EMPTY_UNITS:
         (folder / "units" / name).write_text("[Unit]\nDefaultDependencies=no\n")
+    (folder / "units" / "multi-user.target").write_text(f"[Unit]\nDefaultDependencies=no\nWants={_JOURNAL_UNITS[0]}\n")
     for name in _JOURNAL_UNITS:
         shutil.copy(SYSTEM_UNITS / name, folder / "units")
     for name, text in units.items():
@@ -148,7 +150,9 @@ def _first_process(outer: subprocess.Popen[bytes]) -> int:
     while time.monotonic() < deadline and outer.poll() is None:
         for child in children.read_text().split():
             done = subprocess.run(
-                ("nsenter", "--target", child, "--all", "systemctl", "is-system-running"), capture_output=True, text=True
+                ("nsenter", "--target", child, "--all", "systemctl", "is-system-running"),
+                capture_output=True,
+                text=True,
             )
             if done.stdout.strip() in ("running", "degraded"):
                 return int(child)
@@ -172,7 +176,7 @@ def _control_group() -> Iterator[Path]:
         while group.exists() and time.monotonic() < deadline:
             for path, _, _ in os.walk(group, topdown=False):
                 try:
-                    os.rmdir(path)
+                    Path(path).rmdir()
                 except OSError:
                     time.sleep(0.05)  # its last processes are still ending
 
@@ -183,4 +187,3 @@ def _cgroup_mount() -> Path | None:
         if kind == "cgroup2":
             return Path(place)
     return None
-

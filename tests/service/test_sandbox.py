@@ -1,20 +1,40 @@
 """The units as systemd takes them: checked by its own tools, and run by it, with the whole sandbox, on a network."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.service.machine import ENVIRONMENT, PYTHON, ROOT, booted
+from sphinx.native import engine_name
+from tests.service.machine import ENVIRONMENT, PYTHON, ROOT, Machine, booted
 from tests.support.processes import local_network
 
 SYSTEM = ROOT / "configs" / "systemd" / "system"
 USER = ROOT / "configs" / "systemd" / "user"
+UNIT = SYSTEM / "kpclientd.service"
+SERVICE = "kpclientd.service"
 MOST_EXPOSED = 1.5
 SOCKET = "/run/kpclientd/kpclientd.sock"
+
+HANGING = """
+import os, sys, time
+from kpclientd.cli import main
+from kpclientd.timers import Timekeeper
+look = Timekeeper._look
+def hang(self, now):
+    while os.path.exists("/run/hang"):
+        time.sleep(0.1)
+    look(self, now)
+Timekeeper._look = hang
+sys.exit(main())
+"""
+"""A daemon whose event loop hangs as long as there is a file."""
 
 needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 
@@ -62,24 +82,90 @@ def service_toml(network: Path, unix: str = SOCKET) -> str:
     return f'DataDir = "/var/lib/kpclientd"\n{changed}'
 
 
-def test_the_daemon_serves_under_the_whole_sandbox(tmp_path: Path) -> None:
-    unit = (SYSTEM / "kpclientd.service").read_text()
-    with local_network(tmp_path / "net", "--epoch", "1h", "--thin-port", "0") as (_, ready):
+@contextmanager
+def machine_on_a_network(folder: Path, *, more: str = "", socket: bool = False, program: str = "") -> Iterator[Machine]:
+    """A machine with the units of the system, and a network that the daemon there can reach.
+
+    Args:
+        folder: for files.
+        more: lines for the unit's [Service].
+        socket: whether the socket unit is there, too, and started.
+        program: Python to be run instead of the daemon's own.
+    """
+    (folder / "program.py").write_text(program or "import sys\nfrom kpclientd.cli import main\nsys.exit(main())\n")
+    network = ("--epoch", "1h", "--thin-port", "0", "--mu", "0.1", "--lambda-p", "0.02", "--no-rate-limit")
+    with local_network(folder / "net", *network) as (_, ready):
         assert ready.startswith("ready")
-        units = {
-            "kpclientd.service": started_by(PYTHON, unit),
-            "kpclientd.service.d/test.conf": f"[Service]\nEnvironment=KATZENPOST_EPOCH_DURATION=1h {ENVIRONMENT}\n",
+        unit = re.sub(r"^ExecStart=\S*", f"ExecStart={PYTHON} /etc/kpclientd/program.py", UNIT.read_text(), flags=re.M)
+        own = f"[Service]\nEnvironment=KATZENPOST_EPOCH_DURATION=1h {' '.join(ENVIRONMENT)}\nRestartSec=100ms\n{more}\n"
+        units = {"kpclientd.service": unit, "kpclientd.service.d/test.conf": own}
+        if socket:
+            units["kpclientd.socket"] = UNIT.with_suffix(".socket").read_text()
+        files = {
+            "client.toml": service_toml(folder / "net"),
+            "thin.toml": f'[Dial.Unix]\nAddress = "{SOCKET}"\n',
+            "key": "0123456789abcdef",
+            "program.py": (folder / "program.py").read_text(),
         }
-        with booted(tmp_path, units, {"client.toml": service_toml(tmp_path / "net")}) as machine:
-            machine.run("systemctl", "start", "kpclientd.service")
-            machine.until("kpclientd.service", "StatusText", "Connected to gateway 'gateway1', document of epoch")
-            thin = tmp_path / "thin.toml"
-            thin.write_text(f'[Dial.Unix]\nAddress = "{SOCKET}"\n')
-            ping = (PYTHON, "-m", "kpclientd.cli", "ping", "--config", str(thin), "echo")
-            assert "0% loss" in machine.run("env", ENVIRONMENT, *ping)
-            machine.run("systemctl", "reload", "kpclientd.service")
-            machine.run("systemctl", "stop", "kpclientd.service")
-            assert machine.shows("kpclientd.service", "Result") == "success"
-            assert machine.shows("kpclientd.service", "ExecMainStatus") == "0"
-            print(machine.log())
-            assert 0
+        with booted(folder, units, files) as machine:
+            machine.run("systemctl", "start", "kpclientd.socket" if socket else "kpclientd.service")
+            yield machine
+
+
+def ping(machine: Machine) -> str:
+    """Send messages through the daemon and wait for the answers; what was printed."""
+    command = (PYTHON, "-m", "kpclientd.cli", "ping", "--config", "/etc/kpclientd/thin.toml", "echo")
+    return machine.run("env", *ENVIRONMENT, *command)
+
+
+def test_the_daemon_serves_under_the_whole_sandbox(tmp_path: Path) -> None:
+    key = "LoadCredential=kpclientd.state-key:/etc/kpclientd/key"
+    with machine_on_a_network(tmp_path, more=key) as machine:
+        machine.until(SERVICE, "StatusText", "Connected to gateway 'gateway1', document of epoch")
+        version = machine.run("env", *ENVIRONMENT, PYTHON, "-m", "kpclientd.cli", "--version")
+        assert f"packet engine: {engine_name()}\n" in version
+        assert "bytes from servicenode1" in ping(machine)
+        machine.run("systemctl", "reload", SERVICE)
+        machine.run("systemctl", "stop", SERVICE)
+        assert machine.shows(SERVICE, "Result") == "success"
+        assert machine.shows(SERVICE, "ExecMainStatus") == "0"
+        assert machine.run("ls", "/run/kpclientd") == ""
+        kept = machine.run("ls", "/var/lib/kpclientd").split()
+        assert "state" in kept and "state.key" not in kept, "the key is the service manager's"
+        told = [json.loads(line) for line in machine.run("journalctl", "--quiet", "--output=json").splitlines()]
+        lines = {line["MESSAGE"]: line["PRIORITY"] for line in told if line.get("_SYSTEMD_UNIT") == SERVICE}
+        assert lines['client/conn: Connected to gateway "gateway1".'] == "5"
+        assert "katzenpost/client: Stopping: SIGTERM." in lines
+        assert "3" not in lines.values()
+
+
+def test_systemd_starts_it_when_an_application_comes_and_keeps_the_socket(tmp_path: Path) -> None:
+    with machine_on_a_network(tmp_path, socket=True) as machine:
+        for _ in range(2):
+            assert machine.shows(SERVICE, "ActiveState") == "inactive"
+            assert machine.run("stat", "--format=%G %a", SOCKET) == "kpclientd 660\n"
+            assert "bytes from servicenode1" in ping(machine)
+            assert f"Listening on unix {SOCKET}, which was handed over." in machine.log()
+            machine.run("systemctl", "stop", SERVICE)
+
+
+def test_a_bad_configuration_is_not_tried_again_and_a_killed_daemon_is(tmp_path: Path) -> None:
+    with machine_on_a_network(tmp_path) as machine:
+        machine.run("systemctl", "kill", "--signal=KILL", SERVICE)
+        machine.until(SERVICE, "NRestarts", "1")
+        machine.until(SERVICE, "ActiveState", "active")
+        machine.run("sh", "-c", "echo nonsense >> /etc/kpclientd/client.toml")
+        machine.run("systemctl", "restart", SERVICE, check=False)
+        machine.until(SERVICE, "ActiveState", "failed")
+        assert machine.shows(SERVICE, "ExecMainStatus") == "78"
+        assert machine.shows(SERVICE, "NRestarts") == "0"
+        assert "failed to load config file: " in machine.log()
+
+
+def test_a_daemon_whose_loop_hangs_is_started_again(tmp_path: Path) -> None:
+    with machine_on_a_network(tmp_path, more="WatchdogSec=2s", program=HANGING) as machine:
+        assert "bytes from servicenode1" in ping(machine)
+        machine.run("touch", "/run/hang")
+        machine.until(SERVICE, "NRestarts", "1")
+        machine.run("rm", "/run/hang")
+        machine.until(SERVICE, "StatusText", "Connected to gateway")
