@@ -235,8 +235,8 @@ def test_a_socket_cannot_be_opened_by_its_name_and_the_remedy_is_told(path: str,
     )
     reading, writing = socket.socketpair()
     with reading, writing:
-        streams = {"stdout": writing.fileno(), "stderr": writing.fileno()}
-        subprocess.run([sys.executable, "-c", script, path], timeout=30, check=True, **streams)
+        command = [sys.executable, "-c", script, path]
+        subprocess.run(command, timeout=30, check=True, stdout=writing.fileno(), stderr=writing.fileno())
         told = reading.recv(1 << 16).decode()
     assert (
         told == f"log file {path} cannot be opened: No such device or address; leave File empty for standard output\n"
