@@ -69,14 +69,9 @@ async def own_name(name: str) -> "DBusConnection | None":
 
 async def answer_calls(connection: "DBusConnection") -> None:
     """Answer what others ask until the bus ends the connection, or for ever."""
-    from jeepney import MessageType
-
     try:
         while True:
-            message = await connection.receive()
-            wants_reply = not message.header.flags & _NO_REPLY_EXPECTED
-            if message.header.message_type is MessageType.method_call and wants_reply:
-                await connection.send(_reply(message))
+            await _answer(connection, await connection.receive())
     except (trio.EndOfChannel, trio.BrokenResourceError, OSError):
         log.warning("The session bus has ended; the daemon goes on without its name there.")
 
@@ -86,7 +81,7 @@ class _NoBusError(Exception):
 
 
 async def _own(name: str) -> "DBusConnection":
-    from jeepney import message_bus
+    from jeepney import HeaderFields, message_bus
     from jeepney.auth import AuthenticationError
     from jeepney.io.trio import open_dbus_connection
 
@@ -98,9 +93,13 @@ async def _own(name: str) -> "DBusConnection":
         raise _NoBusError(f"no session bus can be reached at {os.environ[BUS_VARIABLE]}: {error}") from error
     is_owned = False
     try:
-        async with connection.router() as router:
-            answer = await router.send_and_get_reply(message_bus.RequestName(name, _DO_NOT_QUEUE))
-        is_owned = _is_owned(name, answer)
+        serial = next(connection.outgoing_serial)
+        await connection.send(message_bus.RequestName(name, _DO_NOT_QUEUE), serial=serial)
+        while (message := await connection.receive()).header.fields.get(HeaderFields.reply_serial) != serial:
+            await _answer(connection, message)  # the call for whose sake the bus has started us comes first
+        is_owned = _is_owned(name, message)
+    except (trio.EndOfChannel, trio.BrokenResourceError) as error:
+        raise _NoBusError("the bus has ended the connection") from error
     finally:
         if not is_owned:
             await connection.aclose()
@@ -117,6 +116,15 @@ def _is_owned(name: str, answer: "Message") -> bool:
     if answer.body != (_IS_OWNER,):
         raise _NoBusError(f"the bus answers {answer.body!r}")
     return True
+
+
+async def _answer(connection: "DBusConnection", message: "Message") -> None:
+    """Answer a message, if it is a call that wants it."""
+    from jeepney import MessageType
+
+    wants_reply = not message.header.flags & _NO_REPLY_EXPECTED
+    if message.header.message_type is MessageType.method_call and wants_reply:
+        await connection.send(_reply(message))
 
 
 def _reply(message: "Message") -> "Message":

@@ -96,12 +96,12 @@ _EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         },
     ),
     "service": (
-        "A daemon that the system runs for the applications of all users in a group.\n"
-        "Its folders must exist and be its own user's: /run/kpclientd, /var/lib/kpclientd.",
+        "A daemon that the system runs for the applications of all users in the group kpclientd.\n"
+        "Its unit makes its folders, /run/kpclientd and /var/lib/kpclientd; docs/service.md tells how to install it.",
         {
             **_PUBLIC,
             "DataDir": "/var/lib/kpclientd",
-            "Listen": {"Unix": {"Address": "/run/kpclientd/kpclientd.sock", "Mode": "0660", "Group": "mixnet"}},
+            "Listen": {"Unix": {"Address": "/run/kpclientd/kpclientd.sock", "Mode": "0660"}},
             "ARQ": {"StateFile": "/var/lib/kpclientd/state"},
         },
     ),

@@ -141,18 +141,27 @@ class World:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run a daemon, and all that belongs to its process, until it is restarted."""
+        self._ended = trio.Event()
         with self._opened_keeper() as keeper:
             self.daemon = self._new_daemon(keeper)
             self.daemon.restore()
             self.at_start()
             async with trio.open_nursery() as self._process:
-                self._process.start_soon(self.daemon.run, [])
+                self._process.start_soon(self._run_daemon, self._process.cancel_scope)
                 task_status.started()
         self._ended.set()
 
+    async def _run_daemon(self, process: trio.CancelScope) -> None:
+        await self.daemon.run([])
+        process.cancel()
+
+    async def stop(self) -> None:
+        """Tell the daemon to stop, and wait until it has."""
+        self.daemon.stop()
+        await self._ended.wait()
+
     async def restart(self) -> None:
         """End the daemon without a word to anybody, and start another with what it has written down."""
-        self._ended = trio.Event()
         if self._process is not None:
             self._process.cancel_scope.cancel()
         await self._ended.wait()
