@@ -5,12 +5,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kpclientd.cli import MISCONFIGURED
+from kpclientd.config.bus_name import EXAMPLE
+from kpclientd.config.examples import example
+from kpclientd.service_credentials import STATE_KEY, TOKEN
+from kpclientd.thin.announcements import DRAIN_SECONDS, SHUTDOWN_SECONDS
 from sphinx.native import engine_name
 from tests.service.machine import ENVIRONMENT, PYTHON, ROOT, Machine, booted
 from tests.support.processes import local_network
@@ -169,3 +175,34 @@ def test_a_daemon_whose_loop_hangs_is_started_again(tmp_path: Path) -> None:
         machine.until(SERVICE, "NRestarts", "1")
         machine.run("rm", "/run/hang")
         machine.until(SERVICE, "StatusText", "Connected to gateway")
+
+
+def test_the_example_for_a_service_has_the_places_of_the_unit() -> None:
+    unit, socket = UNIT.read_text(), UNIT.with_suffix(".socket").read_text()
+    text = re.sub(r"<replace: [^>]*>", "", example("service"))
+    values = tomllib.loads(text)
+    assert "StateDirectory=kpclientd\n" in unit and "RuntimeDirectory=kpclientd\n" in unit
+    assert values["DataDir"] == "/var/lib/kpclientd"
+    assert Path(values["ARQ"]["StateFile"]).parent == Path("/var/lib/kpclientd")
+    address, mode = values["Listen"]["Unix"]["Address"], values["Listen"]["Unix"]["Mode"]
+    assert address == SOCKET
+    assert f"ListenStream={address}\nSocketMode={mode}\nSocketGroup=kpclientd\n" in socket
+
+
+@pytest.mark.parametrize("unit", [UNIT, USER / "kpclientd.service"])
+def test_units_and_page_agree_with_the_program(unit: Path) -> None:
+    text, page = unit.read_text(), (ROOT / "docs" / "service.md").read_text()
+    assert f"RestartPreventExitStatus={MISCONFIGURED}\n" in text
+    assert f"| {MISCONFIGURED} | the configuration is no good" in page
+    for name in (STATE_KEY, TOKEN):
+        assert f"`{name}`" in page
+    seconds = re.search(r"^WatchdogSec=(\d+)s$", text, re.M)
+    assert seconds is not None and int(seconds[1]) >= 30
+    stop = re.search(r"^TimeoutStopSec=(\d+)s$", text, re.M)
+    assert stop is not None and int(stop[1]) > DRAIN_SECONDS + SHUTDOWN_SECONDS
+
+
+def test_the_user_unit_listens_where_katzenqt_looks() -> None:
+    assert "ListenStream=%t/katzenpost/kpclientd.sock\n" in (USER / "kpclientd.socket").read_text()
+    activation = (ROOT / "configs" / "dbus" / f"{EXAMPLE}.service").read_text()
+    assert f"Name={EXAMPLE}\n" in activation and "SystemdService=kpclientd.service\n" in activation

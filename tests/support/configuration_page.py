@@ -35,6 +35,7 @@ the type given. At start a key that nobody knows is only warned of, unless it ma
 | 0 | the file is good, or is written | the file is valid; the daemon was stopped by SIGTERM or SIGINT |
 | 1 | something is wrong with the file, or it cannot be written | any error, wrong usage included |
 | 2 | wrong usage | |
+| 78 | | the daemon does not start, as something is wrong with the file ([service.md](service.md)) |
 
 On SIGHUP the daemon opens its log anew, as after a rotation, and reads its file again. Keys marked *SIGHUP* take effect
 at once; of all others it says that they wait for a restart. A file with a fault changes nothing, and the fault is
