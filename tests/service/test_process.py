@@ -316,7 +316,7 @@ announcements.SHUTDOWN_SECONDS = 3600.0
         ({"top": 'DBusName = "kpclientd"'}, (), {}, MISCONFIGURED, "is no well-known bus name"),
         ({}, ("--dbus-name", ".a.b"), {}, 1, "is no well-known bus name"),
         ({"Logging": '[Logging]\nFile = "/nowhere/x.log"'}, (), {}, 1, "failed to create daemon: "),
-        ({}, ("--colour",), {}, 1, "unrecognized arguments"),
+        ({}, ("--colour",), {}, 1, "there is no option '--colour'"),
     ],
 )
 def test_the_status_says_whether_a_restart_may_help(
