@@ -23,7 +23,6 @@ import trio
 
 from kpclientd.config.model import ClientConfig, Logging
 from kpclientd.daemon import Daemon
-from kpclientd.errors import KpclientdError
 from kpclientd.log_levels import NOTICE
 from kpclientd.reload import Reloader
 from kpclientd.service_credentials import TOKEN, credential
@@ -32,7 +31,7 @@ from kpclientd.thin.activation import close_all, inherited_sockets
 from kpclientd.thin.admission import raise_descriptor_limit
 from kpclientd.thin.listener import open_listeners
 from pki import EpochClock, EpochPeriod, epoch_period
-from pki.errors import EpochError
+from sphinx.errors import MixnetError
 from sphinx.randomness import Randomness
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def run(config: ClientConfig, reopen_log: Callable[[Logging], None], dbus_name: 
         process = _Process(config, reopen_log, period, manager, inherited, keeper, dbus_name)
         try:
             trio.run(process.run)
-        except (KpclientdError, EpochError):
+        except MixnetError:
             raise
         except Exception:
             log.exception("The daemon ends by a fault of its own.")
