@@ -100,8 +100,8 @@ async def _opened_status(config: ClientConfig, daemon: Daemon) -> AsyncIterator[
         return
     from kpclientd.status_page.serving import opened_servers  # its libraries are for those who need them
 
-    async with opened_servers(config, daemon.status) as serve:
-        yield serve
+    async with opened_servers(config, daemon.status) as servers:
+        yield servers.run
 
 
 class _Process:

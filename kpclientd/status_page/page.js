@@ -226,6 +226,7 @@ function drawTimeline(state) {
   }
   const first = state.epoch_began_at - period;
   const at = (time) => plot.x((time - first) / (3 * period));
+  const now = at(state.time.now);
   for (const number of [epoch - 1, epoch, epoch + 1]) {
     const held = documents.find((document) => document.epoch === number);
     const x = at(first + (number - epoch + 1) * period);
@@ -235,10 +236,12 @@ function drawTimeline(state) {
       class: `block ${held ? (held.is_current ? "current" : "") : "missing"}`,
     });
     const what = held ? (held.is_current ? "in use" : "held") : number > epoch ? "not yet" : "none";
-    plot.text(x + width / 2, (plot.y0 + plot.y1) / 2 + 4, what, "middle", "label");
+    // Where the line of the present does not cross it.
+    const isLate = now - x > width / 2;
+    const [labelAt, anchor] = number !== epoch ? [x + width / 2, "middle"] : isLate ? [x + 12, "start"] : [x + width - 12, "end"];
+    plot.text(labelAt, (plot.y0 + plot.y1) / 2 + 4, what, anchor, "label");
     plot.text(x + width / 2, plot.height - 3, plot.width < 400 ? whole.format(number) : `epoch ${whole.format(number)}`);
   }
-  const now = at(state.time.now);
   plot.add("line", { x1: now, x2: now, y1: plot.y1 - 3, y2: plot.y0 + 3, class: "now" });
   const current = documents.find((document) => document.is_current);
   const next = documents.some((document) => document.epoch === epoch + 1);

@@ -33,8 +33,8 @@ async def served_status(
     caplog.set_level(logging.INFO)
     caplog.clear()
     config = replace(here.daemon.config, status_page=WebAddress(host, port, token_file), metrics=metrics)
-    async with opened_servers(config, lambda: here.daemon.status()) as serve, trio.open_nursery() as nursery:
-        nursery.start_soon(serve)
+    async with opened_servers(config, lambda: here.daemon.status()) as servers, trio.open_nursery() as nursery:
+        nursery.start_soon(servers.run)
         said = "\n".join(record.getMessage() for record in caplog.records)
         yield [url.removesuffix("/") for url in re.findall(r"http://[^\s,]*[^\s,.]", said)]
         nursery.cancel_scope.cancel()
