@@ -1,3 +1,4 @@
+# Part of kpclientd.
 """What is in flight, when to send it again, and when to give it up.
 
 The layer between the packet core and the daemon: state machines without I/O. Time is a number handed in (monotonic

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kpclientd.own_packages import foreign_package
 from kpclientd.program import program
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; the process's own by default.
     """
+    if (fault := foreign_package()) is not None:
+        return _fail(fault)
     given = sys.argv[1:] if arguments is None else list(arguments)
     match given:
         case ("-c" | "--config", path) if not path.startswith("-"):
@@ -36,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case (word, *rest) if not word.startswith("-"):
             return _command(word, rest)
     return _daemon(given)
+
+
+def loopix_client() -> int:
+    """The program `loopix-client`, which is `kpclientd loopix` by its reference's name."""
+    return main(["loopix", *sys.argv[1:]])
 
 
 def _command(name: str, rest: Sequence[str]) -> int:

@@ -67,15 +67,16 @@ def flags_of(parser: argparse.ArgumentParser) -> Iterator[str]:
     """All options of a parser, and of its commands, as they are written."""
     for action in parser._actions:
         yield from action.option_strings
-    for _, command in commands_of(parser):
+    for _, _, command in commands_of(parser):
         yield from flags_of(command)
 
 
-def commands_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The commands that a parser has, with their parsers."""
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """The commands that a parser has: name, summary and parser of each."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
+            for listed in action._choices_actions:
+                yield listed.dest, listed.help or "", action.choices[listed.dest]
 
 
 def _listed(words: list[str]) -> str:

@@ -1,3 +1,4 @@
+# Part of kpclientd.
 """The PKI of a Katzenpost network: epochs, documents, certificates, what may be believed, and routes through it."""
 
 from pki.certificate import Certificate, Verifier, issue, key_hash, threshold

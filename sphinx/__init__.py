@@ -1,3 +1,4 @@
+# Part of kpclientd.
 """Sphinx packets of the Katzenpost mix network: pure functions over bytes."""
 
 from sphinx.commands import NextNodeHop, NodeDelay, Recipient, RoutingCommand, SurbReply

@@ -48,4 +48,5 @@ COMMANDS: Final = (
     ),
     Command("demo", "run a local mixnet with a daemon on it, and ping through both", "kpclientd.commands.demo"),
     Command("loopix", "the client of the Loopix family of 2019, as loopix-client", "kpclientd.loopix.commands"),
+    Command("completion", "print what completes this line in bash, zsh or fish", "kpclientd.completion"),
 )

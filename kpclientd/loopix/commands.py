@@ -77,6 +77,7 @@ SOCKET: Final = Command(
         _PROFILE,
     ),
 )
+COMMANDS: Final = (INIT, RUN, SOCKET)
 
 
 @program(PROGRAM)
@@ -269,4 +270,4 @@ _COMMANDS: Final[Mapping[str, tuple[Command, Callable[[ParsedOptions], int]]]] =
 
 
 if __name__ == "__main__":
-    sys.exit(console())
+    sys.exit(main(sys.argv[1:]))
