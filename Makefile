@@ -11,7 +11,7 @@
 # make bench    measures, each beside the cost of its primitives alone; then a daemon at rest, beside its bounds
 # make proof    has the daemon's traffic under ten loads looked at by statistics; takes half an hour of a processor
 # make proto    generates code from the schema of the Loopix family
-# make docs     writes docs/configuration.md, configs/*.toml and docs/schemes.md from the code
+# make docs     writes pages, manual pages, completions and configs/*.toml from the code
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
 
@@ -133,6 +133,7 @@ proto: $(TEST)/.installed
 docs: $(TEST)/.installed
 	$(TEST)/bin/python -m tests.support.configuration_page
 	$(TEST)/bin/python -m tests.support.metrics_page
+	$(TEST)/bin/python -m tests.support.manual_pages
 	$(TEST)/bin/python -m tests.support.scheme_table > docs/schemes.md
 
 lock: $(TEST)/.installed

@@ -11,8 +11,8 @@ import pytest
 
 from kpclientd.cli import HELP, VERSION
 from kpclientd.command_parser import commands_of
-from kpclientd.completion import PROGRAMS, SHELLS, completion, main
 from kpclientd.commands.table import COMMANDS
+from kpclientd.completion import PROGRAMS, SHELLS, completion, main
 from kpclientd.whole_parser import whole_parser
 
 SECONDS = 60

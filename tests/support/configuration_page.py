@@ -85,11 +85,12 @@ def _tables(table: type[Table], name: str) -> Iterator[str]:
         dotted = f"{name}.{declared.key}" if name else declared.key
         header = f"[[{dotted}]]" if declared.is_array else f"[{dotted}]"
         yield f"### `{header}`\n"
-        yield f"{_capitalised(_sentence(declared))}.\n".replace("*.\n", "*\n")
+        yield f"{capitalised(sentence(declared))}.\n".replace("*.\n", "*\n")
         yield from _tables(declared.table, dotted)
 
 
-def _capitalised(text: str) -> str:
+def capitalised(text: str) -> str:
+    """A text with a capital letter at its begin."""
     return text[:1].upper() + text[1:]
 
 
@@ -97,14 +98,19 @@ def _row(declared: Declared) -> str:
     about = declared.about
     if about.refusal is not None:
         return f"| `{declared.key}` | | | refused: {about.refusal[0].removeprefix('config: ')} | |"
-    kinds = " or ".join(_ALL_TYPES[kind] for kind in declared.kinds if kind is not dict)
+    kinds = type_names(declared)
     default = about.default or ("" if about.required else f"`{toml_value(declared.default)}`")
     example = _example(about.example)
-    cells = (f"`{declared.key}`", kinds, default or "required", _sentence(declared), example)
+    cells = (f"`{declared.key}`", kinds, default or "required", sentence(declared), example)
     return f"| {' | '.join(cells)} |"
 
 
-def _sentence(declared: Declared) -> str:
+def type_names(declared: Declared) -> str:
+    """What a value may be, by TOML's names."""
+    return " or ".join(_ALL_TYPES[kind] for kind in declared.kinds if kind is not dict)
+
+
+def sentence(declared: Declared) -> str:
     """Its meaning, unit and bounds; and in italics whose it is and when it takes effect."""
     about = declared.about
     unit = f" ({about.unit}{f', at least {declared.least}' if declared.least else ''})" if about.unit else ""
