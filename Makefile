@@ -11,6 +11,8 @@
 # make bench    measures, each beside the cost of its primitives alone; then a daemon at rest, beside its bounds
 # make proof    has the daemon's traffic under ten loads looked at by statistics; takes half an hour of a processor
 # make proto    generates code from the schema of the Loopix family
+# make dist     source archive and wheels with the engine inside, for x86_64 and aarch64, tried in fresh environments
+# make deb      a Debian package for the release of this machine; make deb-test installs it into a bare system, too
 # make docs     writes pages, manual pages, completions and configs/*.toml from the code
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
@@ -23,8 +25,10 @@ TEST := .venv-test
 SOURCES := $(wildcard sphinx/native/*.c sphinx/native/*.h sphinx/native/*.py)
 PIP := bin/python -m pip --quiet --disable-pip-version-check --require-virtualenv
 PACKAGES := sphinx pki arq kpclientd
-CHECKED := $(PACKAGES) tests benchmarks
+CHECKED := $(PACKAGES) tests benchmarks distribution
 ATHERIS := 3.0.0
+ZIGLANG := 0.15.2
+PIPX := 1.18.4
 FUZZ_SECONDS ?= 60
 CLIENTS := 0.0.23 0.0.25
 SUITE := build/interop/suite
@@ -34,7 +38,8 @@ PIGEONHOLE := build/pigeonhole
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: run test check lowest interop sanitize coverage soak fuzz mutate bench proof proto docs lock clean
+.PHONY: run test check lowest interop sanitize coverage soak fuzz mutate bench proof proto docs lock clean wheels dist deb \
+  deb-test
 .DELETE_ON_ERROR:
 
 run: $(RUN)/.installed
@@ -126,6 +131,27 @@ $(TEST)/.pigeonhole: configs/locks/pigeonhole.txt $(TEST)/.installed
 	    > $(PIGEONHOLE)/log 2>&1 && $(TEST)/bin/python -c 'import highctidh; highctidh.ctidh(1024)' >> $(PIGEONHOLE)/log 2>&1; \
 	then touch $@; \
 	else echo "storage goes untested: no highctidh, which a C compiler builds ($(PIGEONHOLE)/log)" >&2; fi
+
+$(TEST)/.packing: $(TEST)/.installed
+	$(TEST)/$(PIP) install ziglang==$(ZIGLANG) pipx==$(PIPX)
+	@touch $@
+
+wheels: $(TEST)/.packing $(TEST)/.pigeonhole
+	@rm -rf dist && mkdir -p dist build
+	@echo "packing the source archive ..."
+	@$(TEST)/bin/python -m build --sdist --no-isolation --outdir dist . > build/sdist.log 2>&1 || { cat build/sdist.log; exit 1; }
+	@$(TEST)/bin/python -m distribution.wheels dist
+	@cp $(PIGEONHOLE)/*.whl dist/ 2>/dev/null || true
+
+dist: wheels
+	$(TEST)/bin/python -m pytest -n0 distribution/test_archives.py distribution/test_wheel.py
+
+deb: wheels
+	@echo "building the Debian package ..."
+	@$(TEST)/bin/python -m distribution.deb dist
+
+deb-test: deb
+	$(TEST)/bin/python -m pytest -n0 distribution/test_deb.py
 
 proto: $(TEST)/.installed
 	$(TEST)/bin/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. kpclientd/loopix/messages.proto

@@ -1,0 +1,1 @@
+"""How this project is packed for others, and what is tried with the packages."""
