@@ -1,8 +1,8 @@
 """Builds wheels with the engine inside, for more processors than this machine's, from the source archive.
 
 `python -m distribution.wheels dist`: Zig's compiler, a package of PyPI, brings what is needed for each of them, glibc
-of a chosen age included, so that no wheel depends on what this machine has. Where the engine would be missing, no wheel is
-made: the source archive does the same, and better, as it looks for a compiler where it is installed.
+of a chosen age included, so that no wheel depends on what this machine has. Where the engine would be missing, no wheel
+is made: the source archive does the same, and better, as it looks for a compiler where it is installed.
 """
 
 import argparse
