@@ -35,6 +35,14 @@ SUITE := build/interop/suite
 LOWEST := build/lowest
 PIGEONHOLE := build/pigeonhole
 
+FAILED := build/engine.failed
+
+# Of an environment: is it of another folder, or has it no interpreter any more? Of the engine: could it be there?
+foreign = $(shell test -f $(1)/.installed && { test -x $(1)/bin/python && test "$$(cat $(1)/.installed)" = "$(CURDIR)" \
+  || echo stale; })
+LACKING := $(shell ls sphinx/native/*.so >/dev/null 2>&1 || ls $(FAILED) >/dev/null 2>&1 \
+  || { $(PYTHON) distribution/compiler.py >/dev/null 2>&1 && echo stale; })
+
 # An environment that happens to be active must not leak into these.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
@@ -93,9 +101,9 @@ mutate: $(TEST)/.installed
 	$(TEST)/bin/python -m tests.support.mutation $(ARGS)
 
 fuzz: $(TEST)/.installed
+	@command -v clang >/dev/null || { echo "the targets in C need clang; on Debian: apt-get install clang" >&2; exit 1; }
 	$(TEST)/$(PIP) install atheris==$(ATHERIS)
 	$(TEST)/bin/python -m tests.fuzz all -max_total_time=$(FUZZ_SECONDS)
-	@command -v clang >/dev/null || { echo "the targets in C need clang; on Debian: apt-get install clang" >&2; exit 1; }
 	$(TEST)/bin/python sphinx/native/base_table.py > build/fuzz/base_table.h
 	for name in aez packet; do \
 	  clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Isphinx/native -Ibuild/fuzz \
@@ -110,17 +118,33 @@ bench: $(TEST)/.installed
 proof: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks.traffic_shape $(ARGS)
 
-$(RUN)/.installed: configs/locks/run.txt
-$(TEST)/.installed: configs/locks/test.txt
-$(LOWEST)/.installed: configs/locks/lowest.txt
+$(RUN)/.installed: configs/locks/run.txt $(call foreign,$(RUN)) $(LACKING)
+$(TEST)/.installed: configs/locks/test.txt $(call foreign,$(TEST)) $(LACKING)
+$(LOWEST)/.installed: configs/locks/lowest.txt $(call foreign,$(LOWEST)) $(LACKING)
 
+# One line a step: each can take a while.
 %/.installed: pyproject.toml $(SOURCES)
-	@test -n "$(PYTHON)" || { echo "kpclientd needs Python 3.11 or newer; none was found (set PYTHON=...)" >&2; exit 1; }
-	@$(PYTHON) -m venv --clear $(@D) \
-	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	$(@D)/$(PIP) install --require-hashes --requirement $(filter %.txt,$^)
-	$(@D)/$(PIP) install --no-build-isolation --no-deps --editable .
-	@touch $@
+	@test -n "$(PYTHON)" || { echo "kpclientd needs Python 3.11 or newer; none was found (set PYTHON=...); on Debian:" \
+	  "apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { echo "PYTHON=$(PYTHON) does not run" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "kpclientd needs Python 3.11 or newer; $$($(PYTHON) --version) is too old (set PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment;" \
+	  "on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "$(@D): an environment for $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear $(@D)
+	@echo "$(@D): fetching and installing $$(grep -c == $(filter %.txt,$^)) packages ..."
+	@$(@D)/$(PIP) install --require-hashes --requirement $(filter %.txt,$^)
+	@lack=$$($(PYTHON) distribution/compiler.py) && echo "$(@D): compiling the packet engine ..." \
+	  || echo "$(@D): without the compiled packet engine, packets take a slower path: $$lack, and run this again"
+	@mkdir -p build && rm -f $(FAILED) && $(@D)/$(PIP) install -vv --no-build-isolation --no-deps --editable . > build/engine.log 2>&1 \
+	  || { cat build/engine.log >&2; exit 1; }
+	@ls sphinx/native/*.so >/dev/null 2>&1 || ! $(PYTHON) distribution/compiler.py >/dev/null || { touch $(FAILED); \
+	  echo "$(@D): the packet engine could not be compiled, packets take a slower path; why: build/engine.log" >&2; }
+	@echo "$(CURDIR)" > $@
+
+.PHONY: stale
+stale:
 
 # The one dependency without wheels, some minutes of C: built once and kept, and never a reason for failing.
 $(TEST)/.pigeonhole: configs/locks/pigeonhole.txt $(TEST)/.installed

@@ -43,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def loopix_client() -> int:
     """The program `loopix-client`, which is `kpclientd loopix` by its reference's name."""
-    return main(["loopix", *sys.argv[1:]])
+    if (fault := foreign_package()) is not None:
+        return _fail(fault)
+    from kpclientd.loopix.commands import console
+
+    return console()
 
 
 def _command(name: str, rest: Sequence[str]) -> int:

@@ -270,4 +270,4 @@ _COMMANDS: Final[Mapping[str, tuple[Command, Callable[[ParsedOptions], int]]]] =
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console())

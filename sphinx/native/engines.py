@@ -19,6 +19,10 @@ _AES_NI: Final = "aes-ni"
 _PORTABLE: Final = "portable"
 _PYTHON: Final = "python"
 
+_REMEDY: Final = (
+    "with gcc, libc6-dev and python3-dev (so Debian calls them) install kpclientd again, in a clone: make run"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -151,7 +155,7 @@ def _engines() -> dict[str, Engine]:
     try:
         from sphinx.native import _engine
     except ImportError as error:
-        _log.warning("no compiled Sphinx engine (%s): packets take the slower path in Python", error)
+        _log.warning("no compiled Sphinx engine (%s): packets take the slower path in Python; %s", error, _REMEDY)
     else:
         aes_ni = Library.aes_ni(_engine)
         if aes_ni is not None:

@@ -49,6 +49,7 @@ def test_without_a_compiled_engine_python_takes_over_with_a_warning(
         with caplog.at_level(logging.WARNING):
             assert engine_names() == ("python",)
         assert "no compiled Sphinx engine" in caplog.text
+        assert all(package in caplog.text for package in ("gcc", "libc6-dev", "python3-dev"))
     finally:
         engines._engines.cache_clear()
 
