@@ -50,8 +50,8 @@ function _shtab_kpclientd_using
   test "$_shtab_kpclientd_cmdpath" = "$argv"
 end
 
-set -g _shtab_kpclientd_commands config 'config check' 'config show' 'config init' ping box 'box new' 'box write' 'box read' 'box skip' 'box copy' 'box rm' pipe 'pipe send' 'pipe receive' localnet demo loopix 'loopix init' 'loopix run' 'loopix socket' completion help version
-set -g _shtab_kpclientd_opts_with_value --authorities --box --config --count --customCfg --directory --do --epoch --family --from --gateways --id --interval --lambda-l --lambda-p --loss --mu --network --nodes --output --payload --pinned --port --profile --program --provider --replicas --seed --signatures --signers --size --socket --state --thin-port --timeout --transport --wire-kem -W -c -i -n -o -s
+set -g _shtab_kpclientd_commands config 'config check' 'config show' 'config init' status doctor ping box 'box new' 'box write' 'box read' 'box skip' 'box copy' 'box rm' pipe 'pipe send' 'pipe receive' localnet demo loopix 'loopix init' 'loopix run' 'loopix socket' completion help version
+set -g _shtab_kpclientd_opts_with_value --authorities --box --config --count --customCfg --directory --do --epoch --family --from --gateways --id --interval --lambda-l --lambda-p --loss --mu --network --nodes --output --payload --pinned --port --profile --program --provider --replicas --seed --signatures --signers --size --socket --state --thin-port --timeout --transport --watch --wire-kem -W -c -i -n -o -s -w
 
 complete -c kpclientd -e
 complete -c kpclientd -f
@@ -74,9 +74,18 @@ complete -c kpclientd -n '_shtab_kpclientd_using config init' -s h -l help -d 's
 complete -c kpclientd -n '_shtab_kpclientd_using config init' -l network -xka "local namenlos proxy service" -d 'for what, default: namenlos'
 complete -c kpclientd -n '_shtab_kpclientd_using config init' -l from -xka "(__fish_complete_path (commandline -ct))" -d 'take schemes, keys and addresses from the network'"'"'s own client.toml'
 complete -c kpclientd -n '_shtab_kpclientd_using config init; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'default: client.toml; - is standard output'
+complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a status -d 'show what the running daemon does, on one screen'
+complete -c kpclientd -n '_shtab_kpclientd_using status' -s h -l help -d 'show this help message and exit'
+complete -c kpclientd -n '_shtab_kpclientd_using status' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
+complete -c kpclientd -n '_shtab_kpclientd_using status' -l json -d 'as JSON, one object; with --watch one a line'
+complete -c kpclientd -n '_shtab_kpclientd_using status' -s w -l watch -x -d 'show it anew every S seconds, default: 2; Ctrl-C ends it'
+complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a doctor -d 'look for what keeps a daemon from working, and say what to do'
+complete -c kpclientd -n '_shtab_kpclientd_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c kpclientd -n '_shtab_kpclientd_using doctor' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the daemon'"'"'s client.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using doctor' -l json -d 'as JSON, one object a line'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a ping -d 'send echo messages through a running daemon and time the answers'
 complete -c kpclientd -n '_shtab_kpclientd_using ping' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using ping' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using ping' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using ping' -s c -s n -l count -x -d 'messages, default: 5; 0: until Ctrl-C'
 complete -c kpclientd -n '_shtab_kpclientd_using ping' -s i -l interval -x -d 'seconds between two, default: 1'
 complete -c kpclientd -n '_shtab_kpclientd_using ping' -s W -l timeout -x -d 'seconds for an answer, default: 30'
@@ -87,32 +96,32 @@ complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npo
 complete -c kpclientd -n '_shtab_kpclientd_using box' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a new -d 'begin a stream, and print the word that reads it'
 complete -c kpclientd -n '_shtab_kpclientd_using box new' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box new' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box new' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box new' -l reader -d 'to read: the word comes on standard input'
 complete -c kpclientd -n '_shtab_kpclientd_using box new; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a write -d 'write the next box, from a file or standard input'
 complete -c kpclientd -n '_shtab_kpclientd_using box write' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box write' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box write' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box write; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using box write; and test $_shtab_kpclientd_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d INPUT
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a read -d 'read the next box, or wait for it'
 complete -c kpclientd -n '_shtab_kpclientd_using box read' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box read' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box read' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box read' -l no-wait -d 'end with status 3 if it is not written'
 complete -c kpclientd -n '_shtab_kpclientd_using box read' -l box -x -d 'that one instead; the place stays'
 complete -c kpclientd -n '_shtab_kpclientd_using box read; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a skip -d 'go on to the next box without reading this one'
 complete -c kpclientd -n '_shtab_kpclientd_using box skip' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box skip' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box skip' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box skip; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a copy -d 'write as many boxes as it takes, all of them or none'
 complete -c kpclientd -n '_shtab_kpclientd_using box copy' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box copy' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box copy' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box copy; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using box copy; and test $_shtab_kpclientd_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d INPUT
 complete -c kpclientd -n '_shtab_kpclientd_using box; and test $_shtab_kpclientd_npos -eq 0' -a rm -d 'delete a box'
 complete -c kpclientd -n '_shtab_kpclientd_using box rm' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using box rm' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using box rm' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using box rm' -l box -x -d 'which one'
 complete -c kpclientd -n '_shtab_kpclientd_using box rm; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'keeps the stream; a secret'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a pipe -d 'send a stream of bytes through boxes, and receive it'
@@ -120,13 +129,13 @@ complete -c kpclientd -n '_shtab_kpclientd_using pipe' -s h -l help -d 'show thi
 complete -c kpclientd -n '_shtab_kpclientd_using pipe; and test $_shtab_kpclientd_npos -eq 0' -a send -d 'send a file or standard input, and print the word that reads it'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe send' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe send' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'where it keeps its place, a secret (default: FILE.sending; none for standard input)'
-complete -c kpclientd -n '_shtab_kpclientd_using pipe send' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using pipe send' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe send; and test $_shtab_kpclientd_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'default: standard input'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe; and test $_shtab_kpclientd_npos -eq 0' -a receive -d 'receive what is sent, by the word on standard input'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe receive' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe receive' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'default: standard output, of which no place is kept'
 complete -c kpclientd -n '_shtab_kpclientd_using pipe receive' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'where it keeps its place, a secret (default: OUTPUT.receiving)'
-complete -c kpclientd -n '_shtab_kpclientd_using pipe receive' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml'
+complete -c kpclientd -n '_shtab_kpclientd_using pipe receive' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'an application'"'"'s file, or the daemon'"'"'s; default: thinclient.toml or client.toml here, in ~/.config/kpclientd or in /etc/kpclientd'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a localnet -d 'run a whole mixnet on this machine (--family loopix: one of 2019)'
 complete -c kpclientd -n '_shtab_kpclientd_using localnet' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using localnet' -l family -xka "katzenpost loopix" -d 'of mix networks (default katzenpost); `--family loopix --help` tells what the other takes'
@@ -182,6 +191,6 @@ complete -c kpclientd -n '_shtab_kpclientd_using completion' -l program -xka "kp
 complete -c kpclientd -n '_shtab_kpclientd_using completion; and test $_shtab_kpclientd_npos -eq 0' -ka "bash zsh fish" -d 'which shell'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a help -d 'tell more of a command'
 complete -c kpclientd -n '_shtab_kpclientd_using help' -s h -l help -d 'show this help message and exit'
-complete -c kpclientd -n '_shtab_kpclientd_using help; and test $_shtab_kpclientd_npos -eq 0' -ka "config ping box pipe localnet demo loopix completion" -d COMMAND
+complete -c kpclientd -n '_shtab_kpclientd_using help; and test $_shtab_kpclientd_npos -eq 0' -ka "config status doctor ping box pipe localnet demo loopix completion" -d COMMAND
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a version -d 'print version and packet engine'
 complete -c kpclientd -n '_shtab_kpclientd_using version' -s h -l help -d 'show this help message and exit'
