@@ -1,6 +1,6 @@
 """What applications send, and what the owner writes into the configuration."""
 
-import tempfile
+import os
 from pathlib import Path
 
 from kpclientd.config.load import load_config
@@ -39,8 +39,9 @@ def request(data: bytes) -> None:
 
 def config(data: bytes) -> None:
     """Any file as client.toml: a configuration, which is shown as one that says the same, or an error that names it."""
-    with tempfile.TemporaryDirectory(prefix="kpclientd-fuzz-") as folder:
-        path = Path(folder) / "client.toml"
+    # A file in memory: a fuzzer ends by _exit, which would leave a folder behind.
+    with os.fdopen(os.memfd_create("client.toml"), "wb") as file:
+        path = Path(f"/proc/self/fd/{file.fileno()}")
         path.write_bytes(data)
         for strict in (False, True):
             try:
