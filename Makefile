@@ -149,6 +149,7 @@ stale:
 # The one dependency without wheels, some minutes of C: built once and kept, and never a reason for failing.
 $(TEST)/.pigeonhole: configs/locks/pigeonhole.txt $(TEST)/.installed
 	@mkdir -p $(PIGEONHOLE)
+	@ls $(PIGEONHOLE)/highctidh-*.whl >/dev/null 2>&1 || echo "$(@D): compiling highctidh, for storage; this takes some minutes ..."
 	@install="install --no-index --no-deps --find-links $(PIGEONHOLE) $$(grep -o '^[a-z]*==[^ ]*' $< | tr '\n' ' ')"; \
 	if { $(TEST)/$(PIP) $$install || { $(TEST)/$(PIP) wheel --no-cache-dir --require-hashes --requirement $< --no-deps \
 	    --only-binary hpqc --no-build-isolation --wheel-dir $(PIGEONHOLE) && $(TEST)/$(PIP) $$install; }; } \

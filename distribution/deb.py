@@ -162,6 +162,8 @@ def _place_units(stage: Path) -> None:
         DBUS: "usr/share/dbus-1/services",
     }
     for source, target in places.items():
+        if not source.is_dir():
+            raise DebError(f"{source} is missing, which has the units")
         for unit in source.iterdir():
             _write(
                 stage / target / unit.name,
