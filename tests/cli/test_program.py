@@ -127,7 +127,10 @@ def test_a_full_disk_behind_standard_output_is_told(place: Path) -> None:
 
 def test_a_reader_who_leaves_hears_nothing(place: Path) -> None:
     done = run("$KP config show client.toml | head -c0", place)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    heard = [
+        line for line in done.stderr.splitlines() if "compiled Sphinx engine" not in line
+    ]  # where it was not built
+    assert (done.returncode, done.stdout, heard) == (0, "", [])
 
 
 def test_names_that_the_locale_cannot_write_are_written_all_the_same(place: Path) -> None:
