@@ -51,7 +51,7 @@ function _shtab_kpclientd_using
 end
 
 set -g _shtab_kpclientd_commands config 'config check' 'config show' 'config init' status doctor ping box 'box new' 'box write' 'box read' 'box skip' 'box copy' 'box rm' pipe 'pipe send' 'pipe receive' localnet demo loopix 'loopix init' 'loopix run' 'loopix socket' completion help version
-set -g _shtab_kpclientd_opts_with_value --authorities --box --config --count --customCfg --directory --do --epoch --family --from --gateways --id --interval --lambda-l --lambda-p --loss --mu --network --nodes --output --payload --pinned --port --profile --program --provider --replicas --seed --signatures --signers --size --socket --state --thin-port --timeout --transport --watch --wire-kem -W -c -i -n -o -s -w
+set -g _shtab_kpclientd_opts_with_value --authorities --box --config --count --customCfg --dbus-name --directory --do --epoch --family --from --gateways --id --interval --lambda-l --lambda-p --loss --mu --network --nodes --output --payload --pinned --port --profile --program --provider --replicas --seed --signatures --signers --size --socket --state --thin-port --timeout --transport --watch --wire-kem -W -c -i -n -o -s -w
 
 complete -c kpclientd -e
 complete -c kpclientd -f
@@ -59,6 +59,7 @@ complete -c kpclientd -f
 complete -c kpclientd -n _shtab_kpclientd_using -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n _shtab_kpclientd_using -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the daemon'"'"'s client.toml (required)'
 complete -c kpclientd -n _shtab_kpclientd_using -l validate-only -d 'check the configuration, unknown keys included, and end without opening or writing anything'
+complete -c kpclientd -n _shtab_kpclientd_using -l dbus-name -x -d 'own this name on the session bus while the daemon runs; goes before DBusName of the file, and an empty one switches that off'
 complete -c kpclientd -n _shtab_kpclientd_using -s v -l version -d 'print version and packet engine, and end'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a config -d 'check, show or begin a configuration file'
 complete -c kpclientd -n '_shtab_kpclientd_using config' -s h -l help -d 'show this help message and exit'
