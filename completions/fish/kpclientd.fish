@@ -164,6 +164,7 @@ complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npo
 complete -c kpclientd -n '_shtab_kpclientd_using demo' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using demo' -s n -x -d 'pings to send (default 5)'
 complete -c kpclientd -n '_shtab_kpclientd_using demo' -l once -d 'end after the pings'
+complete -c kpclientd -n '_shtab_kpclientd_using demo' -l no-page -d 'serve no status page'
 complete -c kpclientd -n '_shtab_kpclientd_using; and test $_shtab_kpclientd_npos -eq 0' -a loopix -d 'the client of the Loopix family of 2019, as loopix-client'
 complete -c kpclientd -n '_shtab_kpclientd_using loopix' -s h -l help -d 'show this help message and exit'
 complete -c kpclientd -n '_shtab_kpclientd_using loopix; and test $_shtab_kpclientd_npos -eq 0' -a init -d 'Initialise a Loopix client'

@@ -52,7 +52,8 @@ _SIGNALS: Final = (
 )
 _STATUSES: Final = (
     Entry("0", "stopped by a signal; with --validate-only: the file is valid"),
-    Entry("1", "any error; standard error says what and where"),
+    Entry("78", "the configuration is no good; standard error says what and where"),
+    Entry("1", "any other error"),
 )
 
 
