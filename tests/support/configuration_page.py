@@ -18,7 +18,7 @@ COMMAND: Final = "make docs"
 
 _INTRODUCTION: Final = f"""# Configuration
 
-`{COMMAND}` writes this file from `kpclientd/config/client_file.py`, and the examples in [configs](../configs) as well:
+`{COMMAND}` writes this file from `kpclientd/config/client_file.py`, and the examples in `configs` as well:
 {", ".join(f"[{name}](../configs/{name}.toml)" for name in NAMES)}.
 
 The daemon reads the reference's `client.toml` unchanged. Keys are matched in any case of letters, values have exactly
