@@ -1,6 +1,7 @@
 """What mkdocs calls while it builds the site: it brings in what lies outside of docs, so that its links lead somewhere.
 
 Pages link as a reader of the tree needs it, such as `../CHANGELOG.md`; in the site such a file lies beside the pages.
+A link to a folder outside of docs is a name in the site, since no page shows what is in it.
 """
 
 import re
@@ -10,24 +11,31 @@ from typing import Any, Final
 from mkdocs.structure.files import File, Files
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+DOCS: Final = ROOT / "docs"
 
 PAGES: Final = ("CHANGELOG.md", "CONTRIBUTING.md")
 """Pages at the top level of the tree."""
 
-DOWNLOADS: Final = (*sorted(f"configs/{path.name}" for path in (ROOT / "configs").glob("*.toml")), "LICENSE")
-"""What pages refer to and is no page."""
-
-_OUTWARD: Final = re.compile(r"\]\(\.\./(" + "|".join(map(re.escape, (*PAGES, *DOWNLOADS))) + r")(#[^)]*)?\)")
+_OUTWARD: Final = re.compile(r"\[([^\]]*)\]\(\.\./([^)#]+)(#[^)]*)?\)")
 _INWARD: Final = re.compile(r"\]\(docs/([^)]+)\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the files from outside of docs."""
-    for name in (*PAGES, *DOWNLOADS):
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    """Add the pages at the top level, and the files outside of docs that pages link to."""
+    linked = {found[2] for page in DOCS.glob("*.md") for found in _OUTWARD.finditer(page.read_text(encoding="utf-8"))}
+    for name in sorted({*PAGES, *linked}):
+        if (ROOT / name).is_file():
+            files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Make links to those files, and theirs into docs, links within the site."""
-    return _INWARD.sub(r"](\1)", _OUTWARD.sub(r"](\1\2)", markdown))
+    return _INWARD.sub(r"](\1)", _OUTWARD.sub(_inside, markdown))
+
+
+def _inside(found: re.Match[str]) -> str:
+    text, target, anchor = found.groups()
+    if (ROOT / target).is_dir():
+        return f"`{target}`" if text in (target, target.rpartition("/")[2]) else text
+    return f"[{text}]({target}{anchor or ''})"
