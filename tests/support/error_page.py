@@ -59,7 +59,7 @@ THIN_CODES: Final = (
     ),
     Meaning("Duplicate capability", "Of the channel API of 2025."),
     Meaning("Courier cache corruption", "The courier's trouble: make a new query, and try again."),
-    Meaning("Propagation error", "The courier did not reach its replicas: make a new query, and try again."),
+    Meaning("Courier propagation error", "The courier did not reach its replicas: make a new query, and try again."),
     Meaning("Invalid write capability", "This daemon says 3 instead."),
     Meaning("Invalid read capability", "This daemon says 3 instead."),
     Meaning("Invalid resume write channel request", "Of the channel API of 2025."),
@@ -93,7 +93,7 @@ THIN_CODES: Final = (
         "Over 262,144 boxes ahead: give the daemon a capability at that place.",
     ),
 )
-"""What the numbers mean; their texts are the protocol's."""
+"""What the numbers mean; their texts are those that the newest Python library shows."""
 
 REPLICA_CODES: Final = {
     ReplicaCode.SUCCESS: "Go on.",

@@ -1,0 +1,61 @@
+"""What the guides tell a reader to type does what they show."""
+
+import shutil
+
+import pytest
+
+from tests.docs.blocks import DOCS, Block, Typed, blocks, pattern, typed
+from tests.docs.reader import a_reader
+
+FIRST_STEPS = "index.md"
+WITH_A_DAEMON = ("status.md",)
+ALONE = ("index.md", "joining.md")
+ELSEWHERE = ("loopix.md",)
+"""Its directory has a port of its own; tests/loopix has these commands."""
+
+TERMINALS = 2
+"""The blocks of the first steps that start a network and a daemon."""
+
+
+@pytest.mark.parametrize("page", ALONE)
+def test_what_a_page_has_for_a_console_works(page: str) -> None:
+    with a_reader() as reader:
+        assert reader.follow(page) > 1
+
+
+@pytest.mark.parametrize("page", WITH_A_DAEMON)
+def test_what_a_page_has_for_a_console_works_beside_a_daemon(page: str) -> None:
+    with a_reader() as reader:
+        for block in blocks(FIRST_STEPS, "console")[:TERMINALS]:
+            for command in typed(block.text):
+                reader.type(command)
+        shutil.copy(reader.folder / "mynet" / "thinclient-unix.toml", reader.folder / "thinclient.toml")
+        assert reader.follow(page) > 1
+
+
+def test_every_page_with_a_console_is_run() -> None:
+    assert sorted(path.name for path in DOCS.glob("*.md") if blocks(path.name, "console")) == sorted(
+        [*ALONE, *WITH_A_DAEMON, *ELSEWHERE]
+    )
+
+
+def test_no_line_is_wider_than_a_terminal() -> None:
+    for page in (*ALONE, *WITH_A_DAEMON):
+        for block in blocks(page, "console"):
+            for command in typed(block.text):
+                assert len(f"$ {command.command}") <= 80, command.command
+
+
+def test_what_is_printed_is_compared_with_what_is_shown() -> None:
+    shown = pattern("sent 3 packets\n...\nup 1 min 4 s, gateway ...\n")
+    assert shown.fullmatch("sent 17 packets\nanything\nat all\nup 3 s, gateway none\n")
+    assert shown.fullmatch("sent 17 packets\nup 3 s, gateway none\n")
+    assert not shown.fullmatch("sent no packets\nup 3 s, gateway none\n")
+    assert not shown.fullmatch("sent 17 packets\nup 3 s, gateway none\nand more\n")
+    [first, second] = typed("$ one\nsays\n$ two\n")
+    assert (first, second) == (Typed("one", "says\n"), Typed("two", ""))
+
+
+def test_blocks_are_found_in_tabs_too() -> None:
+    assert {block.language for block in blocks("first-application.md")} >= {"python", "rust", "go"}
+    assert all(isinstance(block, Block) and not block.text.startswith(" ") for block in blocks("first-application.md"))
