@@ -2,7 +2,8 @@
 # make test     all checks and all tests, in an environment of their own; with a C compiler, those of storage too
 # make check    format, lint, types and layers only
 # make lowest   the tests again, with the oldest release of each package that pyproject.toml says will do
-# make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout)
+# make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout), and the
+#               guide's programs in Rust, and Go (KATZENPOST_CHECKOUT=DIR: its library is not to be had otherwise)
 # make sanitize tests the engine under gcc's sanitizers, and as clang builds it
 # make coverage measures how much of the packet core the tests reach
 # make soak     sets the engines against each other, a million times (CASES=n)
@@ -13,7 +14,7 @@
 # make proto    generates code from the schema of the Loopix family
 # make dist     source archive and wheels with the engine inside, for x86_64 and aarch64, tried in fresh environments
 # make deb      a Debian package for the release of this machine; make deb-test installs it into a bare system, too
-# make docs     writes pages, manual pages, completions and configs/*.toml from the code
+# make docs     writes pages, manual pages, completions and configs/*.toml from the code, and the site into build/site
 # make lock     pins the dependencies anew
 # make clean    removes everything that was made here
 
@@ -69,6 +70,7 @@ lowest: $(LOWEST)/.installed
 interop: $(TEST)/.pigeonhole $(SUITE)/.unpacked $(CLIENTS:%=build/interop/%/.installed)
 	$(TEST)/bin/python -m tests.interop.upstream --suite $(SUITE) $(if $(THIN_CLIENT),--checkout "$(THIN_CLIENT)") \
 	  $(CLIENTS:%=build/interop/%)
+	KPCLIENTD_TEST_COMPILES=1 $(TEST)/bin/python -m pytest -n0 tests/docs/test_programs.py
 
 build/interop/%/.installed: configs/locks/interop-%.txt
 	$(PYTHON) -m venv --clear $(@D)
@@ -186,6 +188,11 @@ docs: $(TEST)/.installed
 	$(TEST)/bin/python -m tests.support.metrics_page
 	$(TEST)/bin/python -m tests.support.manual_pages
 	$(TEST)/bin/python -m tests.support.scheme_table > docs/schemes.md
+	$(TEST)/bin/python -m tests.support.localnet_tables
+	$(TEST)/bin/python -m tests.support.error_page
+	$(TEST)/bin/python -m tests.support.log_page
+	NO_MKDOCS_2_WARNING=1 $(TEST)/bin/python -m mkdocs build --quiet --config-file configs/mkdocs.yml
+	@echo "the site begins at build/site/index.html; with its search: python3 -m http.server --directory build/site"
 
 lock: $(TEST)/.installed
 	$(TEST)/$(PIP) install uv
