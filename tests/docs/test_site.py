@@ -107,3 +107,10 @@ def test_a_dead_link_is_an_error(tmp_path: Path, added: str, complaint: str) -> 
     done = build(tmp_path, tmp_path / "site")
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_what_the_pages_at_the_top_level_link_to_is_there(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

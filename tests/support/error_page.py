@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.cli import build_parser
+from kpclientd.cli import FAILED, OK
 from kpclientd.commands.table import COMMANDS
 from kpclientd.pigeonhole.codes import ReplicaCode
 from kpclientd.thin.events import INTERNAL_ERROR, INVALID_REQUEST, MAX_RETRIES
@@ -138,6 +138,11 @@ _STATUSES: Final = """
 | command | status | meaning |
 | --- | ---: | --- |"""
 
+DAEMON: Final = (
+    (OK, "stopped by SIGTERM or SIGINT; with `--validate-only`: the file is good"),
+    (FAILED, "any error, wrong usage included; standard error says what and where"),
+)
+
 _SECTION: Final = re.compile(r"^exit status:\n((?:  .*\n?)+)", re.MULTILINE)
 _STATUS: Final = re.compile(r"^  (\d+) +(.*(?:\n {4,}.*)*)", re.MULTILINE)
 
@@ -179,8 +184,9 @@ def _replicas() -> Iterator[str]:
 
 
 def _statuses() -> Iterator[str]:
-    parsers = {"--config": build_parser(), **{command.name: command.build_parser() for command in COMMANDS}}
-    for name, parser in parsers.items():
+    for status, meaning in DAEMON:
+        yield f"| `kpclientd --config` | {status} | {meaning} |"
+    for name, parser in ((command.name, command.build_parser()) for command in COMMANDS):
         if parser is not None and (section := _SECTION.search(f"{parser.epilog}\n")):
             for number, meaning in _STATUS.findall(section[1]):
                 yield f"| `kpclientd {name}` | {number} | {' '.join(meaning.split())} |"
