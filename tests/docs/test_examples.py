@@ -44,7 +44,18 @@ def keys(values: dict[str, object], prefix: str = "") -> Iterator[str]:
             yield from keys(value, f"{prefix}{key}.")
 
 
-@pytest.mark.parametrize("page", [path.name for path in DOCS.glob("*.md") if blocks(path.name, "toml")])
+CONFIGURATIONS = ("joining.md",)
+OF_ANOTHER_PROGRAM = ("loopix.md",)
+
+
+@pytest.mark.parametrize("page", CONFIGURATIONS)
 def test_examples_of_the_configuration_have_keys_that_there_are(page: str) -> None:
     for block in blocks(page, "toml"):
         assert {*keys(tomllib.loads(block.text))} <= {*known(ClientFile)}
+
+
+def test_every_page_with_a_configuration_is_looked_at() -> None:
+    assert {path.name for path in DOCS.glob("*.md") if blocks(path.name, "toml")} == {
+        *CONFIGURATIONS,
+        *OF_ANOTHER_PROGRAM,
+    }

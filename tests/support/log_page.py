@@ -76,7 +76,7 @@ MEANINGS: Final = {
     "no compiled Sphinx engine (…): packets take the slower path in Python": "Install a C compiler and Python's"
     " headers, and install kpclientd again.",
     "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.": "Said at each start, and meant.",
-    "only … % of the loops come back: packets are being lost on the way": "The network loses packets, or lacks a node.",
+    "… failed…: …": "Something of the Loopix client's, again and again: the network loses packets, or lacks a node.",
 }
 """What a message means for whoever reads it, and what can be done; where the message says it, nothing stands here."""
 
