@@ -44,7 +44,7 @@ def keys(values: dict[str, object], prefix: str = "") -> Iterator[str]:
             yield from keys(value, f"{prefix}{key}.")
 
 
-CONFIGURATIONS = ("joining.md",)
+CONFIGURATIONS = ("joining.md", "status-page.md")
 OF_ANOTHER_PROGRAM = ("loopix.md",)
 
 

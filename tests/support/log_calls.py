@@ -34,6 +34,8 @@ GIVEN: Final = ("log", "self._log")
 VARIABLE: Final = "…"
 """Stands for what differs from one time to the next."""
 
+_SEVERAL: Final = re.compile(f"{VARIABLE}{{2,}}")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Said:
@@ -101,7 +103,8 @@ class _Module:
                 continue
             if self._parameter(text, call) is None:
                 for told in self._texts(text, call):
-                    yield Said(logger, max(levels, default=logging.NOTSET), told, self._name)
+                    shown = _SEVERAL.sub(VARIABLE, told)
+                    yield Said(logger, max(levels, default=logging.NOTSET), shown, self._name)
 
     def _named_loggers(self, tree: ast.Module) -> Iterator[tuple[tuple[str, str], str]]:
         """The loggers that have a name, a class's own by that class."""

@@ -66,6 +66,8 @@ MEANINGS: Final = {
     "The gateway's clock is … s behind, before documents that were verified: ignored.": "The gateway's fault.",
     "A clock is not corrected by … s on a gateway's word; set it.": "More than an eighth of a period is not believed.",
     "This machine's clock stands before the first epoch; set it, or nothing can be sent.": "Set the clock.",
+    "A request for the daemon's state failed by a fault of the daemon.": "Please report it, with the lines that follow.",
+    "…: http://…:….": "Where the status page is, or metrics are.",
     "SIGHUP: the configuration stays as it was: …": "The file has a fault: `kpclientd config check`.",
     "SIGHUP: the log stays where it was: …": "The log's file cannot be opened.",
     "State cannot be kept: …. Messages go on, and would not outlive the daemon; it is tried again every … s.": "The"
