@@ -50,8 +50,8 @@ MEANINGS: Final = {
     "All … places for applications are taken: a newcomer is turned away.": "An application opens connections and does"
     " not close them: `kpclientd status` shows which. `[Limits]` has the number.",
     "An application cannot be accepted: ….": "As a rule descriptors have run out: raise LimitNOFILE, or `ulimit -n`.",
-    "An application's connection ended by a fault of the daemon.": "Please report it, with the lines that follow.",
-    "A connection was refused by a fault of the daemon.": "Please report it, with the lines that follow.",
+    "An application's connection ended by a fault of the daemon.": "Please report it, and the lines behind it.",
+    "A connection was refused by a fault of the daemon.": "Please report it, and the lines behind it.",
     "An application that is away is forgotten before its time: … are away and keep … bytes.": "What came for it is"
     " lost. `[Limits]` has the bounds.",
     "Refused a …: …": "A request about storage; the remedy stands behind it.",
@@ -66,7 +66,7 @@ MEANINGS: Final = {
     "The gateway's clock is … s behind, before documents that were verified: ignored.": "The gateway's fault.",
     "A clock is not corrected by … s on a gateway's word; set it.": "More than an eighth of a period is not believed.",
     "This machine's clock stands before the first epoch; set it, or nothing can be sent.": "Set the clock.",
-    "A request for the daemon's state failed by a fault of the daemon.": "Please report it, with the lines that follow.",
+    "A request for the daemon's state failed by a fault of the daemon.": "Please report it, and the lines behind it.",
     "…: http://…:….": "Where the status page is, or metrics are.",
     "SIGHUP: the configuration stays as it was: …": "The file has a fault: `kpclientd config check`.",
     "SIGHUP: the log stays where it was: …": "The log's file cannot be opened.",
