@@ -44,6 +44,7 @@ class Reader:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "80",
+            "TZ": "UTC",
         }
         self._environment.pop("KATZENPOST_EPOCH_DURATION", None)
         self._running: list[subprocess.Popen[bytes]] = []

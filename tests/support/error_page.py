@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpclientd.cli import FAILED, OK
+from kpclientd.cli import FAILED, MISCONFIGURED, OK
 from kpclientd.commands.table import COMMANDS
 from kpclientd.pigeonhole.codes import ReplicaCode
 from kpclientd.thin.events import INTERNAL_ERROR, INVALID_REQUEST, MAX_RETRIES
@@ -140,7 +140,8 @@ _STATUSES: Final = """
 
 DAEMON: Final = (
     (OK, "stopped by SIGTERM or SIGINT; with `--validate-only`: the file is good"),
-    (FAILED, "any error, wrong usage included; standard error says what and where"),
+    (FAILED, "any other error, wrong usage included; with `--validate-only`: the file is not good"),
+    (MISCONFIGURED, "the configuration keeps it from starting; standard error says what and where"),
 )
 
 _SECTION: Final = re.compile(r"^exit status:\n((?:  .*\n?)+)", re.MULTILINE)

@@ -25,6 +25,8 @@ LOGGERS: Final = {
     "client/pki": "the network's documents",
     "client/sender": "what leaves for the gateway",
     "katzenpost/client": "the daemon as a whole, its clock and its configuration",
+    "kpclientd/dbus": "the name on the session bus",
+    "kpclientd/service": "the service manager",
     "kpclientd/state": "the file of `[ARQ] StateFile`",
     "loopix": "the Loopix client",
     "loopix.client": "the Loopix client",
@@ -68,6 +70,11 @@ MEANINGS: Final = {
     "This machine's clock stands before the first epoch; set it, or nothing can be sent.": "Set the clock.",
     "A request for the daemon's state failed by a fault of the daemon.": "Please report it, and the lines behind it.",
     "…: http://…:….": "Where the status page is, or metrics are.",
+    "The daemon ends by a fault of its own.": "Please report it, and the lines behind it; the manager starts it again.",
+    'not owning dbus name "…": …': "The daemon goes on without it.",
+    "There is no sign of life for the service manager: … has stopped.": "That part does not do its work;"
+    " unless it goes on, the manager starts the daemon again.",
+    "The service manager cannot be told anything: ….": "`NOTIFY_SOCKET` leads nowhere; the daemon goes on.",
     "SIGHUP: the configuration stays as it was: …": "The file has a fault: `kpclientd config check`.",
     "SIGHUP: the log stays where it was: …": "The log's file cannot be opened.",
     "State cannot be kept: …. Messages go on, and would not outlive the daemon; it is tried again every … s.": "The"
@@ -94,10 +101,10 @@ _INTRODUCTION: Final = f"""# Log messages
 `{COMMAND}` writes this file from the sources: everything that is said at NOTICE, which is the default level, and above.
 `{VARIABLE}` stands for what differs. INFO and DEBUG are for whoever looks into the code.
 
-A line has the time, the level, the logger and the message: `12:00:00.000 NOTI client/conn: ...`. Loggers have the names
-of the reference's modules. `[Logging]` of the [configuration](configuration.md) says where the log goes and from which
-level on. Messages, keys, capabilities, SURBs and tokens are never logged, at no level; ids and destinations only at
-DEBUG.
+A line has the time, the level, the logger and the message; in the journal a priority and no time
+([Logs](service.md#logs)). Loggers have the names of the reference's modules. `[Logging]` of the
+[configuration](configuration.md) says where the log goes and from which level on. Messages, keys, capabilities, SURBs
+and tokens are never logged, at no level; ids and destinations only at DEBUG.
 """
 
 
