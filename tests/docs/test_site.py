@@ -6,14 +6,30 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.docs.blocks import ROOT
+from tests.support.browser import CHROMIUM, tab
 
 PATIENCE_SECONDS = 300
+SMALL_SCREEN = 360
+SEARCH = """() => {
+  const field = document.querySelector('.md-search__input');
+  field.focus();
+  field.value = 'UpstreamProxy';
+  field.dispatchEvent(new Event('keyup'));
+  return [...document.querySelectorAll('a.md-search-result__link')].map(link => link.href).join(' ');
+}"""
+"""Types a word, and returns what is found so far."""
+
 LOADING = {
     "script": "src",
     "img": "src",
@@ -27,7 +43,7 @@ LOADING = {
 """What a browser fetches by itself, by tag and attribute."""
 
 
-def build(tree: Path, site: Path) -> subprocess.CompletedProcess[str]:
+def build_site(tree: Path, site: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mkdocs", "build", "--config-file", str(tree / "configs" / "mkdocs.yml")]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
@@ -39,10 +55,10 @@ def build(tree: Path, site: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", name="site")
+def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    done = build(ROOT, folder)
+    done = build_site(ROOT, folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -87,6 +103,48 @@ def test_the_search_knows_every_page(site: Path) -> None:
     assert any("UpstreamProxy" in entry["text"] for entry in entries)
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+async def test_a_browser_searches_finds_and_asks_nobody_else(site: Path) -> None:
+    with served(site) as address:
+        async with tab() as page:
+            await page.show_as(width=1280)
+            await page.open(f"{address}/index.html")
+            await page.until(bool, "document.querySelector('.md-search__input') !== null")
+            found = await page.until(bool, f"({SEARCH})()")
+            assert "configuration.html" in found
+            assert [url for url in page.requested if not url.startswith((address, "data:", "blob:", "about:"))] == []
+            assert page.said == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+async def test_no_page_is_wider_than_a_small_screen(site: Path) -> None:
+    with served(site) as address:
+        async with tab() as page:
+            await page.show_as(width=SMALL_SCREEN)
+            for name in sorted(path.name for path in site.glob("*.html")):
+                await page.open(f"{address}/{name}")
+                await page.until(bool, f"location.pathname.endsWith({name!r}) && document.readyState === 'complete'")
+                assert await page.value("document.documentElement.scrollWidth") <= SMALL_SCREEN, name
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The site's address as long as the block lasts."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     ("added", "complaint"),
     [
@@ -104,7 +162,7 @@ def test_a_dead_link_is_an_error(tmp_path: Path, added: str, complaint: str) -> 
         shutil.copy(ROOT / name, tmp_path / name)
     page = tmp_path / "docs" / "index.md"
     page.write_text(page.read_text(encoding="utf-8") + f"\n{added}\n", encoding="utf-8")
-    done = build(tmp_path, tmp_path / "site")
+    done = build_site(tmp_path, tmp_path / "site")
     assert done.returncode != 0
     assert complaint in done.stderr
 
