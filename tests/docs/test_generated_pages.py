@@ -17,7 +17,9 @@ LAST_OF_LIBRARY = 32
 
 
 @pytest.mark.parametrize(
-    ("path", "page"), [(error_page.PAGE, error_page.page), (log_page.PAGE, log_page.page)], ids=lambda value: str(value)
+    ("path", "page"),
+    [(error_page.PAGE, error_page.page), (log_page.PAGE, log_page.page)],
+    ids=["error codes", "log messages"],
 )
 def test_a_generated_page_is_up_to_date(path: Path, page: Callable[[], str]) -> None:
     assert path.read_text(encoding="utf-8") == page(), f"run: {log_page.COMMAND}"

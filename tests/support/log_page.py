@@ -69,7 +69,7 @@ MEANINGS: Final = {
     "A clock is not corrected by … s on a gateway's word; set it.": "More than an eighth of a period is not believed.",
     "This machine's clock stands before the first epoch; set it, or nothing can be sent.": "Set the clock.",
     "A request for the daemon's state failed by a fault of the daemon.": "Please report it, and the lines behind it.",
-    "…: http://…:….": "Where the status page is, or metrics are.",
+    "…: ….": "Where the status page is, or metrics are.",
     "The daemon ends by a fault of its own.": "Please report it, and the lines behind it; the manager starts it again.",
     'not owning dbus name "…": …': "The daemon goes on without it.",
     "There is no sign of life for the service manager: … has stopped.": "That part does not do its work;"
@@ -82,8 +82,6 @@ MEANINGS: Final = {
     "… is damaged in … places (bytes: …): what was there is lost. The file is kept as ….": "The disk, or somebody,"
     " altered it; what was whole goes on.",
     "…: …; it is kept as …, and nothing of it goes on": "The beginning of the file is damaged.",
-    "no compiled Sphinx engine (…): packets take the slower path in Python": "Install a C compiler and Python's"
-    " headers, and install kpclientd again.",
     "Katzenpost is pre-alpha. DO NOT DEPEND ON IT FOR STRONG SECURITY OR ANONYMITY.": "Said at each start, and meant.",
     "… failed…: …": "Something of the Loopix client's, again and again: the network loses packets, or lacks a node.",
 }
