@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tests.docs.blocks import ROOT, Typed, blocks, pattern, typed
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 0.05
 
 HOME = "/home/you"

@@ -5,10 +5,13 @@ import shutil
 import pytest
 
 from tests.docs.blocks import DOCS, Block, Typed, blocks, pattern, typed
-from tests.docs.reader import a_reader
+from tests.docs.reader import Reader, a_reader
+from tests.pigeonhole.installed import needs_libraries
 
 FIRST_STEPS = "index.md"
 WITH_A_DAEMON = ("status.md",)
+WITH_STORAGE = ("pigeonhole.md",)
+LETTER = b"Dear Bob"
 ALONE = ("index.md", "joining.md")
 ELSEWHERE = ("loopix.md",)
 """Its directory has a port of its own; tests/loopix has these commands."""
@@ -26,21 +29,37 @@ def test_what_a_page_has_for_a_console_works(page: str) -> None:
 @pytest.mark.parametrize("page", WITH_A_DAEMON)
 def test_what_a_page_has_for_a_console_works_beside_a_daemon(page: str) -> None:
     with a_reader() as reader:
-        for block in blocks(FIRST_STEPS, "console")[:TERMINALS]:
-            for command in typed(block.text):
-                reader.type(command)
-        shutil.copy(reader.folder / "mynet" / "thinclient-unix.toml", reader.folder / "thinclient.toml")
+        beside_a_daemon(reader)
         assert reader.follow(page) > 1
+
+
+@needs_libraries
+@pytest.mark.parametrize("page", WITH_STORAGE)
+def test_what_a_page_has_for_a_console_works_on_a_network_that_stores(page: str) -> None:
+    with a_reader() as reader:
+        beside_a_daemon(reader)
+        letter = reader.folder / "letter.pdf"
+        letter.write_bytes(LETTER)
+        assert reader.follow(page) > 1
+        assert (reader.folder / "received.pdf").read_bytes() == LETTER
+
+
+def beside_a_daemon(reader: Reader) -> None:
+    """Have the reader where the first steps lead to, with an application's file at hand."""
+    for block in blocks(FIRST_STEPS, "console")[:TERMINALS]:
+        for command in typed(block.text):
+            reader.type(command)
+    shutil.copy(reader.folder / "mynet" / "thinclient-unix.toml", reader.folder / "thinclient.toml")
 
 
 def test_every_page_with_a_console_is_run() -> None:
     assert sorted(path.name for path in DOCS.glob("*.md") if blocks(path.name, "console")) == sorted(
-        [*ALONE, *WITH_A_DAEMON, *ELSEWHERE]
+        [*ALONE, *WITH_A_DAEMON, *WITH_STORAGE, *ELSEWHERE]
     )
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:
-    for page in (*ALONE, *WITH_A_DAEMON):
+    for page in (*ALONE, *WITH_A_DAEMON, *WITH_STORAGE):
         for block in blocks(page, "console"):
             for command in typed(block.text):
                 assert len(f"$ {command.command}") <= 80, command.command
