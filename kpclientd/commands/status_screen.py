@@ -142,7 +142,10 @@ def _traffic(fields: Fields, rates: Mapping[str, float] | None) -> Iterator[Row]
     yield "sent", told
     operations = fields["operations"]
     counts = ", ".join(
-        f"{count} {state}" for kind in operations for state, count in operations[kind].items() if kind != "decoy"
+        f"{count} {state}"
+        for kind in operations
+        for state, count in operations[kind].items()
+        if kind != "decoy" and state not in _TOLD_APART
     )
     yield "messages", f"{fields['waiting']} wait, {fields['in_flight']} in flight{counts and f' ({counts})'}"
     surbs = fields["surbs"]
@@ -153,6 +156,7 @@ def _traffic(fields: Fields, rates: Mapping[str, float] | None) -> Iterator[Row]
     )
 
 
+_TOLD_APART: Final = frozenset({"waiting", "in flight"})
 _SENT: Final = (("messages", "messages"), ("decoys of λP", "decoys_p"), ("of λL", "decoys_l"))
 
 
