@@ -76,7 +76,7 @@ async def answer_calls(connection: "DBusConnection") -> None:
         log.warning("The session bus has ended; the daemon goes on without its name there.")
 
 
-class _NoBusError(Exception):
+class _NoBusError(KpclientdError):
     """Why there is no bus, or no name on it."""
 
 

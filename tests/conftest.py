@@ -6,7 +6,7 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-LONGEST = ("interop", "daemon", "loopix")
+LONGEST = ("interop", "daemon", "loopix", "docs")
 """Folders whose tests take longest: begun first, they do not keep one process busy when all others are done."""
 
 

@@ -104,13 +104,6 @@ async def examine_all(path: Path, randomness: Randomness) -> AsyncIterator[Findi
         yield Finding(Level.DOUBTFUL, "configuration", str(examined.unknown), "remove them, or mend their names")
     for finding in _files(config):
         yield finding
-    try:
-        period = epoch_period(os.environ, config.epoch_duration)
-        epoch = EpochClock(period.seconds).epoch(time.time())
-    except EpochError as error:
-        yield Finding(Level.WRONG, "epochs", str(error), "set this machine's clock, or the period, right")
-        return
-    yield _epochs(period, epoch)
     for finding in (_descriptors(config), *_extras(config)):
         yield finding
     told: ToldStatus | None = None
@@ -120,10 +113,20 @@ async def examine_all(path: Path, randomness: Randomness) -> AsyncIterator[Findi
             told = answer or told
             yield finding
     if told is not None:
+        fields = told.fields
         yield _daemon(told)
-        if told.fields["link"]["gateway"] is not None:
+        yield Finding(Level.GOOD, "epochs", f"{duration(fields['period'])} each; its present one is {fields['epoch']}")
+        if fields["link"]["gateway"] is not None:
             return
-    async for finding in _gateways(config, period.seconds, randomness):
+    try:
+        period = epoch_period(os.environ, config.epoch_duration)
+        epoch = EpochClock(period.seconds).epoch(time.time())
+    except EpochError as error:
+        yield Finding(Level.WRONG, "epochs", str(error), "set this machine's clock, or the period, right")
+        return
+    if told is None:
+        yield _epochs(period, epoch)
+    async for finding in _gateways(config, period.seconds if told is None else told.fields["period"], randomness):
         yield finding
 
 

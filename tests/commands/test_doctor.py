@@ -140,6 +140,8 @@ async def test_a_running_daemon_is_asked_and_no_gateway_is_dialled(
     (told,) = about(findings, "daemon")
     assert (told.level, told.text) == (Level.GOOD, "online, by gateway gateway1")
     assert not about(findings, "gateway")
+    (epochs,) = about(findings, "epochs")
+    assert epochs.text.startswith("1 min 0 s each; its present one is ")
 
 
 async def test_all_faults_of_the_file_are_told_and_nothing_else_is_tried(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One network for all tests that a process runs here."""
+"""A network for the tests of a module; it ends with them, and takes nothing of the others' time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tests.interop.network import Running, running_network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     with TemporaryDirectory() as name, running_network(Path(name)) as running:
         yield running

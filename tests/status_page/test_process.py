@@ -62,7 +62,7 @@ def test_a_daemon_that_is_told_to_stop_does_although_a_client_reads_nothing(tmp_
     with running(configuration(tmp_path, status_port=0, metrics_port=0)) as process:
         said = first_lines(process, "pre-alpha")
         (metrics,) = re.findall(r"Metrics: (http://\S+/metrics)\.", said)
-        (page,) = re.findall(r"The status page: (http://\S+/)\.", said)
+        (page,) = re.findall(r"The status page: (http://\S+/),", said)
         with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
             assert "katzenpost_client_gateway_connected 0.0" in client.get(metrics).text
             assert client.get(page).text.startswith("<!doctype html>")

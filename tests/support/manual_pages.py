@@ -27,7 +27,7 @@ from tests.support.roff import bold, entry, header, heading, literal, paragraph,
 ROOT: Final = Path(__file__).resolve().parents[2]
 MANUAL: Final = ROOT / "docs" / "man"
 COMMANDS_PAGE: Final = ROOT / "docs" / "commands.md"
-COMPLETIONS: Final = ROOT / "completions"
+COMPLETIONS: Final = ROOT / "configs" / "completions"
 COMMAND: Final = "make docs"
 
 SUMMARY: Final = "client daemon of the Katzenpost mix network"

@@ -15,12 +15,14 @@ from kpclientd.thin.peer import peer_of, user_of
 NOBODY = 65534
 
 
-def connect_as_nobody(address: str | tuple[str, int], family: int, ready: int) -> None:
+def connect_as_nobody(address: str | tuple[str, int], family: int, reading: int, writing: int) -> None:
+    """Connect, and stay until the other end of the pipe is closed."""
+    os.close(writing)
     os.setgid(NOBODY)
     os.setuid(NOBODY)
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.connect(address)
-    os.read(ready, 1)
+    os.read(reading, 1)
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ async def accepted(family: int, folder: Path, *, as_nobody: bool = False) -> Asy
             child = os.fork()
             if not child:
                 try:
-                    connect_as_nobody(address, family, reading)
+                    connect_as_nobody(address, family, reading, writing)
                 finally:
                     os._exit(0)
         else:
