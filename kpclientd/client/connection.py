@@ -239,8 +239,8 @@ async def open_connection(
     except DaemonGoneError as error:
         await client.leave()
         if isinstance(address, ListenTcp):
-            shown = f"the token in {address.token_file} was not accepted" if address.token_file else "it wants a token"
-            raise DaemonGoneError(f"{error}; perhaps {shown} (TokenFile)") from error
+            wrong = f"the token in {address.token_file} was not accepted" if address.token_file else "it wants a token"
+            raise DaemonGoneError(f"{error}; perhaps {wrong} (TokenFile), or all its places are taken") from error
         raise
     except BaseException:
         await client.leave()
