@@ -265,6 +265,6 @@ def decode_request(data: bytes) -> ExchangeRequest:
     try:
         kind, fields = cbor2.loads(data)
         request: ExchangeRequest = msgspec.convert(fields, _KINDS[kind], builtin_types=(bytes,))
-    except (ValueError, TypeError, KeyError, cbor2.CBORDecodeError) as error:
+    except (ValueError, TypeError, KeyError, cbor2.CBORDecodeError, msgspec.ValidationError) as error:
         raise MessageError(f"what was kept of an exchange cannot be read: {type(error).__name__}") from None
     return request
