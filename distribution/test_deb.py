@@ -17,6 +17,9 @@ from kpclientd.version import release
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 BASE = ROOT / "build" / "debian"
+PACKAGE_THERE = "srv/kpclientd.deb"
+NEWER_THERE = "srv/newer.deb"
+"""Where the packages are in the system into which they are installed."""
 
 CONFIGURATION = "etc/kpclientd/client.toml"
 MOUNTED = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
@@ -86,7 +89,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
         (base / "ready").touch()
     root = tmp_path_factory.mktemp("machine") / "root"
     subprocess.run(["cp", "--archive", "--reflink=auto", base / "root", root], check=True)
-    shutil.copy(package(), root / "root/kpclientd.deb")
+    shutil.copy(package(), root / PACKAGE_THERE)
     return Machine(root)
 
 
@@ -96,7 +99,7 @@ def package() -> Path:
 
 
 def test_it_is_installed_without_a_network_and_begins_a_configuration(machine: Machine) -> None:
-    told = machine.run("unshare", "--net", "dpkg", "--install", "/root/kpclientd.deb")
+    told = machine.run("unshare", "--net", "dpkg", "--install", f"/{PACKAGE_THERE}")
     assert "placeholders" in told and "warning" not in told.lower()
     configuration = machine.root / CONFIGURATION
     assert configuration.stat().st_mode & 0o777 == 0o640
@@ -148,15 +151,15 @@ def test_an_upgrade_keeps_the_configuration(machine: Machine, tmp_path: Path) ->
     subprocess.run(["dpkg-deb", "--raw-extract", package(), tree], check=True)
     control = tree / "DEBIAN/control"
     control.write_text(control.read_text(encoding="utf-8").replace(f"Version: {release()}", f"Version: {release()}+1"))
-    newer = ["dpkg-deb", "--root-owner-group", "-z1", "--build", str(tree), str(machine.root / "root/newer.deb")]
+    newer = ["dpkg-deb", "--root-owner-group", "-z1", "--build", str(tree), str(machine.root / NEWER_THERE)]
     subprocess.run(newer, check=True, stdout=subprocess.DEVNULL)
     (machine.root / CONFIGURATION).write_text("# mine\n", encoding="utf-8")
-    told = machine.run("dpkg", "--install", "/root/newer.deb")
+    told = machine.run("dpkg", "--install", f"/{NEWER_THERE}")
     assert "placeholders" not in told
     assert (machine.root / CONFIGURATION).read_text(encoding="utf-8") == "# mine\n"
     assert machine.run("dpkg-query", "-W", "-f", "${Version}", "kpclientd") == f"{release()}+1"
     (machine.root / CONFIGURATION).unlink()
-    machine.run("dpkg", "--install", "/root/newer.deb")
+    machine.run("dpkg", "--install", f"/{NEWER_THERE}")
     assert not (machine.root / CONFIGURATION).exists(), "what was taken away comes back"
 
 

@@ -8,6 +8,9 @@ from typing import Final
 from kpclientd.errors import KpclientdError
 
 MAX_PORT: Final = 65535
+ABSTRACT_PREFIX: Final = "@"
+"""First character of an abstract Unix socket's name, where the address itself has a NUL."""
+
 LOOPBACK: Final = "127.0.0.1"
 
 MAX_NAME: Final = 253
@@ -141,3 +144,8 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def unix_socket_address(address: str) -> str:
+    """A Unix socket's address as bind and connect take it: an abstract name, `@name`, begins with a NUL there."""
+    return address.replace(ABSTRACT_PREFIX, "\0", 1) if address.startswith(ABSTRACT_PREFIX) else address

@@ -21,6 +21,8 @@ from typing import Final
 
 import trio
 
+from kpclientd.addresses import unix_socket_address
+
 log = logging.getLogger("kpclientd/service")
 
 LOOK_AGAIN_SECONDS: Final = 1.0
@@ -31,7 +33,6 @@ PATIENCE_SECONDS: Final = 1.0
 
 _MICROSECONDS: Final = 1_000_000
 _NANOSECONDS_PER_MICROSECOND: Final = 1000
-_ABSTRACT_PREFIX: Final = "@"
 _LONGEST_STATUS: Final = 400
 
 
@@ -52,7 +53,7 @@ class ServiceManager:
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
-            self._socket.connect(address.replace(_ABSTRACT_PREFIX, "\0", 1) if address[0] == "@" else address)
+            self._socket.connect(unix_socket_address(address))
         except OSError as error:
             self._note_failure(error)
 

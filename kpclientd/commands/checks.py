@@ -95,16 +95,14 @@ async def examine_all(path: Path, randomness: Randomness) -> AsyncIterator[Findi
     except ConfigError as error:
         yield Finding(Level.WRONG, "configuration", str(error), "kpclientd config init FILE writes one to begin with")
         return
-    for finding in _configuration(path, examined.config, (*examined.faults,)):
+    for finding in _configuration(path, examined.config, examined.faults):
         yield finding
     config = examined.config
     if config is None:
         return
     if examined.unknown is not None:
         yield Finding(Level.DOUBTFUL, "configuration", str(examined.unknown), "remove them, or mend their names")
-    for finding in _files(config):
-        yield finding
-    for finding in (_descriptors(config), *_extras(config)):
+    for finding in (*_files(config), _descriptors(config), *_extras(config)):
         yield finding
     told: ToldStatus | None = None
     for listen in config.listen:
@@ -146,8 +144,7 @@ def _configuration(path: Path, config: ClientConfig | None, faults: tuple[Config
         yield Finding(Level.DOUBTFUL, "configuration", warning)
     if config.upstream_proxy.password and path.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
         yield Finding(Level.DOUBTFUL, "configuration", f"others may read the password in {path}", f"chmod 600 {path}")
-    if not faults:
-        yield Finding(Level.GOOD, "configuration", f"{path} is valid")
+    yield Finding(Level.GOOD, "configuration", f"{path} is valid")
 
 
 def _files(config: ClientConfig) -> Iterator[Finding]:
@@ -192,7 +189,7 @@ def _extras(config: ClientConfig) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "storage", "the packages of Pigeonhole are here")
     except PigeonholeUnavailable as error:
         yield Finding(Level.GOOD, "storage", str(error), "only where applications use Pigeonhole")
-    name = getattr(config, "dbus_name", "")
+    name = config.dbus_name
     if name and importlib.util.find_spec("jeepney") is None:
         yield Finding(Level.WRONG, "D-Bus", f"{name} cannot be owned", "pip install 'kpclientd[dbus]'")
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from kpclientd.addresses import AddressError, parse_url, require_ip_address, split_host_port
+from kpclientd.addresses import ABSTRACT_PREFIX, AddressError, parse_url, require_ip_address, split_host_port
 from kpclientd.config.client_file import ListenTable, TcpTable, UnixTable, WebSocketTable
-from kpclientd.config.model import ABSTRACT_PREFIX, OWNER_ONLY, Listen, ListenTcp, ListenUnix, ListenWebSocket
+from kpclientd.config.model import OWNER_ONLY, Listen, ListenTcp, ListenUnix, ListenWebSocket
 from kpclientd.config.place import Place
 from kpclientd.transports import TCP_NETWORKS
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpclientd.addresses import is_loopback
+from kpclientd.addresses import ABSTRACT_PREFIX, is_loopback, unix_socket_address
 from kpclientd.config.client_file import ClientFile, Debug, Limits
 from kpclientd.log_levels import LOG_FORMATS
 from kpclientd.pigeonhole.geometry import PigeonholeGeometry
@@ -13,9 +13,6 @@ from sphinx.geometry import Geometry
 
 OWNER_ONLY = 0o600
 """Permissions of a socket's file that lets in nobody else."""
-
-ABSTRACT_PREFIX = "@"
-"""First character of an abstract Unix socket's name, where the address itself has a NUL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class ListenUnix:
     @property
     def socket_address(self) -> str:
         """The address as bind and connect take it: an abstract name begins with a NUL there."""
-        return self.address.replace(ABSTRACT_PREFIX, "\0", 1) if self.is_abstract else self.address
+        return unix_socket_address(self.address)
 
 
 Listen = ListenTcp | ListenUnix | ListenWebSocket

@@ -5,7 +5,6 @@ accepted --> head of a request --> answer --> end of what was sent is awaited --
 |---------------------- 10 s, or until a newcomer needs the place ------------------|
 """
 
-import errno
 import logging
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import h11
 import trio
 
 from kpclientd.status_page.site import ALWAYS, Answer, Site
+from kpclientd.streams import accept_next
 
 log = logging.getLogger("katzenpost/client")
 
@@ -33,8 +33,6 @@ MOST_LINGER_BYTES: Final = 65_536
 """A connection that is closed before all that came was read is reset, and the answer may be lost with it."""
 
 PIECE: Final = 4096
-RETRY_SECONDS: Final = 0.1
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class WebServer:
@@ -59,13 +57,7 @@ class WebServer:
 
     async def _accept(self, listener: trio.abc.Listener[trio.abc.HalfCloseableStream], nursery: trio.Nursery) -> None:
         while True:
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
-                await trio.sleep(RETRY_SECONDS)
-                continue
+            stream = await accept_next(listener)
             if len(self._present) >= MOST_CONNECTIONS:
                 oldest = next(iter(self._present))
                 del self._present[oldest]

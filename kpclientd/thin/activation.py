@@ -13,7 +13,8 @@ import socket
 from collections.abc import MutableMapping, Sequence
 from typing import Final
 
-from kpclientd.config.model import ABSTRACT_PREFIX, Listen, ListenUnix
+from kpclientd.addresses import ABSTRACT_PREFIX
+from kpclientd.config.model import Listen, ListenUnix
 from kpclientd.thin.errors import ListenError
 
 FIRST_DESCRIPTOR: Final = 3

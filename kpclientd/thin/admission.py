@@ -12,7 +12,6 @@ Who has to show a token first (see `listener_token`) has no place until then. At
 time; one more takes the place of the first, who has had most time.
 """
 
-import errno
 import logging
 import math
 import resource
@@ -21,6 +20,7 @@ from typing import Final, Protocol
 
 import trio
 
+from kpclientd.streams import accept_next
 from kpclientd.thin.listener_token import SAID_NOTHING, GuardedListener
 
 log = logging.getLogger("client/listener")
@@ -32,10 +32,7 @@ RESERVED_DESCRIPTORS: Final = 32 + MOST_UNAUTHORIZED
 
 MOST_DESCRIPTORS: Final = 65_536
 SILENT_SECONDS: Final = 10.0
-RETRY_SECONDS: Final = 0.1
 SAY_AGAIN_SECONDS: Final = 60.0
-
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class Admitted(Protocol):
@@ -114,16 +111,12 @@ class Admission:
 
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream], nursery: trio.Nursery) -> None:
         while True:
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
-                self.accept_failures += 1
-                self._say("An application cannot be accepted: %s.", error.strerror)
-                await trio.sleep(RETRY_SECONDS)
-            else:
-                nursery.start_soon(self._let_in, stream, listener)
+            stream = await accept_next(listener, self._not_accepted)
+            nursery.start_soon(self._let_in, stream, listener)
+
+    def _not_accepted(self, error: OSError) -> None:
+        self.accept_failures += 1
+        self._say("An application cannot be accepted: %s.", error.strerror)
 
     async def _let_in(self, stream: trio.abc.Stream, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         if not isinstance(listener, GuardedListener) or await self._may_come_in(stream, listener):

@@ -61,30 +61,33 @@ async def open_listeners(
     with ExitStack() as undo:
         undo.callback(close_all, inherited)
         for listen in listens:
+            handed = ""
             match listen:
                 case ListenUnix(address) if address in handed_over:
                     opened: list[AppListener] = [
                         trio.SocketListener(trio.socket.from_stdlib_socket(handed_over[address]))
                     ]
+                    handed = ", which was handed over"
                 case ListenUnix():
                     opened = [_listen_unix(listen, undo)]
                 case ListenTcp(host, port, network, token_file):
-                    token = read_token(token_credential or token_file) if token_file is not None else None
+                    token = _token(token_file, token_credential)
                     by_tcp = await listen_tcp(host, port, network, undo)
                     opened = [one if token is None else TokenListener(one, token) for one in by_tcp]
                 case ListenWebSocket(host, port, origins, token_file):
                     from kpclientd.thin.websocket import WebSocketListener  # its library is for those who need it
 
-                    token = read_token(token_credential or token_file) if token_file is not None else None
+                    token = _token(token_file, token_credential)
                     by_tcp = await listen_tcp(host, port, TCP_NETWORKS[0], undo)
                     opened = [WebSocketListener(one, origins, token) for one in by_tcp]
             listeners += opened
-            handed = (
-                ", which was handed over" if isinstance(listen, ListenUnix) and listen.address in handed_over else ""
-            )
             for listener in opened:
                 log.log(NOTICE, "Listening on %s%s.", _place(listen, listener), handed)
         yield listeners
+
+
+def _token(file: Path | None, credential: Path | None) -> bytes | None:
+    return read_token(credential or file) if file is not None else None
 
 
 def _place(listen: Listen, listener: AppListener) -> str:

@@ -16,7 +16,7 @@ from tests.client.storing import storing_client
 from tests.pigeonhole.installed import needs_libraries
 
 
-class Desk:
+class BoxCommand:
     """Runs the command's parts against one client."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -32,9 +32,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(
+async def commanding(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> AsyncIterator[tuple[Desk, Client]]:
+) -> AsyncIterator[tuple[BoxCommand, Client]]:
     async with storing_client(monkeypatch) as (_, client):
 
         @asynccontextmanager
@@ -43,7 +43,7 @@ async def desk(
 
         monkeypatch.setattr(box, "connect", connected)
         monkeypatch.setattr(box, "daemon_of", lambda options: None)
-        yield Desk(monkeypatch, capfdbinary), client
+        yield BoxCommand(monkeypatch, capfdbinary), client
 
 
 @needs_libraries
@@ -54,7 +54,7 @@ async def test_boxes_are_written_read_and_deleted_by_number(
     autojump_clock: MockClock,
 ) -> None:
     alice, bob = str(tmp_path / "alice"), str(tmp_path / "bob")
-    async with desk(monkeypatch, capfdbinary) as (here, _):
+    async with commanding(monkeypatch, capfdbinary) as (here, _):
         word = await here.run("new", alice)
         assert word.startswith(b"read-")
         await here.run("new", bob, "--reader", given=word)
@@ -89,7 +89,7 @@ async def test_a_write_that_was_killed_is_finished_before_the_next(
     autojump_clock: MockClock,
 ) -> None:
     alice = tmp_path / "alice"
-    async with desk(monkeypatch, capfdbinary) as (here, client):
+    async with commanding(monkeypatch, capfdbinary) as (here, client):
         await here.run("new", str(alice))
         for seconds, content in ((0.01, b"one"), (0.5, b"two")):
             with trio.move_on_after(seconds) as killed:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
 
+from kpclientd.addresses import unix_socket_address
+from tests.config.samples import literal_toml, written
+
 PATIENCE = 30.0
 """Seconds that a process may take to do what it was told."""
 
@@ -59,7 +62,7 @@ class Manager:
 def listening(address: str) -> Iterator[Manager]:
     """A manager at a path, or at an abstract name that begins with @."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
-        bound.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
+        bound.bind(unix_socket_address(address))
         yield Manager(address, bound)
 
 
@@ -102,3 +105,11 @@ def ended(process: Popen[str]) -> tuple[int, str]:
     """The exit status of a process that ends, and all that it has said."""
     said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said
+
+
+def configured(folder: Path, path: Path | str, **sections: str) -> Path:
+    """A file for a daemon at `path` that has no network: nothing is there where its gateway should be."""
+    gateway = sections.pop("top", "")
+    listen = f'[Listen.Unix]\nAddress = "{path}"\nMode = "0640"'
+    level = '[Logging]\nLevel = "NOTICE"'
+    return written(folder, literal_toml(top=gateway, Listen=listen, **{"Logging": level, **sections}))

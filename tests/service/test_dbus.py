@@ -13,8 +13,7 @@ from subprocess import Popen
 import pytest
 
 from kpclientd.config.bus_name import fault_of_bus_name
-from tests.config.samples import literal_toml, written
-from tests.service.manager import PATIENCE, Manager, daemon, ended, listening
+from tests.service.manager import PATIENCE, Manager, configured, daemon, ended
 
 NAME = "network.katzenpost.kpclientd"
 BUS = "DBUS_SESSION_BUS_ADDRESS"
@@ -72,24 +71,8 @@ def bus(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    with listening(str(tmp_path / "notify")) as one:
-        yield one
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kpclientd.sock"
-
-
-@pytest.fixture
 def configuration(tmp_path: Path, path: Path) -> Path:
-    return configured(tmp_path, path, f'DBusName = "{NAME}"')
-
-
-def configured(folder: Path, path: Path, top: str = "") -> Path:
-    listen, level = f'[Listen.Unix]\nAddress = "{path}"', '[Logging]\nLevel = "NOTICE"'
-    return written(folder, literal_toml(top=top, Listen=listen, Logging=level))
+    return configured(tmp_path, path, top=f'DBusName = "{NAME}"')
 
 
 def asked(bus: str, *command: str) -> str:
@@ -143,7 +126,7 @@ def test_a_name_that_another_daemon_owns_is_an_error(
 ) -> None:
     second = tmp_path / "second"
     second.mkdir()
-    other = configured(second, second / "kpclientd.sock", f'DBusName = "{NAME}"')
+    other = configured(second, second / "kpclientd.sock", top=f'DBusName = "{NAME}"')
     with daemon(configuration, manager=manager, environment={BUS: bus}):
         manager.until("READY")
         with daemon(other, environment={BUS: bus}) as process:

@@ -13,8 +13,9 @@ from subprocess import TimeoutExpired
 
 import pytest
 
+from kpclientd.addresses import unix_socket_address
 from tests.config.samples import literal_toml, written
-from tests.service.manager import PATIENCE, Manager, daemon, ended, listening
+from tests.service.manager import PATIENCE, Manager, configured, daemon, ended
 
 MISCONFIGURED = 78
 
@@ -57,44 +58,23 @@ setattr(owner, name, fail)
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    with listening(str(tmp_path / "notify")) as one:
-        yield one
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kpclientd.sock"
-
-
-@pytest.fixture
 def configuration(tmp_path: Path, path: Path) -> Path:
     return configured(tmp_path, path)
 
 
-def configured(folder: Path, path: Path | str, **sections: str) -> Path:
-    """A file for a daemon at `path` that has no network: nothing is there where its gateway should be."""
-    gateway = sections.pop("top", "")
-    listen = f'[Listen.Unix]\nAddress = "{path}"\nMode = "0640"'
-    level = '[Logging]\nLevel = "NOTICE"'
-    return written(folder, literal_toml(top=gateway, Listen=listen, **{"Logging": level, **sections}))
-
-
 @contextmanager
 def connected(path: Path | str) -> Iterator[socket.socket]:
-    address = str(path)
     with socket.socket(socket.AF_UNIX) as application:
         application.settimeout(PATIENCE)
-        application.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
+        application.connect(unix_socket_address(str(path)))
         yield application
 
 
 @contextmanager
 def listener(address: Path | str) -> Iterator[socket.socket]:
     """What a service manager binds."""
-    text = str(address)
     with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(text.replace("@", "\0", 1) if text.startswith("@") else text)
+        bound.bind(unix_socket_address(str(address)))
         bound.listen(8)
         yield bound
 

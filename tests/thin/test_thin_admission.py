@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
 
+from kpclientd.streams import RETRY_SECONDS
 from kpclientd.thin.admission import (
     MOST_DESCRIPTORS,
-    RETRY_SECONDS,
     SAY_AGAIN_SECONDS,
     SILENT_SECONDS,
     Admission,
