@@ -17,7 +17,7 @@ from kpclientd.version import release
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 BASE = ROOT / "build" / "debian"
-PACKAGE_THERE = "srv/kpclientd.deb"
+PACKAGE_THERE = "srv/first.deb"
 NEWER_THERE = "srv/newer.deb"
 """Where the packages are in the system into which they are installed."""
 
