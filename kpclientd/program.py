@@ -6,6 +6,7 @@ does, since it has to be mended.
 """
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ def program(name: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
         @wraps(work)
         def run(*arguments: P.args, **named: P.kwargs) -> int:
             _prepare_streams()
+            _name_what_is_logged(name)
             try:
                 try:
                     return work(*arguments, **named)
@@ -75,6 +77,12 @@ def _prepare_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files and peers need not be of this locale
+
+
+def _name_what_is_logged(name: str) -> None:
+    """Have warnings that come before a log is set up, or where there is none, begin as errors do."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(f"{name}: %(message)s"))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -57,6 +57,13 @@ def test_faults_of_the_program_keep_their_traceback(error: Exception) -> None:
         ending(error)()
 
 
+def test_a_warning_that_no_log_takes_begins_as_errors_do() -> None:
+    work = "import logging, sys; from kpclientd.program import program; "
+    work += "sys.exit(program('prog')(lambda: logging.getLogger('module').warning('careful') or 3)())"
+    done = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "prog: careful\n")
+
+
 def test_an_exit_passes_through() -> None:
     with pytest.raises(SystemExit) as ended:
         ending(SystemExit(7))()

@@ -121,7 +121,7 @@ async def answering(status: str, body: bytes, header: str = "") -> AsyncIterator
                     pass  # it read enough
 
     async with listening(serve) as port:
-        yield f"http://localhost:{port}/api/presence/topology", requests
+        yield f"http://127.0.0.1:{port}/api/presence/topology", requests
 
 
 async def test_the_topology_is_asked_for_as_the_reference_does(monkeypatch: pytest.MonkeyPatch) -> None:

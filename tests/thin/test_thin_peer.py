@@ -28,7 +28,7 @@ def connect_as_nobody(address: str | tuple[str, int], family: int, reading: int,
 @asynccontextmanager
 async def accepted(family: int, folder: Path, *, as_nobody: bool = False) -> AsyncIterator[trio.abc.Stream]:
     """What a listener of that family accepts, from this user or from another one."""
-    address: str | tuple[str, int] = str(folder / "socket") if family == socket.AF_UNIX else ("localhost", 0)
+    address: str | tuple[str, int] = str(folder / "socket") if family == socket.AF_UNIX else ("127.0.0.1", 0)
     if family == socket.AF_INET6:
         address = ("::1", 0)
     with socket.socket(family, socket.SOCK_STREAM) as listening:

@@ -269,6 +269,8 @@ async def test_no_descriptors_left_is_told_like_any_reason(monkeypatch: pytest.M
 
 async def test_the_watch_sees_what_it_is_for(watch: Watch) -> None:
     listener = await listener_at()
-    async with listener, await dial(f"tcp4://localhost:{port_of(listener)}", hostnames_allowed=True):
+    async with listener, await dial(f"tcp4://127.0.0.1:{port_of(listener)}"):
         assert watch.connected == [("127.0.0.1", port_of(listener))]
-        assert "localhost" in [host.decode() if isinstance(host, bytes) else host for host in watch.resolved]
+    with pytest.raises(DialError):  # whether or not this machine knows that name
+        await dial(f"tcp4://localhost:{refused_port()}", hostnames_allowed=True)
+    assert "localhost" in [host.decode() if isinstance(host, bytes) else host for host in watch.resolved]
