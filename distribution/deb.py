@@ -42,7 +42,7 @@ _DATA: Final = {
 }
 """Where a wheel's data go on Debian."""
 
-_DOCUMENTS: Final = ("README.md", "LICENSE", "docs", "configs/service.toml")
+_DOCUMENTS: Final = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs", "configs/service.toml")
 _MAINTAINER: Final = "The kpclientd developers <kpclientd@localhost>"
 _BUILT_ONLY: Final = ("setuptools",)
 
@@ -184,7 +184,7 @@ def _place_documents(stage: Path, version: str) -> None:
     _compress(place / "LICENSE")
     _write(place / "copyright", (SCRIPTS / "copyright").read_text(encoding="utf-8"))
     changes = (
-        f"kpclientd ({version}) unstable; urgency=medium\n\n  * See README.md.\n\n -- {_maintainer()}  {_date()}\n"
+        f"kpclientd ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- {_maintainer()}  {_date()}\n"
     )
     _write(place / "changelog", changes)
     _write(stage / "usr/share/lintian/overrides/kpclientd", (SCRIPTS / "overrides").read_text(encoding="utf-8"))

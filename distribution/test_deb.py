@@ -133,6 +133,7 @@ def test_units_pages_and_completions_are_where_debian_looks_for_them(machine: Ma
         "usr/share/zsh/vendor-completions/_kpclientd",
         "usr/share/fish/vendor_completions.d/kpclientd.fish",
         "usr/share/doc/kpclientd/copyright",
+        "usr/share/doc/kpclientd/CHANGELOG.md",
     ):
         assert (machine.root / name).is_file(), name
     for kind in ("system", "user"):

@@ -75,7 +75,7 @@ def build_parser() -> "CommandParser":
     parser = CommandParser(
         prog="kpclientd",
         misused=FAILED,
-        usage="kpclientd --config FILE [--validate-only]\n       kpclientd COMMAND [...]",
+        usage="kpclientd --config FILE [--validate-only] [--dbus-name NAME]\n       kpclientd COMMAND [...]",
         description="The client daemon of the Katzenpost mix network. With --config it runs, until SIGTERM or SIGINT.",
         epilog=f"commands:\n{commands}\n\n`kpclientd help COMMAND` tells more.\n",
     )

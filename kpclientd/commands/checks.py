@@ -20,7 +20,7 @@ import trio
 
 from kpclientd.client.connection import DaemonUnreachableError, display
 from kpclientd.client.daemon_status import StatusConnection, ToldStatus
-from kpclientd.commands.durations import duration
+from kpclientd.commands.terminal import duration
 from kpclientd.config.load import examine
 from kpclientd.config.model import ClientConfig, ListenTcp, ListenUnix
 from kpclientd.errors import ConfigError

@@ -10,8 +10,8 @@ from typing import Final
 
 from kpclientd.command_parser import CommandParser
 from kpclientd.commands.checks import Finding, Level, examine_all
-from kpclientd.commands.printing import print_plainly
 from kpclientd.commands.running import DAEMON_FILE, DONE, FAILED, found_file, run
+from kpclientd.commands.terminal import print_plainly
 from sphinx.randomness import Randomness
 
 _STATUSES: Final = """\

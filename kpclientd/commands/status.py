@@ -10,9 +10,9 @@ import trio
 
 from kpclientd.client.daemon_status import StatusConnection, ToldStatus
 from kpclientd.command_parser import CommandParser
-from kpclientd.commands.printing import print_plainly
 from kpclientd.commands.running import DONE, add_config, daemon_of, run
 from kpclientd.commands.status_screen import draw
+from kpclientd.commands.terminal import print_plainly
 
 OFFLINE: Final = 3
 UPDATE_SECONDS: Final = 2.0

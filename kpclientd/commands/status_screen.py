@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kpclientd.client.daemon_status import ToldStatus
-from kpclientd.commands.durations import duration
 from kpclientd.commands.meter import amount
+from kpclientd.commands.terminal import duration
 
 WIDTH: Final = 79
 LABEL_WIDTH: Final = 12

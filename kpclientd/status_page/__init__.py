@@ -1,7 +1,7 @@
 """A page for people who would rather look, its figures in JSON, and metrics for Prometheus; imported where one is on.
 
     socket --> server --h11--> site --> page.html, page.js, page.css, page.svg
-                                    --> snapshots --> status_json, metrics_text --> DaemonStatus
+                                    --> snapshots --> formats --> DaemonStatus
 
 Theory of operation. Whoever is on this machine may ask, and must not slow anybody down. So each connection has one
 request and one answer, bounded in bytes and time; only some are open at once, where one more takes the place of the

@@ -12,11 +12,10 @@ import trio
 from kpclientd.config.model import ClientConfig, WebAddress
 from kpclientd.log_levels import NOTICE
 from kpclientd.status import DaemonStatus
-from kpclientd.status_page.metrics_text import CONTENT_TYPE, metrics_text
+from kpclientd.status_page.formats import CONTENT_TYPE, metrics_text, status_json
 from kpclientd.status_page.server import WebServer
 from kpclientd.status_page.site import Resource, Site, page_resources
 from kpclientd.status_page.snapshots import Snapshots
-from kpclientd.status_page.status_json import status_json
 from kpclientd.thin.errors import ListenError
 from kpclientd.thin.listener import listen_tcp
 from kpclientd.thin.listener_token import read_token

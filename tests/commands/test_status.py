@@ -15,9 +15,9 @@ from rich.console import Console
 
 from kpclientd.client.connection import DaemonUnreachableError, UnexpectedMessageError
 from kpclientd.client.daemon_status import StatusConnection, ToldStatus
-from kpclientd.commands.durations import duration
 from kpclientd.commands.status import OFFLINE
 from kpclientd.commands.status_screen import draw
+from kpclientd.commands.terminal import duration
 from kpclientd.config.model import ListenTcp, ListenUnix
 from kpclientd.status import NETWORK_FIELDS, as_map, gather
 from kpclientd.thin.listener import open_listeners

@@ -2,11 +2,10 @@
 
 import trio
 
-from kpclientd.status_page.metrics_text import CONTENT_TYPE, metrics_text
+from kpclientd.status_page.formats import CONTENT_TYPE, metrics_text, status_json
 from kpclientd.status_page.server import WebServer
 from kpclientd.status_page.site import Resource, Site
 from kpclientd.status_page.snapshots import Snapshots
-from kpclientd.status_page.status_json import status_json
 from sphinx.native.engines import PythonEngine, engine_name
 from tests.status_page.in_memory import MemoryListener, answer
 from tests.support.loop_watch import InlineWorkers, LoopWatch, TaskTree

@@ -6,8 +6,8 @@ from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from kpclientd.status import DaemonStatus
+from kpclientd.status_page.formats import metrics_text
 from kpclientd.status_page.metrics_table import LEFT_OUT, METRICS, REFERENCE_METRICS, MetricType
-from kpclientd.status_page.metrics_text import metrics_text
 from tests.support.metrics_page import COMMAND, PATH, page
 from tests.support.world import World, world
 
