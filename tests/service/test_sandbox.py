@@ -42,6 +42,11 @@ sys.exit(main())
 """
 """A daemon whose event loop hangs as long as there is a file."""
 
+LIVELY = ("--epoch", "1h", "--thin-port", "0", "--mu", "0.1", "--lambda-p", "0.02", "--no-rate-limit")
+"""Of a local network: answers come soon."""
+
+NO_DEPENDENCIES = "[Unit]\nDefaultDependencies=no\n"
+
 needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 
 
@@ -78,14 +83,14 @@ def test_the_system_unit_is_hardly_exposed() -> None:
     assert found is not None and float(found[1]) <= MOST_EXPOSED, told
 
 
-def service_toml(network: Path, unix: str = SOCKET) -> str:
-    """The configuration of a local network, with the places of the system unit."""
+def service_toml(network: Path, unix: str = SOCKET, state: str = "/var/lib/kpclientd") -> str:
+    """The configuration of a local network, with the places of a unit, the system's by default."""
     text = (network / "client.toml").read_text()
     listen = re.compile(r"^\[Listen\].*?(?=^\[(?!Listen))", re.M | re.S)
-    own = f'[Listen.Unix]\nAddress = "{unix}"\nMode = "0660"\n\n[ARQ]\nStateFile = "/var/lib/kpclientd/state"\n\n'
+    own = f'[Listen.Unix]\nAddress = "{unix}"\nMode = "0660"\n\n[ARQ]\nStateFile = "{state}/state"\n\n'
     changed, count = listen.subn(own, text)
     assert count == 1
-    return f'DataDir = "/var/lib/kpclientd"\n{changed}'
+    return f'DataDir = "{state}"\n{changed}'
 
 
 @contextmanager
@@ -99,8 +104,7 @@ def machine_on_a_network(folder: Path, *, more: str = "", socket: bool = False, 
         program: Python to be run instead of the daemon's own.
     """
     (folder / "program.py").write_text(program or "import sys\nfrom kpclientd.cli import main\nsys.exit(main())\n")
-    network = ("--epoch", "1h", "--thin-port", "0", "--mu", "0.1", "--lambda-p", "0.02", "--no-rate-limit")
-    with local_network(folder / "net", *network) as (_, ready):
+    with local_network(folder / "net", *LIVELY) as (_, ready):
         assert ready.startswith("ready")
         unit = re.sub(r"^ExecStart=\S*", f"ExecStart={PYTHON} /etc/kpclientd/program.py", UNIT.read_text(), flags=re.M)
         own = f"[Service]\nEnvironment=KATZENPOST_EPOCH_DURATION=1h {' '.join(ENVIRONMENT)}\nRestartSec=100ms\n{more}\n"
@@ -115,6 +119,44 @@ def machine_on_a_network(folder: Path, *, more: str = "", socket: bool = False, 
         }
         with booted(folder, units, files) as machine:
             machine.run("systemctl", "start", "kpclientd.socket" if socket else "kpclientd.service")
+            yield machine
+
+
+USERS_PLACE = "/run/user-of-test"
+USERS_SOCKET = f"{USERS_PLACE}/katzenpost/kpclientd.sock"
+
+USERS_MANAGER = f"""
+[Service]
+Type=notify
+User=kpclientd
+Delegate=yes
+RuntimeDirectory={Path(USERS_PLACE).name}
+Environment=XDG_RUNTIME_DIR={USERS_PLACE} XDG_CONFIG_HOME={USERS_PLACE}/config HOME={USERS_PLACE}
+Environment=SYSTEMD_UNIT_PATH=/etc/kpclientd
+ExecStartPre=mkdir -p {USERS_PLACE}/config/katzenpost
+ExecStartPre=cp /etc/kpclientd/client.toml {USERS_PLACE}/config/katzenpost/kpclientd.toml
+ExecStart=/lib/systemd/systemd --user --unit=default.target --log-target=null
+KillMode=mixed
+"""
+"""What starts the manager of a user, here of the service's own."""
+
+
+@contextmanager
+def users_machine_on_a_network(folder: Path) -> Iterator[Machine]:
+    """A machine on which a user's manager runs, who knows the units for users."""
+    with local_network(folder / "net", *LIVELY) as (_, ready):
+        assert ready.startswith("ready")
+        environment = f"Environment=KATZENPOST_EPOCH_DURATION=1h {' '.join(ENVIRONMENT)}\n"
+        unit = started_by(PYTHON, (USER / "kpclientd.service").read_text())
+        files = {
+            "client.toml": service_toml(folder / "net", USERS_SOCKET, USERS_PLACE),
+            "thin.toml": f'[Dial.Unix]\nAddress = "{USERS_SOCKET}"\n',
+            "kpclientd.service": unit.replace("[Service]\n", f"[Service]\n{environment}"),
+            "kpclientd.socket": (USER / "kpclientd.socket").read_text(),
+            **dict.fromkeys(("default.target", "basic.target", "sockets.target", "shutdown.target"), NO_DEPENDENCIES),
+        }
+        with booted(folder, {"users-manager.service": USERS_MANAGER}, files) as machine:
+            machine.run("systemctl", "start", "users-manager.service")
             yield machine
 
 
@@ -153,6 +195,23 @@ def test_systemd_starts_it_when_an_application_comes_and_keeps_the_socket(tmp_pa
             assert "bytes from servicenode1" in ping(machine)
             assert f"Listening on unix {SOCKET}, which was handed over." in machine.log()
             machine.run("systemctl", "stop", SERVICE)
+
+
+def test_a_users_own_manager_runs_the_unit_for_users(tmp_path: Path) -> None:
+    user = ("setpriv", "--reuid=kpclientd", "--regid=kpclientd", "--clear-groups")
+    by_the_user = (*user, "env", f"XDG_RUNTIME_DIR={USERS_PLACE}", "systemctl", "--user")
+    with users_machine_on_a_network(tmp_path) as machine:
+        machine.run(*by_the_user, "start", "kpclientd.socket")
+        assert machine.run("stat", "--format=%U %a", USERS_SOCKET) == "kpclientd 600\n"
+        assert "bytes from servicenode1" in ping(machine)
+        shown = machine.run(*by_the_user, "show", "--property=StatusText,NotifyAccess,ActiveState", SERVICE)
+        assert "ActiveState=active" in shown and "StatusText=Connected to gateway 'gateway1'" in shown
+        machine.run(*by_the_user, "reload", SERVICE)
+        machine.run(*by_the_user, "restart", SERVICE)
+        assert "bytes from servicenode1" in ping(machine)
+        machine.run(*by_the_user, "stop", SERVICE)
+        assert "Result=success" in machine.run(*by_the_user, "show", "--property=Result", SERVICE)
+        assert machine.run("stat", "--format=%a", USERS_SOCKET) == "600\n", "the socket is the manager's"
 
 
 def test_a_bad_configuration_is_not_tried_again_and_a_killed_daemon_is(tmp_path: Path) -> None:
