@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from kpclientd.version import release
+from tests.service import machine as services
+from tests.service.test_sandbox import LIVELY, SERVICE, SOCKET, service_toml
+from tests.support.processes import local_network
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
@@ -33,6 +36,22 @@ def release_and_mirror() -> tuple[str, str] | None:
     mirror = re.search(r"https?://[^\s]+/debian/?(?=\s)", text)
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
     return (codename, mirror[0]) if mirror is not None and codename is not None else None
+
+
+BOOT = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$1" && cd "$1"
+mount -t proc proc proc
+mount -t sysfs sys sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs tmpfs run
+mount --rbind /dev dev
+pivot_root . mnt && umount -l /mnt
+mount --make-rshared /
+export container=test
+exec /lib/systemd/systemd --system --log-target=null --show-status=no
+"""
 
 
 class Machine:
@@ -72,13 +91,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     if found is None:
         pytest.skip("no mirror of Debian is known here")
     base = BASE / found[0]
-    if not (base / "ready").exists():
+    if not (base / "ready").exists() or not (base / "root/lib/systemd/systemd").exists():
         shutil.rmtree(base, ignore_errors=True)
         base.mkdir(parents=True)
         command = [
             "debootstrap",
             "--variant=minbase",
-            "--include=python3,adduser",
+            "--include=python3,adduser,systemd,systemd-sysv",
             found[0],
             str(base / "root"),
             found[1],
@@ -147,20 +166,50 @@ def test_no_byte_code_is_written_where_it_is_installed(machine: Machine) -> None
     assert set(machine.run("find", "/usr/lib/kpclientd").splitlines()) <= known
 
 
-def test_an_upgrade_keeps_the_configuration(machine: Machine, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
+@pytest.fixture(scope="module")
+def newer(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where, in the system, the same package is with a later version."""
+    tree = tmp_path_factory.mktemp("newer") / "tree"
     subprocess.run(["dpkg-deb", "--raw-extract", package(), tree], check=True)
     control = tree / "DEBIAN/control"
     control.write_text(control.read_text(encoding="utf-8").replace(f"Version: {release()}", f"Version: {release()}+1"))
     newer = ["dpkg-deb", "--root-owner-group", "-z1", "--build", str(tree), str(machine.root / NEWER_THERE)]
     subprocess.run(newer, check=True, stdout=subprocess.DEVNULL)
+    return f"/{NEWER_THERE}"
+
+
+def test_systemd_runs_the_service_and_an_upgrade_starts_the_new_one(
+    machine: Machine, newer: str, tmp_path: Path
+) -> None:
+    thin = f'[Dial.Unix]\nAddress = "{SOCKET}"\n'
+    (machine.root / "etc/thinclient.toml").write_text(thin, encoding="utf-8")
+    ping = ("kpclientd", "ping", "--config", "/etc/thinclient.toml", "-c", "1", "echo")
+    with local_network(tmp_path / "net", *LIVELY) as (_, ready):
+        assert ready.startswith("ready")
+        text = f'EpochDuration = "1h"\n{service_toml(tmp_path / "net")}'
+        (machine.root / CONFIGURATION).write_text(text, encoding="utf-8")
+        with services.running(BOOT, str(machine.root)) as booted:
+            booted.run("systemctl", "enable", "--now", SERVICE)
+            assert "1 received" in booted.run(*ping)
+            process = booted.shows(SERVICE, "MainPID")
+            booted.run("dpkg", "--install", newer)
+            assert booted.shows(SERVICE, "ActiveState") == "active"
+            assert booted.shows(SERVICE, "MainPID") not in (process, "0")
+            assert "1 received" in booted.run(*ping)
+            booted.run("dpkg", "--install", f"/{PACKAGE_THERE}")
+            assert "1 received" in booted.run(*ping)
+            booted.run("systemctl", "stop", SERVICE)
+            assert booted.shows(SERVICE, "Result") == "success"
+
+
+def test_an_upgrade_keeps_the_configuration(machine: Machine, newer: str) -> None:
     (machine.root / CONFIGURATION).write_text("# mine\n", encoding="utf-8")
-    told = machine.run("dpkg", "--install", f"/{NEWER_THERE}")
+    told = machine.run("dpkg", "--install", newer)
     assert "placeholders" not in told
     assert (machine.root / CONFIGURATION).read_text(encoding="utf-8") == "# mine\n"
     assert machine.run("dpkg-query", "-W", "-f", "${Version}", "kpclientd") == f"{release()}+1"
     (machine.root / CONFIGURATION).unlink()
-    machine.run("dpkg", "--install", f"/{NEWER_THERE}")
+    machine.run("dpkg", "--install", newer)
     assert not (machine.root / CONFIGURATION).exists(), "what was taken away comes back"
 
 
@@ -168,7 +217,9 @@ def test_removing_keeps_the_configuration_and_purging_takes_it(machine: Machine)
     (machine.root / CONFIGURATION).write_text("# mine\n", encoding="utf-8")
     (machine.root / "var/lib/kpclientd").mkdir(exist_ok=True)
     machine.run("dpkg", "--remove", "kpclientd")
-    assert set(machine.left()) == {"/var/lib/kpclientd", "/etc/kpclientd"}
+    of_systemd = ("/etc/systemd/system/", "/var/lib/systemd/deb-systemd-helper-enabled/")
+    left = {path for path in machine.left() if not path.startswith(of_systemd)}
+    assert left == {"/var/lib/kpclientd", "/etc/kpclientd"}
     assert (machine.root / CONFIGURATION).read_text(encoding="utf-8") == "# mine\n"
     machine.run("dpkg", "--purge", "kpclientd")
     assert machine.left() == []

@@ -112,8 +112,6 @@ def reason_against() -> str:
 @contextmanager
 def booted(folder: Path, units: Mapping[str, str], etc: Mapping[str, str]) -> Iterator[Machine]:
     """A machine with these units, and these files in /etc/kpclientd."""
-    if reason := reason_against():
-        pytest.skip(reason)
     for name, text in etc.items():
         (folder / "etc").mkdir(exist_ok=True)
         (folder / "etc" / name).write_text(text)
@@ -127,11 +125,25 @@ def booted(folder: Path, units: Mapping[str, str], etc: Mapping[str, str]) -> It
         path = folder / "units" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+    given = (folder, USER, sys.base_prefix, sysconfig.get_path("purelib"), ROOT)
+    with running(_BOOT, *map(str, given)) as machine:
+        yield machine
+
+
+@contextmanager
+def running(boot: str, *arguments: str) -> Iterator[Machine]:
+    """A machine, where there can be one.
+
+    Args:
+        boot: for a shell that is the first process of the new namespaces, and becomes systemd.
+        arguments: of that.
+    """
+    if reason := reason_against():
+        pytest.skip(reason)
     with _control_group() as group:
         enter = f'echo $$ > "{group}/cgroup.procs" && exec "$@"'
         namespaces = ("unshare", "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--fork", "--mount-proc")
-        given = (folder, USER, sys.base_prefix, sysconfig.get_path("purelib"), ROOT)
-        command = ("sh", "-c", enter, "sh", *namespaces, "sh", "-c", _BOOT, "sh", *map(str, given))
+        command = ("sh", "-c", enter, "sh", *namespaces, "sh", "-c", boot, "sh", *arguments)
         outer = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         first = None
         try:
