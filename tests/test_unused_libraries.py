@@ -16,9 +16,29 @@ def test_a_daemons_modules_load_none_of_it() -> None:
     loaded = run(
         PREPARED + "import kpclientd.service, kpclientd.logs, kpclientd.config.load, kpclientd.state.keeper\n"
         "import kpclientd.thin.websocket\n"
-        "print([name for name in ('_ssl', '_hashlib', '_bz2', '_lzma', 'idna.core') if sys.modules.get(name)])"
+        "names = ('_ssl', '_hashlib', '_bz2', '_lzma', 'idna.core', 'typing_extensions', 'tempfile')\n"
+        "print([name for name in names if sys.modules.get(name)])"
     )
     assert loaded.strip() == "[]"
+
+
+def test_no_process_is_started_to_find_the_function_that_names_threads_and_they_are_named() -> None:
+    watched = (
+        "import sys; started = []\n"
+        "sys.addaudithook(lambda event, given: event == 'subprocess.Popen' and started.append(given))\n"
+    )
+    program = (
+        "import pathlib, trio\n"
+        "print(trio.run(trio.to_thread.run_sync, pathlib.Path('/proc/thread-self/comm').read_text).strip())\n"
+    )
+    name = run(program)
+    assert name.startswith("read_text")
+    assert run(watched + PREPARED + program + "print(started)") == f"{name}[]\n"
+
+
+def test_other_libraries_are_looked_for() -> None:
+    program = "import ctypes.util\nprint(ctypes.util.find_library('m'), ctypes.util.find_library('nobody'))"
+    assert run(PREPARED + program) == run(program)
 
 
 def test_what_was_put_off_is_there_when_it_is_wanted() -> None:
@@ -26,7 +46,7 @@ def test_what_was_put_off_is_there_when_it_is_wanted() -> None:
         PREPARED + "import trio.testing, ssl, idna, lzma\n"
         "assert '_ssl' not in sys.modules\n"
         "context = ssl.create_default_context()\n"
-        "import ssl as again\n"
+        "import ssl as again, typing_extensions\n"
         "assert isinstance(context, again.SSLContext) and trio._ssl._stdlib_ssl.SSLContext is again.SSLContext\n"
         "stream = trio.SSLStream(trio.testing.memory_stream_pair()[0], context, server_hostname='localhost')\n"
         "assert lzma.decompress(lzma.compress(b'x')) == b'x'\n"
