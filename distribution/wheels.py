@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -51,8 +50,7 @@ def build(archive: Path, processor: str, output: Path) -> Path:
     """
     platform = f"manylinux_{GLIBC[0]}_{GLIBC[1]}_{processor}"
     with TemporaryDirectory() as folder:
-        with tarfile.open(archive) as sources:
-            sources.extractall(folder, filter="data")
+        subprocess.run(("tar", "-xzf", archive, "-C", folder), check=True)  # what tarfile has for it is not in 3.11.2
         (source,) = Path(folder).iterdir()
         platform_option = f"--config-setting=--build-option=--plat-name={platform}"
         ended = subprocess.run(
@@ -107,7 +105,9 @@ def _headers(processor: str, folder: Path) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     place = folder / "headers" / f"{processor}-linux-gnu" / version
     place.mkdir(parents=True, exist_ok=True)
-    (place / _FILES_HERE).write_text(f'#include "{sysconfig.get_config_h_filename()}"\n', encoding="utf-8")
+    here = Path(sysconfig.get_config_h_filename())
+    of_debian = here.parents[1] / (sysconfig.get_config_var("MULTIARCH") or "") / version / _FILES_HERE
+    (place / _FILES_HERE).write_text(f'#include "{of_debian if of_debian.exists() else here}"\n', encoding="utf-8")
     return folder / "headers"
 
 
