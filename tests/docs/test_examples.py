@@ -7,6 +7,7 @@ import pytest
 
 from kpclientd.config.client_file import ClientFile
 from kpclientd.config.declared import Table, declared_keys
+from kpclientd.config.dial import DialFile
 from tests.docs.blocks import DOCS, blocks
 
 TESTED = {
@@ -51,7 +52,8 @@ OF_ANOTHER_PROGRAM = ("loopix.md",)
 @pytest.mark.parametrize("page", CONFIGURATIONS)
 def test_examples_of_the_configuration_have_keys_that_there_are(page: str) -> None:
     for block in blocks(page, "toml"):
-        assert {*keys(tomllib.loads(block.text))} <= {*known(ClientFile)}
+        values = tomllib.loads(block.text)
+        assert {*keys(values)} <= {*known(DialFile if "Dial" in values else ClientFile)}
 
 
 def test_every_page_with_a_configuration_is_looked_at() -> None:
