@@ -109,9 +109,16 @@ def reason_against() -> str:
     return ""
 
 
+def skip_where_there_can_be_none() -> None:
+    """Skip the test where there can be no such machine."""
+    if reason := reason_against():
+        pytest.skip(reason)
+
+
 @contextmanager
 def booted(folder: Path, units: Mapping[str, str], etc: Mapping[str, str]) -> Iterator[Machine]:
     """A machine with these units, and these files in /etc/kpclientd."""
+    skip_where_there_can_be_none()
     for name, text in etc.items():
         (folder / "etc").mkdir(exist_ok=True)
         (folder / "etc" / name).write_text(text)
@@ -138,8 +145,7 @@ def running(boot: str, *arguments: str) -> Iterator[Machine]:
         boot: for a shell that is the first process of the new namespaces, and becomes systemd.
         arguments: of that.
     """
-    if reason := reason_against():
-        pytest.skip(reason)
+    skip_where_there_can_be_none()
     with _control_group() as group:
         enter = f'echo $$ > "{group}/cgroup.procs" && exec "$@"'
         namespaces = ("unshare", "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--fork", "--mount-proc")
