@@ -1,4 +1,4 @@
-"""A real daemon with a state file, killed without warning: what it said is under way is answered, and once, as far as can be."""
+"""A real daemon with a state file, killed without warning: what is under way is answered, and once as far as can be."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
