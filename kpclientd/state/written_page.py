@@ -4,8 +4,9 @@ Theory of operation. What is written to a socket is the kernel's: if this proces
 it, and if the machine loses power, nobody does. The same holds for a file in a memory file system, so that is where it
 is noted, by one store after each write: no disk is waited for, and between the write and the note nothing else of this
 process runs. A kill just there, which on a busy machine may be milliseconds as the application is woken first, has that
-one answer given again: noted before it is written, it might be lost instead. An application that comes back to the next daemon, and is still the same process, has read what was noted; what any
-other was written and is not known to have read is given again.
+one answer given again: noted before it is written, it might be lost instead. An application that comes back to the next
+daemon, and is still the same process, has read what was noted; what any other was written and is not known to have read
+is given again.
 
 The page holds no secret: per session its id, a process, and a count. Where there is no memory file system, nothing is
 noted, and an application may be told twice what it was told just before the daemon was killed.
