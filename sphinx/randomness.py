@@ -65,8 +65,12 @@ class Randomness:
         return (self.below(1 << _DOUBLE_BITS) + 1) / (1 << _DOUBLE_BITS)
 
     def fork(self) -> "Randomness":
-        """An independent stream, seeded from this one: what is drawn there changes nothing here, nor its order."""
-        return seeded(self._source(_SEED_BYTES))
+        """An independent stream, seeded from this one: what is drawn there changes nothing here, nor its order.
+
+        What it holds at any time tells nothing of what was drawn before: with each block it takes another key, and the
+        one before is gone (Bernstein, "Fast-key-erasure random-number generators", 2017; over SHAKE-256).
+        """
+        return Randomness(_erasing(self._source(_SEED_BYTES)))
 
     def exponential(self, mean: float) -> float:
         """Return an exponential variate, in the unit of `mean`."""
@@ -88,3 +92,20 @@ def seeded(seed: bytes) -> Randomness:
         return taken
 
     return Randomness(source)
+
+
+def _erasing(key: bytes) -> Callable[[int], bytes]:
+    """A source that forgets how it came to what it gave."""
+    left = bytearray()
+
+    def source(length: int) -> bytes:
+        nonlocal key
+        while len(left) < length:
+            block = hashlib.shake_256(key).digest(_SEED_BYTES + _STREAM_BLOCK)
+            key = block[:_SEED_BYTES]
+            left.extend(memoryview(block)[_SEED_BYTES:])
+        taken = bytes(left[:length])
+        del left[:length]
+        return taken
+
+    return source

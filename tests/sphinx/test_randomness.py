@@ -82,6 +82,28 @@ def test_a_seeded_stream_is_the_hash_of_its_seed_however_it_is_cut() -> None:
 def test_what_a_fork_draws_changes_nothing_in_its_parent() -> None:
     one, other = seeded(b"parent"), seeded(b"parent")
     first, second = one.fork(), other.fork()
-    assert first.bytes(1000) == second.bytes(1000) == seeded(seeded(b"parent").bytes(32)).bytes(1000)
+    assert first.bytes(1000) == second.bytes(1000)
     first.bytes(100)
     assert one.bytes(64) == other.bytes(64)
+
+
+def test_a_forked_stream_takes_another_key_with_each_block_however_it_is_cut() -> None:
+    key, expected = bytes(range(32)), b""
+    for _ in range(3):
+        block = hashlib.shake_256(key).digest(32 + 4096)
+        key, expected = block[:32], expected + block[32:]
+    fork = Randomness(lambda length: bytes(range(32))[:length]).fork()
+    assert fork.bytes(1) + fork.bytes(9000) + fork.bytes(0) + fork.bytes(3 * 4096 - 9001) == expected
+
+
+def test_what_a_forked_stream_holds_tells_nothing_of_what_it_gave() -> None:
+    seed = bytes(range(32))
+    fork = Randomness(lambda length: seed).fork()
+    first = fork.bytes(4096)
+    fork.bytes(100)
+    held = [cell.cell_contents for cell in fork._source.__closure__ or ()]
+    assert seed not in held
+    key, left = (next(value for value in held if isinstance(value, kind)) for kind in (bytes, bytearray))
+    second = hashlib.shake_256(hashlib.shake_256(seed).digest(32)).digest(32 + 4096)
+    assert (key, bytes(left)) == (second[:32], second[132:])
+    assert first[:16] not in b"".join((key, left))
