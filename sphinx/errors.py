@@ -41,7 +41,7 @@ class CommandError(SphinxError):
 
 
 class PathError(SphinxError):
-    """A path has no hop, more hops than the geometry allows, or commands that are the builder's to add."""
+    """A path has no hop, more hops than the geometry allows, or a node id of another length than all have."""
 
 
 class PayloadLengthError(SphinxError):

@@ -16,6 +16,7 @@ from sphinx.errors import CommandError, PathError
 from sphinx.geometry import HOP_COMMANDS_LENGTH, NEXT_NODE_HOP_LENGTH, VERSION, Geometry
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
+from sphinx.types import NODE_ID_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def build_header(geometry: Geometry, agreement: Agreement, path: Sequence[PathHo
         randomness: drawn on for the ephemeral keys, then for the filler of the hops that the path does not use.
 
     Raises:
-        PathError: if the path is empty or too long.
+        PathError: if the path is empty or too long, or a node id has a wrong length.
         CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
         KeyLengthError: if a hop's public key has a wrong length.
         WeakPublicKeyError: if a hop's public key is degenerate.
@@ -73,7 +74,7 @@ def encoded_commands(geometry: Geometry, path: Sequence[PathHop]) -> list[bytes]
     """Check a path, and return each hop's commands as bytes, without the `NextNodeHop` that the builder adds.
 
     Raises:
-        PathError: if the path is empty or too long.
+        PathError: if the path is empty or too long, or a node id has a wrong length.
         CommandError: if a hop's commands do not fit, or hold a `NextNodeHop`.
     """
     if not 1 <= len(path) <= geometry.nr_hops:
@@ -83,6 +84,8 @@ def encoded_commands(geometry: Geometry, path: Sequence[PathHop]) -> list[bytes]
 
 
 def _encoded(hop: PathHop, number: int, *, last: bool) -> bytes:
+    if len(hop.node_id) != NODE_ID_LENGTH:
+        raise PathError(f"the node id of hop {number} has {len(hop.node_id)} bytes, expected {NODE_ID_LENGTH}")
     for command in hop.commands:
         if isinstance(command, NextNodeHop):
             raise CommandError(f"hop {number} is given a NextNodeHop, which is the builder's to add")

@@ -99,6 +99,16 @@ def test_a_path_of_no_or_too_many_hops_is_refused(count: int) -> None:
         Sphinx(GEOMETRY).new_surb(hops(count), seeded(b"rejects"))
 
 
+@pytest.mark.parametrize("length", [0, 31, 33])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_node_id_of_another_length_is_refused_at_any_hop(number: int, length: int, engine_name: str) -> None:
+    path, sphinx = hops(2), Sphinx(GEOMETRY, engine=engine_name)
+    path[number] = PathHop(NodeId(bytes(length)), PUBLIC_KEY, ())
+    for make in (sphinx.new_surb, lambda path, randomness: sphinx.new_packet(path, PAYLOAD, randomness)):
+        with pytest.raises(PathError, match=f"the node id of hop {number} has {length} bytes, expected 32"):
+            make(path, seeded(b"rejects"))
+
+
 @pytest.mark.parametrize("length", [15, 17])
 def test_a_payload_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(PayloadLengthError, match=f"{length} bytes, expected 16"):
