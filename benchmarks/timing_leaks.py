@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sphinx import Geometry, NodeId, PathHop, Recipient, RecipientId, Sphinx
@@ -149,6 +150,20 @@ def engine_works(name: str, share: float) -> Iterator[Work]:
         share,
     )
 
+    nodes = [seeded(bytes([number])).bytes(KEY_LENGTH) for number in range(HOPS)]
+    keys = [sphinx.nike.public_key(node) for node in nodes]
+    way = [PathHop(hop.node_id, key, hop.commands) for hop, key in zip(path, keys, strict=True)]
+    for title, kept in (("tables", keys), ("tables for two hops", keys[1:3])) if sphinx.is_compiled else ():
+        prepared = Sphinx(geometry, engine=name)
+        prepared.keep_tables(kept)
+        for scalars, fixed in (("a fixed ephemeral key", other), ("one of zeros", bytes(KEY_LENGTH))):
+            yield Work(
+                f"{name}: packet with {title}, {scalars} or random ones",
+                fixed_or_random(fixed),
+                partial(packet_by, prepared, way, rest[MAC_LENGTH:]),
+                share,
+            )
+
     def with_wrong_tag(kind: int, draws: random.Random) -> bytes:
         return cipher.encipher(material, changed(payload, kind, geometry.payload_tag_length - 1))
 
@@ -159,6 +174,11 @@ def engine_works(name: str, share: float) -> Iterator[Work]:
             pass
 
     yield Work(f"{name}: reply, first or last byte of the tag wrong", with_wrong_tag, opened, share)
+
+
+def packet_by(sphinx: Sphinx, path: Sequence[PathHop], payload: bytes, ephemeral: bytes) -> None:
+    """Make a packet with that private key."""
+    sphinx.new_packet(path, payload, Randomness(lambda length: ephemeral[:length]))
 
 
 def measure(work: Work, samples: int, draws: random.Random) -> tuple[list[int], list[int]]:
@@ -215,7 +235,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of the names of what to measure")
     options = parser.parse_args()
     print(f"{options.samples} samples each; |t| > {THRESHOLD} that keeps growing is a leak")
-    print(f"{'work':<58} {'µs':>9} {'t: 1/4':>8} {'1/2':>8} {'3/4':>8} {'all':>8}")
+    print(f"{'work':<72} {'µs':>9} {'t: 1/4':>8} {'1/2':>8} {'3/4':>8} {'all':>8}")
     draws = random.Random()
     gc.disable()
     for work in works():
@@ -225,7 +245,7 @@ def main() -> None:
         values = growth(times)
         middle = sorted([*times[0], *times[1]])[len(times[0] + times[1]) // 2] / 1e3
         columns = " ".join(f"{value:8.2f}" for value in values)
-        print(f"{work.name:<58} {middle:9.2f} {columns}{'  LEAK' if leaks(values) else ''}", flush=True)
+        print(f"{work.name:<72} {middle:9.2f} {columns}{'  LEAK' if leaks(values) else ''}", flush=True)
         gc.collect()
 
 

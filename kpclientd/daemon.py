@@ -193,11 +193,12 @@ class Daemon:
             on_progress=self.notifier.pump,
         )
         self._descriptors = descriptors
+        self._composer = Composer(sphinx, clock, self.network_time, self.randomness)
         self.admission = Admission(self._most_connections(limits), self._connection)
         self.sender = Sender(
             engine=self.engine,
             queues=self.queues,
-            composer=Composer(sphinx, clock, self.network_time, self.randomness),
+            composer=self._composer,
             trusted=self.trusted,
             randomness=self.randomness,
             network_time=self.network_time,
@@ -372,6 +373,7 @@ class Daemon:
             log.error("The document of epoch %d cannot be pushed to applications: %s", document.epoch, error)
         else:
             self.announcements.set_document(frame)
+        await self.workers.run(DOCUMENTS, partial(self._composer.prepare, document))
 
     def _on_refused(self) -> None:
         if self.network_time.is_in_doubt(has_document=self.trusted.current(self.network_time()) is not None):

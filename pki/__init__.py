@@ -25,7 +25,7 @@ from pki.errors import (
     UnusableDocumentError,
     WeakKeyError,
 )
-from pki.path import Route, delay_cap_ms, forward_route, reply_route
+from pki.path import Route, delay_cap_ms, forward_route, keys_on_routes, reply_route
 from pki.pem import decode_pem, encode_pem
 from pki.signatures import SignatureScheme, SigningKey, signature_scheme
 from pki.trust import TrustedDocuments, VerifiedDocument
@@ -71,6 +71,7 @@ __all__ = [
     "forward_route",
     "issue",
     "key_hash",
+    "keys_on_routes",
     "parse_duration",
     "reply_route",
     "signature_scheme",

@@ -4,6 +4,7 @@ A node changes its Sphinx keys every epoch, so each hop's key is that of the epo
 there, and that depends on the delays drawn for the hops before it.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,16 @@ def reply_route(
 
     draw = _Draw(document.mu, start, clock, randomness, public_key_length)
     return draw.route(select, last_delayed=False, last_commands=(Recipient(recipient), SurbReply(surb_id)))
+
+
+def keys_on_routes(document: Document) -> tuple[bytes, ...]:
+    """The mix keys that packets by a document meet: of gateways, mixes and service nodes, in its epoch and the next.
+
+    Those of its own epoch come first. A packet that leaves late in an epoch arrives in the next one.
+    """
+    nodes = [*document.gateway_nodes, *itertools.chain(*document.topology), *document.service_nodes]
+    epochs = (document.epoch, document.epoch + 1)
+    return tuple(node.mix_keys[epoch] for epoch in epochs for node in nodes if epoch in node.mix_keys)
 
 
 def _one_of_each_layer(document: Document, randomness: Randomness) -> list[MixDescriptor]:

@@ -21,6 +21,7 @@ from sphinx.geometry import (
     Geometry,
 )
 from sphinx.header import encoded_commands
+from sphinx.key_tables import KeyTables
 from sphinx.native.library import EncodedPath, Library, Status
 from sphinx.path import PathHop
 from sphinx.randomness import Randomness
@@ -37,14 +38,20 @@ class CompiledX25519:
         geometry: with that NIKE.
         nike: X25519.
         library: the compiled functions.
+
+    Attributes:
+        tables: of the nodes' keys that are in use.
     """
 
-    __slots__ = ("_geometry", "_library", "_nike")
+    __slots__ = ("_geometry", "_library", "_nike", "tables")
+
+    tables: KeyTables
 
     def __init__(self, geometry: Geometry, nike: X25519, library: Library) -> None:
         self._geometry = geometry
         self._nike = nike
         self._library = library
+        self.tables = KeyTables(library)
 
     def new_packet(self, path: Sequence[PathHop], payload: bytes, randomness: Randomness) -> bytes:
         """See `sphinx.packet.Sphinx.new_packet`; the payload has its length."""
@@ -83,8 +90,9 @@ class CompiledX25519:
     def _encoded(self, path: Sequence[PathHop], randomness: Randomness) -> EncodedPath:
         fragments = encoded_commands(self._geometry, path)
         ephemeral = self._nike.generate(randomness.bytes)
-        for hop in path:
-            self._nike.check(ephemeral, hop.public_key)
+        public_keys = [hop.public_key for hop in path]
+        for public_key in public_keys:
+            self._nike.check(ephemeral, public_key)
         macs_at = bytearray()
         for number, following in enumerate(path[1:]):
             fragments[number] += encode_next_hop(following.node_id, _MAC_TO_COME)
@@ -93,7 +101,8 @@ class CompiledX25519:
             self._geometry.nr_hops,
             len(path),
             ephemeral=ephemeral,
-            keys=b"".join([hop.public_key for hop in path]),
+            keys=b"".join(public_keys),
+            tables=self.tables.of(public_keys),
             fragments=b"".join([fragment.ljust(HOP_COMMANDS_LENGTH, b"\0") for fragment in fragments]),
             macs_at=macs_at,
             filler=randomness.bytes((self._geometry.nr_hops - len(path)) * HOP_COMMANDS_LENGTH),

@@ -12,7 +12,7 @@ from typing import Final
 
 from arq import RouteNames
 from kpclientd.errors import KpclientdError
-from pki import Document, EpochClock, PkiError, forward_route, reply_route
+from pki import Document, EpochClock, PkiError, forward_route, keys_on_routes, reply_route
 from sphinx import Sphinx, compose_plaintext
 from sphinx.errors import SphinxError
 from sphinx.randomness import Randomness
@@ -78,6 +78,13 @@ class Composer:
         self._clock = clock
         self._network_time = network_time
         self._randomness = randomness
+
+    def prepare(self, document: Document) -> None:
+        """Make what packets by a document are made from faster, where that is possible; for a worker thread.
+
+        Without it they are the same packets.
+        """
+        self._sphinx.keep_tables(keys_on_routes(document))
 
     def decoy(self, document: Document) -> PacketRequest:
         """A request to a uniformly random echo service of `document`.

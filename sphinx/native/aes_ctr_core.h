@@ -31,6 +31,4 @@ KP_TARGET void KP_STREAM(
         taken = length < sizeof blocks ? length : sizeof blocks;
         memcpy(stream, blocks, taken);
     }
-    kp_wipe(&keys, sizeof keys);
-    kp_wipe(blocks, sizeof blocks);
 }

@@ -1,4 +1,4 @@
-/* AES-256-CTR for any processor, in constant time. */
+/* AES-256-CTR for any 64-bit processor, in constant time. */
 #include "aes_ctr.h"
 #include "bitslice.h"
 
@@ -44,8 +44,6 @@ static void expand(round_keys *keys, const uint8_t *key)
             kp_store32(bytes + 4 * k, w[4 * round + k]);
         key_planes(&keys->round[round], bytes, round ? S_BOX_CONSTANT : 0);
     }
-    kp_wipe(w, sizeof w);
-    kp_wipe(bytes, sizeof bytes);
 }
 
 static void add_key(planes *q, const planes *key)

@@ -348,5 +348,4 @@ KP_TARGET void KP_LAYERS(
         else if (length > 0)
             tiny(&s, delta, buffer, length, inverse);
     }
-    kp_wipe(&s, sizeof s);
 }

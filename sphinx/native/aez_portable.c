@@ -1,4 +1,4 @@
-/* AEZ in plain C for any processor, in constant time. */
+/* AEZ in plain C for any 64-bit processor, in constant time. */
 #include "aez.h"
 #include "bitslice.h"
 

@@ -1,4 +1,4 @@
-"""Writes the table for multiples of the base point: a C header, computed instead of copied."""
+"""Writes the table for multiples of the base point, and the curve's constants: a C header, computed, not copied."""
 
 from typing import Final
 
@@ -44,12 +44,19 @@ def entry(point: Point) -> str:
     """One point as y + x, y - x and 2dxy, each in words of 64 bits, the lowest first."""
     x, y = point
     coordinates = ((y + x) % P, (y - x) % P, 2 * D * x * y % P)
-    words = [f"{value >> (64 * k) & (2**64 - 1):#x}u" for value in coordinates for k in range(WORDS)]
-    return "{" + ", ".join(words) + "}"
+    return "{" + ", ".join(map(words, coordinates)) + "}"
+
+
+def words(value: int) -> str:
+    """A number below 2^256 in words of 64 bits, the lowest first."""
+    return ", ".join(f"{value >> (64 * k) & (2**64 - 1):#x}u" for k in range(WORDS))
 
 
 def header() -> str:
-    """The header's text: column k holds 1 to 8 times 256^k times 8 times the base point."""
+    """The header's text: constants of edwards25519, and the table.
+
+    Column k of that holds 1 to 8 times 256^k times 8 times the base point.
+    """
     rows = []
     point = times(COFACTOR, base_point())
     for _ in range(COLUMNS):
@@ -59,11 +66,13 @@ def header() -> str:
         rows.append("    {" + ",\n     ".join(entry(multiple) for multiple in multiples) + "},\n")
         for _ in range(8):
             point = add(point, point)
+    constants = {"d": D, "twice_d": 2 * D % P, "root_of_minus_1": SQRT_OF_MINUS_1}
     return (
         "#include <stdint.h>\n"
-        f"#define KP_BASE_COLUMNS {COLUMNS}\n"
-        f"#define KP_BASE_MULTIPLES {MULTIPLES}\n"
-        f"static const uint64_t kp_base_table[{COLUMNS}][{MULTIPLES}][{3 * WORDS}] = {{\n" + "".join(rows) + "};\n"
+        + "".join(f"static const uint64_t kp_{name}[] = {{{words(value)}}};\n" for name, value in constants.items())
+        + f"static const uint64_t kp_base_table[{COLUMNS}][{MULTIPLES}][{3 * WORDS}] = {{\n"
+        + "".join(rows)
+        + "};\n"
     )
 
 

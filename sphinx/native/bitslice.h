@@ -1,4 +1,4 @@
-/* AES without tables, in constant time, for any processor: bitsliced.
+/* AES without tables, in constant time, for any 64-bit processor: bitsliced.
  *
  * Bit b of every byte of eight blocks goes into plane b: in each 64-bit half of the blocks, byte k of plane b holds bit
  * b of byte k of all eight. One gate of a circuit for the S-box then serves sixty-four bytes. */
@@ -195,7 +195,6 @@ static inline void key_planes(planes *q, const uint8_t *key, uint64_t constant)
     for (int k = 0; k < PLANES; k++)
         x[k] = (block){{kp_load64(key) ^ constant, kp_load64(key + 8) ^ constant}};
     to_planes(q, x);
-    kp_wipe(x, sizeof x);
 }
 
 #endif

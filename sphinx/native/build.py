@@ -17,11 +17,14 @@ _DECLARATIONS: Final = """
 #define KP_WRONG_TAG ...
 #define KP_WRONG_SHAPE ...
 #define KP_FRAGMENT ...
+#define KP_POINT ...
 #define KP_MOST_HOPS ...
 typedef struct { ...; } kp_engine;
+typedef struct { ...; } kp_table;
 typedef struct {
     size_t nr_hops, hops;
     const uint8_t *ephemeral, *keys, *fragments, *mac_at, *filler;
+    const kp_table *const *tables;
 } kp_path;
 void kp_engine_portable(kp_engine *);
 int kp_engine_aes_ni(kp_engine *);
@@ -32,9 +35,11 @@ int kp_unwrap(const kp_engine *, size_t, const uint8_t *, uint8_t *, size_t, uin
 int kp_open_reply(const kp_engine *, const uint8_t *, size_t, uint8_t *, size_t);
 void kp_authenticate(const kp_engine *, const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *);
 void kp_key_stream(const kp_engine *, const uint8_t *, const uint8_t *, uint8_t *, size_t);
+int kp_key_table(const kp_engine *, kp_table *, const uint8_t *);
 int kp_x25519(const kp_engine *, uint8_t *, const uint8_t *, const uint8_t *);
 void kp_x25519_base(const kp_engine *, uint8_t *, const uint8_t *);
 #define KP_SPHINCS_SIGNATURE ...
+#define KP_SPHINCS_DIGEST ...
 void kp_sphincs_root(const kp_engine *, const uint8_t *, const uint8_t *, const uint8_t *, uint8_t *);
 void kp_sphincs_generate(const kp_engine *, const uint8_t *, const uint8_t *, uint8_t *);
 void kp_sphincs_sign(const kp_engine *, const uint8_t *, const uint8_t *, const uint8_t *, uint8_t *);

@@ -1,4 +1,4 @@
-/* Bytes and words, comparison and wiping: what all parts of the engine share. */
+/* Bytes and words, and comparison: what all parts of the engine share. */
 #ifndef KP_BYTES_H
 #define KP_BYTES_H
 
@@ -71,13 +71,6 @@ static inline uint64_t kp_mask(uint64_t mask)
 {
     __asm__("" : "+r"(mask));
     return mask;
-}
-
-/* Overwrite secrets; the barrier keeps the compiler from leaving it out because nobody reads them again. */
-static inline void kp_wipe(void *memory, size_t length)
-{
-    memset(memory, 0, length);
-    __asm__ __volatile__("" : : "r"(memory) : "memory");
 }
 
 #endif

@@ -41,6 +41,4 @@ void kp_chacha20_first(uint8_t stream[32], const uint8_t key[KP_CHACHA20_KEY])
     }
     for (int k = 0; k < 8; k++)
         kp_store32(stream + 4 * k, x[k] + start[k]);
-    kp_wipe(start, sizeof start);
-    kp_wipe(x, sizeof x);
 }

@@ -9,7 +9,6 @@
 #define LEAF1_SSE41 (1u << 19)
 #define LEAF1_AES (1u << 25)
 #define LEAF1_OSXSAVE (1u << 27)
-#define LEAF7_BMI1 (1u << 3)
 #define LEAF7_AVX2 (1u << 5)
 #define LEAF7_BMI2 (1u << 8)
 #define LEAF7_ADX (1u << 19)
@@ -35,10 +34,9 @@ kp_cpu kp_cpu_features(void)
     sse = (c & LEAF1_SSSE3) && (c & LEAF1_SSE41);
     cpu.aes = sse && (c & LEAF1_AES);
     cpu.sha = sse && (extended & LEAF7_SHA);
-    cpu.bmi2 = (extended & LEAF7_BMI1) && (extended & LEAF7_BMI2);
     cpu.avx2 = (extended & LEAF7_AVX2) && (c & LEAF1_OSXSAVE) && saves_vectors();
 #ifdef KP_ADX
-    cpu.adx = cpu.bmi2 && (extended & LEAF7_ADX);
+    cpu.adx = (extended & LEAF7_BMI2) && (extended & LEAF7_ADX);
 #else
     cpu.adx = 0;
 #endif
@@ -49,7 +47,7 @@ kp_cpu kp_cpu_features(void)
 
 kp_cpu kp_cpu_features(void)
 {
-    return (kp_cpu){0, 0, 0, 0, 0};
+    return (kp_cpu){0, 0, 0, 0};
 }
 
 #endif

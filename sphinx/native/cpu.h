@@ -12,8 +12,7 @@
 typedef struct {
     int aes;  /* AES rounds, with SSE 4.1 */
     int sha;  /* SHA-256 rounds, with SSE 4.1 */
-    int bmi2; /* MULX and RORX */
-    int adx;  /* ADCX and ADOX, with BMI2 */
+    int adx;  /* MULX, ADCX and ADOX */
     int avx2; /* vectors of 256 bits, which the operating system keeps */
 } kp_cpu;
 

@@ -1,5 +1,6 @@
 /* Multiplication on Curve25519, over a field of the including file's choice: field51.h or field64.h. The including file
- * defines KP_TARGET (function attributes), KP_MULTIPLY and KP_MULTIPLY_BASE, the names of the functions that result. */
+ * defines KP_TARGET (function attributes) and the names of the functions that result: KP_MULTIPLY, KP_MULTIPLY_BASE,
+ * KP_MAKE_TABLE and KP_MULTIPLY_BY_TABLE. */
 #include "base_table.h"
 #include "x25519.h"
 
@@ -22,21 +23,28 @@ KP_TARGET static void raise_and_multiply(field *out, const field *a, int count, 
     multiply(out, &power, b);
 }
 
-/* a to the power 2^255 - 21; zero for zero. The numbers in names are exponents, or how many ones those have. */
-KP_TARGET static void invert(field *out, const field *a)
+/* ones = a to the power 2^250 - 1. The numbers in names are exponents, or how many ones those have. */
+KP_TARGET static void raise_to_ones(field *ones, field *eleven, const field *a)
 {
-    field two, nine, eleven, ones5, ones10, ones20, ones50, ones;
+    field two, nine, ones5, ones10, ones20, ones50;
     square(&two, a);
     raise_and_multiply(&nine, &two, 2, a);
-    multiply(&eleven, &two, &nine);
-    raise_and_multiply(&ones5, &eleven, 1, &nine);
+    multiply(eleven, &two, &nine);
+    raise_and_multiply(&ones5, eleven, 1, &nine);
     raise_and_multiply(&ones10, &ones5, 5, &ones5);
     raise_and_multiply(&ones20, &ones10, 10, &ones10);
-    raise_and_multiply(&ones, &ones20, 20, &ones20);
-    raise_and_multiply(&ones50, &ones, 10, &ones10);
-    raise_and_multiply(&ones, &ones50, 50, &ones50);
-    raise_and_multiply(&ones, &ones, 100, &ones);
-    raise_and_multiply(&ones, &ones, 50, &ones50);
+    raise_and_multiply(ones, &ones20, 20, &ones20);
+    raise_and_multiply(&ones50, ones, 10, &ones10);
+    raise_and_multiply(ones, &ones50, 50, &ones50);
+    raise_and_multiply(ones, ones, 100, ones);
+    raise_and_multiply(ones, ones, 50, &ones50);
+}
+
+/* a to the power 2^255 - 21; zero for zero. */
+KP_TARGET static void invert(field *out, const field *a)
+{
+    field ones, eleven;
+    raise_to_ones(&ones, &eleven, a);
     raise_and_multiply(out, &ones, 5, &eleven);
 }
 
@@ -110,7 +118,6 @@ KP_TARGET void KP_MULTIPLY(uint8_t out[KP_POINT], const kp_scalar *scalar, const
     invert(&p.z2, &p.z2);
     multiply(&p.x2, &p.x2, &p.z2);
     field_store(out, &p.x2);
-    kp_wipe(&p, sizeof p);
 }
 
 /* A point of edwards25519, the birational twin of Curve25519 (RFC 7748, 4.1): x = X/Z, y = Y/Z, T = XY/Z (Hisil, Wong,
@@ -128,19 +135,19 @@ KP_TARGET static inline void complete(edwards *p, const field *e, const field *f
     multiply(&p->t, e, h);
 }
 
-/* Add an entry of the table: y + x, y - x and 2dxy of a point with Z = 1. */
-KP_TARGET static inline void add_entry(edwards *p, const field *y_plus_x, const field *y_minus_x, const field *xy2d)
+/* Add a point given as Y + X, Y - X and 2dT; `d` is 2Z of the one point times Z of the other. */
+KP_TARGET static inline void
+add_point(edwards *p, const field *y_plus_x, const field *y_minus_x, const field *t2d, const field *d)
 {
-    field a, b, c, d, e, f, g, h;
+    field a, b, c, e, f, g, h;
     subtract(&a, &p->y, &p->x);
     multiply(&a, &a, y_minus_x);
     add(&b, &p->y, &p->x);
     multiply(&b, &b, y_plus_x);
-    multiply(&c, &p->t, xy2d);
-    add(&d, &p->z, &p->z);
+    multiply(&c, &p->t, t2d);
     subtract(&e, &b, &a);
-    subtract(&f, &d, &c);
-    add(&g, &d, &c);
+    subtract(&f, d, &c);
+    add(&g, d, &c);
     add(&h, &b, &a);
     complete(p, &e, &f, &g, &h);
 }
@@ -169,14 +176,14 @@ KP_TARGET static inline uint64_t mask_of_equal(uint64_t a, uint64_t b)
 }
 
 /* Add `digit` times the point that a column of the table holds the multiples of; looks at all of them. */
-KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_BASE_MULTIPLES][3 * FIELD_WORDS], int8_t digit)
+KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_MULTIPLES][KP_ENTRY_WORDS], int8_t digit)
 {
-    uint64_t word[3 * FIELD_WORDS] = {0}, negative = kp_mask(0 - (uint64_t)((uint8_t)digit >> 7));
+    uint64_t word[KP_ENTRY_WORDS] = {0}, negative = kp_mask(0 - (uint64_t)((uint8_t)digit >> 7));
     uint64_t magnitude = ((uint64_t)(int64_t)digit ^ negative) - negative, none = mask_of_equal(magnitude, 0);
-    field y_plus_x, y_minus_x, xy2d, minus, zero = field_small(0);
-    for (uint64_t k = 0; k < KP_BASE_MULTIPLES; k++) {
+    field y_plus_x, y_minus_x, xy2d, minus, d, zero = field_small(0);
+    for (uint64_t k = 0; k < KP_MULTIPLES; k++) {
         uint64_t mask = mask_of_equal(magnitude, k + 1);
-        for (int i = 0; i < 3 * FIELD_WORDS; i++)
+        for (int i = 0; i < KP_ENTRY_WORDS; i++)
             word[i] |= mask & column[k][i];
     }
     word[0] |= none & 1;
@@ -187,10 +194,11 @@ KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_BASE
     subtract(&minus, &zero, &xy2d);
     swap(&y_plus_x, &y_minus_x, negative);
     swap(&xy2d, &minus, negative);
-    add_entry(p, &y_plus_x, &y_minus_x, &xy2d);
+    add(&d, &p->z, &p->z);
+    add_point(p, &y_plus_x, &y_minus_x, &xy2d, &d);
 }
 
-#define DIGITS (2 * KP_BASE_COLUMNS)
+#define DIGITS (2 * KP_COLUMNS)
 #define DIGIT_BITS 4
 
 /* Digits of -8 to 8 in base 16. */
@@ -205,19 +213,18 @@ KP_TARGET static void recode(int8_t *digits, const kp_scalar *scalar)
 }
 
 /* Bernstein, Duif, Lange, Schwabe and Yang, "High-speed high-security signatures" (2011), 4: a column of the table for
- * each two digits; the odd ones first, then times sixteen. The table is of eight times the base point. */
-KP_TARGET static void multiply_base(edwards *p, const kp_scalar *scalar)
+ * each two digits; the odd ones first, then times sixteen. The table is of eight times the point. */
+KP_TARGET static void multiply_by_table(edwards *p, const kp_scalar *scalar, const kp_columns columns)
 {
     int8_t digits[DIGITS];
     recode(digits, scalar);
     *p = (edwards){field_small(0), field_small(1), field_small(1), field_small(0)};
     for (int k = 1; k < DIGITS; k += 2)
-        add_digit(p, kp_base_table[k / 2], digits[k]);
+        add_digit(p, columns[k / 2], digits[k]);
     for (int k = 0; k < DIGIT_BITS; k++)
         edwards_double(p);
     for (int k = 0; k < DIGITS; k += 2)
-        add_digit(p, kp_base_table[k / 2], digits[k]);
-    kp_wipe(digits, sizeof digits);
+        add_digit(p, columns[k / 2], digits[k]);
 }
 
 KP_TARGET void KP_MULTIPLY_BASE(uint8_t *out, const kp_scalar *scalars, size_t count)
@@ -226,7 +233,7 @@ KP_TARGET void KP_MULTIPLY_BASE(uint8_t *out, const kp_scalar *scalars, size_t c
     edwards p;
     products[0] = field_small(1);
     for (size_t k = 0; k < count; k++) {
-        multiply_base(&p, &scalars[k]);
+        multiply_by_table(&p, &scalars[k], kp_base_table);
         /* u = (1 + y) / (1 - y) */
         add(&above[k], &p.z, &p.y);
         subtract(&below[k], &p.z, &p.y);
@@ -239,8 +246,142 @@ KP_TARGET void KP_MULTIPLY_BASE(uint8_t *out, const kp_scalar *scalars, size_t c
         multiply_stored(&each, &each, &above[k]);
         field_store(out + KP_POINT * k, &each);
     }
-    kp_wipe(&p, sizeof p);
-    kp_wipe(above, sizeof above);
-    kp_wipe(below, sizeof below);
-    kp_wipe(products, sizeof products);
+}
+
+KP_TARGET void KP_MULTIPLY_BY_TABLE(uint8_t out[KP_POINT], const kp_scalar *scalar, const kp_table *table)
+{
+    field above, below;
+    edwards p;
+    multiply_by_table(&p, scalar, table->columns);
+    add(&above, &p.z, &p.y);
+    subtract(&below, &p.z, &p.y);
+    invert(&below, &below);
+    multiply(&above, &above, &below);
+    field_store(out, &above);
+}
+
+KP_TARGET static int is_zero(const field *a)
+{
+    uint8_t bytes[KP_POINT];
+    field_store(bytes, a);
+    return kp_is_zero(bytes, sizeof bytes);
+}
+
+/* x = a square root of above / below, if there is one (RFC 8032, 5.1.3). */
+KP_TARGET static int root_of_fraction(field *x, const field *above, const field *below)
+{
+    field power, check, difference, eleven, zero = field_small(0);
+    const field root_of_minus_1 = field_from_words(kp_root_of_minus_1);
+    square(&power, below);
+    multiply(&power, &power, below);
+    multiply(x, above, &power); /* above * below^3 */
+    square(&power, &power);
+    multiply(&power, &power, below);
+    multiply(&power, &power, above); /* above * below^7 */
+    raise_to_ones(&check, &eleven, &power);
+    raise_and_multiply(&power, &check, 2, &power);
+    multiply(x, x, &power);
+    square(&check, x);
+    multiply(&check, &check, below);
+    subtract(&difference, &check, above);
+    if (is_zero(&difference))
+        return 1;
+    multiply(x, x, &root_of_minus_1);
+    subtract(&difference, &zero, above);
+    subtract(&difference, &check, &difference);
+    return is_zero(&difference);
+}
+
+/* The point of edwards25519 that belongs to a u-coordinate, with either sign: the other gives the same u-coordinates. */
+KP_TARGET static int from_montgomery(edwards *p, const uint8_t point[KP_POINT])
+{
+    const field one = field_small(1), zero = field_small(0), d = field_from_words(kp_d);
+    uint64_t word[FIELD_WORDS];
+    field u, above, below, other;
+    for (int k = 0; k < FIELD_WORDS; k++)
+        word[k] = kp_load64(point + 8 * k);
+    u = field_from_words(word);
+    subtract(&p->y, &u, &one);
+    add(&p->z, &u, &one);
+    if (is_zero(&p->z))
+        return 0;
+    /* y = (u - 1) / (u + 1), and x^2 = (y^2 - 1) / (dy^2 + 1) = -4u / (d(u - 1)^2 + (u + 1)^2). */
+    multiply_small(&above, &u, 4);
+    subtract(&above, &zero, &above);
+    square(&below, &p->y);
+    multiply(&below, &below, &d);
+    square(&other, &p->z);
+    add(&below, &below, &other);
+    if (!root_of_fraction(&p->x, &above, &below))
+        return 0;
+    /* x has no denominator yet. */
+    multiply(&p->t, &p->x, &p->y);
+    multiply(&p->x, &p->x, &p->z);
+    return 1;
+}
+
+KP_TARGET static void store_entry(uint64_t words[KP_ENTRY_WORDS], const field *x, const field *y)
+{
+    const field twice_d = field_from_words(kp_twice_d);
+    uint8_t bytes[KP_POINT];
+    field value[3];
+    add(&value[0], y, x);
+    subtract(&value[1], y, x);
+    multiply(&value[2], x, y);
+    multiply(&value[2], &value[2], &twice_d);
+    for (int k = 0; k < KP_ENTRY_WORDS; k++) {
+        if (k % FIELD_WORDS == 0)
+            field_store(bytes, &value[k / FIELD_WORDS]);
+        words[k] = kp_load64(bytes + 8 * (k % FIELD_WORDS));
+    }
+}
+
+/* p, 2p, ... 8p; and p becomes the last. */
+KP_TARGET static void multiply_eightfold(edwards multiple[KP_MULTIPLES], edwards *p)
+{
+    const field twice_d = field_from_words(kp_twice_d);
+    field y_plus_x, y_minus_x, t2d, twice_z, d;
+    add(&y_plus_x, &p->y, &p->x);
+    subtract(&y_minus_x, &p->y, &p->x);
+    multiply(&t2d, &p->t, &twice_d);
+    add(&twice_z, &p->z, &p->z);
+    multiple[0] = *p;
+    for (int k = 1; k < KP_MULTIPLES; k++) {
+        multiply(&d, &p->z, &twice_z);
+        add_point(p, &y_plus_x, &y_minus_x, &t2d, &d);
+        multiple[k] = *p;
+    }
+}
+
+#define ENTRIES (KP_COLUMNS * KP_MULTIPLES)
+
+/* Of eight times the point: that is of prime order, if it is not zero. The multiples come with denominators of their own,
+ * of which one inversion rids all. */
+KP_TARGET int KP_MAKE_TABLE(kp_table *table, const uint8_t point[KP_POINT])
+{
+    field inverted, each, x, y, products[ENTRIES + 1];
+    edwards multiple[ENTRIES], p;
+    if (!from_montgomery(&p, point))
+        return 0;
+    for (int k = 0; k < 3; k++)
+        edwards_double(&p);
+    if (is_zero(&p.x))
+        return 0;
+    for (int k = 0; k < ENTRIES; k += KP_MULTIPLES) {
+        multiply_eightfold(&multiple[k], &p);
+        for (int i = 0; i < 5; i++) /* 256 times the column's first is 32 times its last */
+            edwards_double(&p);
+    }
+    products[0] = field_small(1);
+    for (int k = 0; k < ENTRIES; k++)
+        multiply_stored(&products[k + 1], &products[k], &multiple[k].z);
+    invert(&inverted, &products[ENTRIES]);
+    for (int k = ENTRIES; k--;) {
+        multiply_stored(&each, &inverted, &products[k]);
+        multiply_stored(&inverted, &inverted, &multiple[k].z);
+        multiply_stored(&x, &multiple[k].x, &each);
+        multiply_stored(&y, &multiple[k].y, &each);
+        store_entry(table->columns[k / KP_MULTIPLES][k % KP_MULTIPLES], &x, &y);
+    }
+    return 1;
 }

@@ -10,6 +10,8 @@ void kp_engine_portable(kp_engine *engine)
     engine->keccak = kp_keccak_portable;
     engine->multiply = kp_multiply_portable;
     engine->multiply_base = kp_multiply_base_portable;
+    engine->make_table = kp_make_table_portable;
+    engine->multiply_by_table = kp_multiply_by_table_portable;
 }
 
 int kp_engine_aes_ni(kp_engine *engine)
@@ -23,14 +25,14 @@ int kp_engine_aes_ni(kp_engine *engine)
     engine->stream = kp_aes_ctr_ni;
     if (cpu.sha)
         engine->sha256 = kp_sha256_ni;
-    else if (cpu.bmi2)
-        engine->sha256 = kp_sha256_bmi2;
     if (cpu.avx2)
         engine->keccak = kp_keccak_avx2;
 #ifdef KP_ADX
     if (cpu.adx) {
         engine->multiply = kp_multiply_adx;
         engine->multiply_base = kp_multiply_base_adx;
+        engine->make_table = kp_make_table_adx;
+        engine->multiply_by_table = kp_multiply_by_table_adx;
     }
 #endif
     return 1;

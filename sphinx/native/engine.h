@@ -15,9 +15,11 @@ typedef struct {
     kp_keccak *keccak;
     kp_multiply *multiply;
     kp_multiply_base *multiply_base;
+    kp_make_table *make_table;
+    kp_multiply_by_table *multiply_by_table;
 } kp_engine;
 
-/* The engine for any processor. */
+/* The engine for any 64-bit processor. */
 void kp_engine_portable(kp_engine *engine);
 
 /* The engine with AES instructions, and with whatever else this processor has. Returns whether it can run here. */

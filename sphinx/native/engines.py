@@ -113,7 +113,7 @@ class NativeEngine(Engine):
 
 
 class PortableEngine(NativeEngine):
-    """Bitsliced C for any processor."""
+    """Bitsliced C for any 64-bit processor."""
 
     name = _PORTABLE
 

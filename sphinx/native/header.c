@@ -2,6 +2,7 @@
 #include "bytes.h"
 #include "hop_keys.h"
 #include "sphinx.h"
+#include "stack.h"
 
 #define MOST_ROUTING (KP_MOST_HOPS * KP_FRAGMENT)
 
@@ -30,7 +31,10 @@ static int agree(header_state *state, const kp_engine *engine, const kp_path *pa
     int weak = 0;
     kp_scalar_clamped(&scalars[0], path->ephemeral);
     for (size_t k = 0; k < path->hops; k++) {
-        engine->multiply(secret, &scalars[k], path->keys + KP_POINT * k);
+        if (path->tables && path->tables[k])
+            engine->multiply_by_table(secret, &scalars[k], path->tables[k]);
+        else
+            engine->multiply(secret, &scalars[k], path->keys + KP_POINT * k);
         weak |= kp_is_zero(secret, sizeof secret);
         kp_derive(&state->keys[k], engine, secret);
         kp_blinding_factor(&factor, &state->keys[k]);
@@ -38,9 +42,6 @@ static int agree(header_state *state, const kp_engine *engine, const kp_path *pa
         kp_scalar_multiply(&scalars[k + 1], &factor);
     }
     engine->multiply_base(state->elements[0], scalars, path->hops);
-    kp_wipe(secret, sizeof secret);
-    kp_wipe(scalars, sizeof scalars);
-    kp_wipe(&factor, sizeof factor);
     return weak ? KP_WEAK_KEY : KP_DONE;
 }
 
@@ -83,14 +84,13 @@ static void encrypt_routing(header_state *state, const kp_engine *engine, const 
         if (k)
             kp_hmac_update(&hmac, state->streams[k - 1] + length + KP_FRAGMENT - k * KP_FRAGMENT, k * KP_FRAGMENT);
         kp_hmac_finish(&hmac, mac);
-        kp_wipe(&key, sizeof key);
     }
     memcpy(header, version, sizeof version);
     memcpy(header + KP_VERSION, state->elements[0], KP_POINT);
     memcpy(routing + length, mac, sizeof mac);
 }
 
-int kp_new_header(const kp_engine *engine, const kp_path *path, uint8_t *header, uint8_t *material)
+KP_INNER int make_header(const kp_engine *engine, const kp_path *path, uint8_t *header, uint8_t *material)
 {
     header_state state;
     int status;
@@ -103,7 +103,12 @@ int kp_new_header(const kp_engine *engine, const kp_path *path, uint8_t *header,
         for (size_t k = 0; k < path->hops; k++)
             kp_payload_material(material + KP_MATERIAL * (path->hops - 1 - k), &state.keys[k]);
     }
-    kp_wipe(state.keys, sizeof *state.keys * path->hops);
-    kp_wipe(state.streams, sizeof *state.streams * path->hops);
+    return status;
+}
+
+int kp_new_header(const kp_engine *engine, const kp_path *path, uint8_t *header, uint8_t *material)
+{
+    int status = make_header(engine, path, header, material);
+    kp_clear_stack();
     return status;
 }

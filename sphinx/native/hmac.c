@@ -22,7 +22,6 @@ void kp_hmac_prepare(kp_hmac_key *prepared, kp_sha256_blocks *blocks, const uint
         block[k] ^= INNER_PAD ^ OUTER_PAD;
     memcpy(prepared->outer, initial, sizeof initial);
     blocks(prepared->outer, block, 1);
-    kp_wipe(block, sizeof block);
 }
 
 void kp_hmac_start(kp_hmac *mac, const kp_hmac_key *key)
@@ -77,7 +76,18 @@ void kp_hmac_finish(kp_hmac *mac, uint8_t digest[KP_SHA256_DIGEST])
     end(blocks, mac->state, mac->waiting, KP_SHA256_DIGEST, KP_SHA256_DIGEST);
     for (int k = 0; k < KP_SHA256_WORDS; k++)
         kp_store32_big(digest + 4 * k, mac->state[k]);
-    kp_wipe(mac, sizeof *mac);
+}
+
+void kp_hmac_once(
+    kp_sha256_blocks *blocks, const uint8_t *key, size_t key_length, const uint8_t *data, size_t length,
+    uint8_t digest[KP_SHA256_DIGEST])
+{
+    kp_hmac_key prepared;
+    kp_hmac mac;
+    kp_hmac_prepare(&prepared, blocks, key, key_length);
+    kp_hmac_start(&mac, &prepared);
+    kp_hmac_update(&mac, data, length);
+    kp_hmac_finish(&mac, digest);
 }
 
 void kp_hkdf_expand(
@@ -96,5 +106,4 @@ void kp_hkdf_expand(
         kp_hmac_update(&mac, &counter, 1);
         kp_hmac_finish(&mac, out + at);
     }
-    kp_wipe(&key, sizeof key);
 }

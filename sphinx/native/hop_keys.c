@@ -25,5 +25,4 @@ void kp_blinding_factor(kp_scalar *factor, const kp_hop_keys *keys)
     uint8_t bytes[KP_SCALAR];
     kp_chacha20_first(bytes, keys->seed);
     kp_scalar_clamped(factor, bytes);
-    kp_wipe(bytes, sizeof bytes);
 }

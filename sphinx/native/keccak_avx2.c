@@ -18,7 +18,6 @@ KP_TARGET void kp_keccak_avx2(kp_keccak_states states, size_t lanes)
     memcpy(a, states, sizeof a);
     permute(a);
     memcpy(states, a, sizeof a);
-    kp_wipe(a, sizeof a);
 }
 
 #else

@@ -1,4 +1,4 @@
-/* Keccak for any processor, one state after the other. */
+/* Keccak for any 64-bit processor, one state after the other. */
 #include "keccak.h"
 
 typedef uint64_t word;
@@ -24,6 +24,5 @@ void kp_keccak_portable(kp_keccak_states states, size_t lanes)
         permute(a);
         for (int k = 0; k < KP_KECCAK_WORDS; k++)
             states[k][lane] = a[k];
-        kp_wipe(a, sizeof a);
     }
 }

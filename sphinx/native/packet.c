@@ -2,20 +2,27 @@
 #include "bytes.h"
 #include "hop_keys.h"
 #include "sphinx.h"
+#include "stack.h"
 
 /* Routing commands and the lengths of their bodies, as in sphinx/commands.py. */
 enum { NULL_COMMAND = 0x00, NEXT_NODE_HOP = 0x01, RECIPIENT = 0x02, SURB_REPLY = 0x03, NODE_DELAY = 0x80 };
 enum { RECIPIENT_BODY = 32, SURB_REPLY_BODY = 16, NODE_DELAY_BODY = 4 };
 
-int kp_new_packet(const kp_engine *engine, const kp_path *path, uint8_t *packet, size_t payload_length)
+KP_INNER int make_packet(const kp_engine *engine, const kp_path *path, uint8_t *packet, size_t payload_length)
 {
     uint8_t material[KP_MOST_HOPS * KP_MATERIAL];
     int status = kp_new_header(engine, path, packet, material);
     if (status != KP_DONE)
         return status;
     engine->layers(material, path->hops, path->hops, packet + KP_HEADER_LENGTH(path->nr_hops), payload_length);
-    kp_wipe(material, sizeof material);
     return KP_DONE;
+}
+
+int kp_new_packet(const kp_engine *engine, const kp_path *path, uint8_t *packet, size_t payload_length)
+{
+    int status = make_packet(engine, path, packet, payload_length);
+    kp_clear_stack();
+    return status;
 }
 
 /* The MAC of the first NextNodeHop among a hop's commands, or NULL. What commands say is known to this node's
@@ -45,11 +52,11 @@ static const uint8_t *next_hop_mac(const uint8_t *fragment)
 static int verify_mac(const kp_engine *engine, const kp_hop_keys *keys, const uint8_t *packet, size_t length)
 {
     uint8_t mac[KP_MAC];
-    kp_authenticate(engine, keys->mac_key, sizeof keys->mac_key, packet, length, mac);
+    kp_hmac_once(engine->sha256, keys->mac_key, sizeof keys->mac_key, packet, length, mac);
     return kp_equal(mac, packet + length, sizeof mac);
 }
 
-int kp_unwrap(
+KP_INNER int unwrap(
     const kp_engine *engine, size_t nr_hops, const uint8_t *private_key, uint8_t *packet, size_t length,
     uint8_t *fragment)
 {
@@ -83,12 +90,16 @@ int kp_unwrap(
         }
         kp_payload_material(material, &keys);
         engine->layers(material, 1, 0, packet + KP_HEADER_LENGTH(nr_hops), length - KP_HEADER_LENGTH(nr_hops));
-        kp_wipe(stream, sizeof stream);
-        kp_wipe(material, sizeof material);
     }
-    kp_wipe(secret, sizeof secret);
-    kp_wipe(&scalar, sizeof scalar);
-    kp_wipe(&keys, sizeof keys);
+    return status;
+}
+
+int kp_unwrap(
+    const kp_engine *engine, size_t nr_hops, const uint8_t *private_key, uint8_t *packet, size_t length,
+    uint8_t *fragment)
+{
+    int status = unwrap(engine, nr_hops, private_key, packet, length, fragment);
+    kp_clear_stack();
     return status;
 }
 
@@ -98,5 +109,6 @@ int kp_open_reply(
     if (count < 1 || length < KP_PAYLOAD_TAG)
         return KP_WRONG_SHAPE;
     engine->layers(material, count, count - 1, payload, length);
+    kp_clear_stack();
     return kp_is_zero(payload, KP_PAYLOAD_TAG) ? KP_DONE : KP_WRONG_TAG;
 }

@@ -84,10 +84,6 @@ static void reduce(uint64_t *out, uint64_t *product)
     subtract(out, fourth);
     for (int k = 0; k < LIMBS; k++)
         add(out, order, 0 - subtract(out, order));
-    kp_wipe(high, sizeof high);
-    kp_wipe(second, sizeof second);
-    kp_wipe(third, sizeof third);
-    kp_wipe(fourth, sizeof fourth);
 }
 
 void kp_scalar_clamped(kp_scalar *scalar, const uint8_t bytes[KP_SCALAR])
@@ -98,7 +94,6 @@ void kp_scalar_clamped(kp_scalar *scalar, const uint8_t bytes[KP_SCALAR])
     limb[LIMBS - 1] = (limb[LIMBS - 1] & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 62;
     for (int k = 0; k < LIMBS; k++)
         scalar->limb[k] = limb[k] >> 3 | (k + 1 < LIMBS ? limb[k + 1] << 61 : 0);
-    kp_wipe(limb, sizeof limb);
 }
 
 void kp_scalar_multiply(kp_scalar *scalar, const kp_scalar *factor)
@@ -116,6 +111,4 @@ void kp_scalar_multiply(kp_scalar *scalar, const kp_scalar *factor)
     small = kp_mask(0 - (small >> 63));
     for (int k = 0; k < LIMBS; k++)
         scalar->limb[k] ^= small & (scalar->limb[k] ^ negative[k]);
-    kp_wipe(product, sizeof product);
-    kp_wipe(negative, sizeof negative);
 }

@@ -12,7 +12,7 @@
 /* Take `count` whole blocks into the state. */
 typedef void kp_sha256_blocks(uint32_t state[KP_SHA256_WORDS], const uint8_t *blocks, size_t count);
 
-kp_sha256_blocks kp_sha256_portable, kp_sha256_bmi2, kp_sha256_ni;
+kp_sha256_blocks kp_sha256_portable, kp_sha256_ni;
 
 extern const uint32_t kp_sha256_constants[KP_SHA256_BLOCK];
 
@@ -32,8 +32,12 @@ typedef struct {
 void kp_hmac_prepare(kp_hmac_key *prepared, kp_sha256_blocks *blocks, const uint8_t *key, size_t length);
 void kp_hmac_start(kp_hmac *mac, const kp_hmac_key *key);
 void kp_hmac_update(kp_hmac *mac, const uint8_t *data, size_t length);
-/* Writes the digest and wipes `mac`. */
 void kp_hmac_finish(kp_hmac *mac, uint8_t digest[KP_SHA256_DIGEST]);
+
+/* All of it at once. */
+void kp_hmac_once(
+    kp_sha256_blocks *blocks, const uint8_t *key, size_t key_length, const uint8_t *data, size_t length,
+    uint8_t digest[KP_SHA256_DIGEST]);
 
 /* `length` is a multiple of KP_SHA256_DIGEST. */
 void kp_hkdf_expand(

@@ -58,5 +58,4 @@ KP_TARGET void KP_BLOCKS(uint32_t state[KP_SHA256_WORDS], const uint8_t *blocks,
         state[6] += g;
         state[7] += h;
     }
-    kp_wipe(w, sizeof w);
 }

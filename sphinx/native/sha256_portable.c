@@ -1,4 +1,4 @@
-/* SHA-256 for any processor. */
+/* SHA-256 for any 64-bit processor. */
 #define KP_TARGET
 #define KP_BLOCKS kp_sha256_portable
 #include "sha256_core.h"

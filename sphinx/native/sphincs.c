@@ -3,6 +3,7 @@
 
 #include "bytes.h"
 #include "keccak.h"
+#include "stack.h"
 
 #define RATE 17 /* words, of SHAKE256 */
 #define END_OF_SHAKE 0x1f
@@ -106,7 +107,6 @@ static void hash(
             states[HEAD + k][lane] = nodes[lane * each + k / WORDS].words[k % WORDS] ^ masks[k][lane];
     end(states, seeds, HEAD + each * WORDS, lanes);
     take(states, hashed, lanes);
-    kp_wipe(states, sizeof states);
 }
 
 /* Hash any number of nodes to one. */
@@ -142,7 +142,6 @@ static void derive(const seeds *seeds, const address *addresses, size_t lanes, n
             states[HEAD + k][lane] = seeds->secret_seed.words[k];
     end(states, seeds, HEAD + WORDS, lanes);
     take(states, secrets, lanes);
-    kp_wipe(states, sizeof states);
 }
 
 /* Climb from each lane's leaf to its root, by the nodes beside the way. */
@@ -229,7 +228,6 @@ static void run_chains(
         }
         lanes = kept;
     }
-    kp_wipe(nodes, sizeof nodes);
 }
 
 static const uint8_t first_steps[KP_SPHINCS_CHAINS];
@@ -264,7 +262,6 @@ static node make_leaf(
     }
     run_chains(seeds, base, chains, digits ? digits : first_steps, last);
     leaf = hash_all(seeds, new_address(layer, tree, CHAIN_ENDS, pair), chains, KP_SPHINCS_CHAINS);
-    kp_wipe(chains, sizeof chains);
     return leaf;
 }
 
@@ -386,16 +383,22 @@ void kp_sphincs_root(
     store(root, &reached);
 }
 
-void kp_sphincs_generate(
+KP_INNER void generate(
     const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, uint8_t *root)
 {
     seeds seeds = load_seeds(engine, public_seed, secret_seed);
     node top = make_tree(&seeds, KP_SPHINCS_LAYERS - 1, 0, 0, NULL, NULL);
     store(root, &top);
-    kp_wipe(&seeds, sizeof seeds);
 }
 
-void kp_sphincs_sign(
+void kp_sphincs_generate(
+    const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, uint8_t *root)
+{
+    generate(engine, secret_seed, public_seed, root);
+    kp_clear_stack();
+}
+
+KP_INNER void sign(
     const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, const uint8_t *digest,
     uint8_t *signature)
 {
@@ -409,5 +412,12 @@ void kp_sphincs_sign(
         leaf = tree & (LEAVES - 1);
         tree >>= KP_SPHINCS_LEVELS;
     }
-    kp_wipe(&seeds, sizeof seeds);
+}
+
+void kp_sphincs_sign(
+    const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, const uint8_t *digest,
+    uint8_t *signature)
+{
+    sign(engine, secret_seed, public_seed, digest, signature);
+    kp_clear_stack();
 }

@@ -33,6 +33,7 @@ typedef struct {
     const uint8_t *fragments; /* the hops' commands, KP_FRAGMENT bytes each, with room for the next hop's MAC */
     const uint8_t *mac_at;    /* where in its fragment each hop's room begins; nothing for the last hop */
     const uint8_t *filler;    /* KP_FRAGMENT bytes for each hop that the path does not use */
+    const kp_table *const *tables; /* of the keys, NULL for a key that has none; or NULL */
 } kp_path;
 
 /* Write a header, and behind it encipher `payload_length` bytes that are there already, tag included. */
@@ -60,6 +61,9 @@ void kp_authenticate(
     const kp_engine *engine, const uint8_t *key, size_t key_length, const uint8_t *data, size_t length, uint8_t *mac);
 void kp_key_stream(
     const kp_engine *engine, const uint8_t *key, const uint8_t *counter, uint8_t *stream, size_t length);
+
+/* The table of a public key; see kp_make_table. */
+int kp_key_table(const kp_engine *engine, kp_table *table, const uint8_t *key);
 
 /* X25519 itself, scalars as RFC 7748 has them, and the same for the base point. */
 int kp_x25519(const kp_engine *engine, uint8_t *out, const uint8_t *scalar, const uint8_t *point);

@@ -6,6 +6,8 @@
 #define KP_TARGET
 #define KP_MULTIPLY kp_multiply_adx
 #define KP_MULTIPLY_BASE kp_multiply_base_adx
+#define KP_MAKE_TABLE kp_make_table_adx
+#define KP_MULTIPLY_BY_TABLE kp_multiply_by_table_adx
 #include "field64.h"
 
 #include "curve_core.h"

@@ -2,6 +2,8 @@
 #define KP_TARGET
 #define KP_MULTIPLY kp_multiply_portable
 #define KP_MULTIPLY_BASE kp_multiply_base_portable
+#define KP_MAKE_TABLE kp_make_table_portable
+#define KP_MULTIPLY_BY_TABLE kp_multiply_by_table_portable
 #include "field51.h"
 
 #include "curve_core.h"

@@ -71,14 +71,21 @@ static void build(const kp_engine *engines, size_t count, input *in, size_t nr_h
     size_t length = KP_HEADER_LENGTH(nr_hops) + payload;
     uint8_t *mac_at = taken(in, hops), *fragments = taken(in, hops * KP_FRAGMENT), *keys = taken(in, hops * KP_POINT);
     uint8_t *filler = taken(in, unused * KP_FRAGMENT), *packets[ENGINES], *materials[ENGINES], fragment[KP_FRAGMENT];
-    kp_path path = {nr_hops, hops, ephemeral, keys, fragments, mac_at, filler};
+    kp_path path = {nr_hops, hops, ephemeral, keys, fragments, mac_at, filler, NULL};
+    const kp_table *with_tables[23] = {NULL};
+    kp_table *tables = calloc(hops ? hops : 1, sizeof *tables);
     int status[ENGINES];
+    must(tables != NULL);
     if (hops)
         kp_x25519_base(&engines[0], keys, private_key);
     for (size_t k = 0; k < count; k++) {
         packets[k] = calloc(length, 1);
         materials[k] = calloc(hops ? hops : 1, KP_MATERIAL);
         must(packets[k] && materials[k]);
+        /* The one with the ladder, the other with what tables there can be. */
+        for (size_t hop = 0; k && hop < hops; hop++)
+            with_tables[hop] = kp_key_table(&engines[k], &tables[hop], keys + hop * KP_POINT) ? &tables[hop] : NULL;
+        path.tables = k ? with_tables : NULL;
         status[k] = kp_new_packet(&engines[k], &path, packets[k], payload);
         must(status[k] == status[0] && !memcmp(packets[k], packets[0], length));
     }
@@ -98,6 +105,7 @@ static void build(const kp_engine *engines, size_t count, input *in, size_t nr_h
         free(packets[k]);
         free(materials[k]);
     }
+    free(tables);
     free(filler);
     free(keys);
     free(fragments);

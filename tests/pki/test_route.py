@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pki.document import Document
 from pki.epoch import EpochClock
 from pki.errors import RouteError, UnknownNodeError
-from pki.path import Route, delay_cap_ms, forward_route, reply_route
+from pki.path import Route, delay_cap_ms, forward_route, keys_on_routes, reply_route
 from sphinx.commands import NodeDelay, Recipient, SurbReply
 from sphinx.randomness import Randomness, seeded
 from sphinx.types import NodeId, RecipientId, SurbId
@@ -205,3 +205,14 @@ def test_a_rate_that_no_delay_can_be_drawn_from_is_an_error(mu: float) -> None:
 def test_unknown_ends_are_errors() -> None:
     with pytest.raises(UnknownNodeError, match="no gateway"):
         reply(seeded(b"x"), gateway=SERVICE.node_id)
+
+
+def test_every_key_that_a_route_meets_is_among_those_of_the_document_its_own_epoch_first() -> None:
+    keys = keys_on_routes(PAPER)
+    here = {node.mix_keys[FIRST_EPOCH] for node in PAPER.mix_descriptors()}
+    assert set(keys[: len(here)]) == here
+    late = CLOCK.start(FIRST_EPOCH + 1) - 0.1
+    for start in (START, late):
+        for number in range(50):
+            for route in (forward(seeded(bytes([number])), start=start), reply(seeded(bytes([number])), start=start)):
+                assert {hop.public_key for hop in route.hops} <= set(keys)

@@ -221,6 +221,9 @@ class Case:
         hops = [PathHop(NodeId(draws.randbytes(32)), public, self._commands()) for _, public in nodes]
         delays = tuple(NodeDelay(draws.randint(0, MAX_DELAY_MS)) for _ in range(draws.randint(0, 3)))
         hops[-1] = PathHop(hops[-1].node_id, hops[-1].public_key, (*delays, *last))
+        with_tables = [hop.public_key for hop in hops if draws.random() < 0.5]
+        for sphinx in self.engines.values():
+            sphinx.keep_tables(with_tables)
         return Way(hops, [private for private, _ in nodes])
 
     def _commands(self) -> tuple[RoutingCommand, ...]:

@@ -22,6 +22,8 @@ static uint8_t ephemeral[KP_SCALAR], private_keys[HOPS][KP_SCALAR], keys[HOPS][K
 static uint8_t fragments[HOPS][KP_FRAGMENT], mac_at[HOPS], filler[HOPS * KP_FRAGMENT];
 static uint8_t packet[HEADER + PAYLOAD], header[HEADER], material[HOPS * KP_MATERIAL], fragment[KP_FRAGMENT];
 
+static kp_table tables[HOPS];
+
 static uint8_t secret_seed[KP_SPHINCS_NODE], public_seed[KP_SPHINCS_NODE], root[KP_SPHINCS_NODE];
 
 static int expect(const char *what, int status, int expected)
@@ -34,8 +36,9 @@ static int expect(const char *what, int status, int expected)
 
 static int run(const kp_engine *engine)
 {
-    kp_path path = {HOPS, HOPS, ephemeral, keys[0], fragments[0], mac_at, filler};
-    int fine;
+    kp_path path = {HOPS, HOPS, ephemeral, keys[0], fragments[0], mac_at, filler, NULL};
+    const kp_table *with_tables[HOPS];
+    int fine = 1;
     for (int hop = 0; hop < HOPS; hop++) {
         memset(private_keys[hop], hop + 1, KP_SCALAR);
         kp_x25519_base(engine, keys[hop], private_keys[hop]);
@@ -43,11 +46,15 @@ static int run(const kp_engine *engine)
         fragments[hop][DELAY] = hop < REPLY_HOPS ? 0x01 : 0x02;
         mac_at[hop] = DELAY + KP_NEXT_HOP - KP_MAC;
         SECRET(private_keys[hop], KP_SCALAR);
+        with_tables[hop] = &tables[hop];
+        fine &= expect("a table", kp_key_table(engine, &tables[hop], keys[hop]), 1);
     }
     memset(ephemeral, 7, sizeof ephemeral);
     SECRET(ephemeral, sizeof ephemeral);
     SECRET(packet + HEADER + KP_PAYLOAD_TAG, PAYLOAD - KP_PAYLOAD_TAG);
-    fine = expect("a packet", kp_new_packet(engine, &path, packet, PAYLOAD), KP_DONE);
+    fine &= expect("a packet", kp_new_packet(engine, &path, packet, PAYLOAD), KP_DONE);
+    path.tables = with_tables;
+    fine &= expect("a packet with tables", kp_new_packet(engine, &path, packet, PAYLOAD), KP_DONE);
     path.hops = REPLY_HOPS;
     fine &= expect("a header of a SURB", kp_new_header(engine, &path, header, material), KP_DONE);
     for (int hop = 0; hop < HOPS; hop++) {

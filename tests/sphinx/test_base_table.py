@@ -11,6 +11,8 @@ from nacl.bindings import (
 
 from sphinx.native.base_table import COFACTOR, COLUMNS, MULTIPLES, WORDS, D, P, Point, add, base_point, header, times
 
+CONSTANTS = 3
+
 BASE = crypto_scalarmult_ed25519_base_noclamp((1).to_bytes(32, "little"))
 
 
@@ -28,11 +30,23 @@ def test_the_base_point_and_its_sums_are_libsodiums() -> None:
     assert times(1, base_point()) == base_point()
 
 
-def test_every_entry_is_the_multiple_that_its_place_says() -> None:
+def numbers() -> list[int]:
+    """All numbers of the header, in its order."""
     words = [int(word, 16) for word in re.findall(r"0x([0-9a-f]+)u", header())]
-    values = [
+    return [
         sum(word << (64 * k) for k, word in enumerate(words[at : at + WORDS])) for at in range(0, len(words), WORDS)
     ]
+
+
+def test_the_constants_are_those_of_the_curve() -> None:
+    d, twice_d, root = numbers()[:CONSTANTS]
+    assert d == D == -121665 * pow(121666, -1, P) % P
+    assert twice_d == 2 * D % P
+    assert root * root % P == P - 1
+
+
+def test_every_entry_is_the_multiple_that_its_place_says() -> None:
+    values = numbers()[CONSTANTS:]
     assert len(values) == COLUMNS * MULTIPLES * 3
     for place in range(COLUMNS * MULTIPLES):
         column, multiple = divmod(place, MULTIPLES)

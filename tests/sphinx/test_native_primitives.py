@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pki.signatures.sphincs_trees import DIGEST_LENGTH, SIGNATURE_LENGTH
 from sphinx.crypto.stream import header_stream
+from sphinx.errors import KeyLengthError
 from sphinx.native.library import Library
 from tests.sphinx.compiled import libraries, needs_engine
 
@@ -149,3 +151,28 @@ def test_any_key_stream_is_that_of_another_library(key: bytes, counter: bytes, l
 def test_the_whole_counter_counts(library: Library, counter: str) -> None:
     key, start = bytes(range(32)), bytes.fromhex(counter)
     assert library.key_stream(key, start, 500) == header_stream(key, start, 500)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 4000])
+def test_lengths_that_c_would_read_or_write_beyond_are_refused(library: Library, length: int) -> None:
+    good, bad = bytes(32), bytes(length)
+    signature, digest = bytes(SIGNATURE_LENGTH), bytes(DIGEST_LENGTH)
+    for call in (
+        lambda: library.multiply(bad, good),
+        lambda: library.multiply(good, bad),
+        lambda: library.multiply_base(bad),
+        lambda: library.table(bad),
+        lambda: library.key_stream(bad, bytes(16), 1),
+        lambda: library.key_stream(good, bad, 1),
+        lambda: library.authenticate(bytes(65 + length), b""),
+        lambda: library.sphincs_root(bad, digest, signature),
+        lambda: library.sphincs_root(good, bad, signature),
+        lambda: library.sphincs_root(good, digest, bad),
+        lambda: library.sphincs_generate(bad, good),
+        lambda: library.sphincs_generate(good, bad),
+        lambda: library.sphincs_sign(bad, good, digest),
+        lambda: library.sphincs_sign(good, bad, digest),
+        lambda: library.sphincs_sign(good, good, bad),
+    ):
+        with pytest.raises(KeyLengthError):
+            call()
