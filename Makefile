@@ -9,7 +9,8 @@
 # make soak     sets the engines against each other, a million times (CASES=n)
 # make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C
 # make mutate   changes the packet core and expects the tests to notice, on a sample (ARGS="--sample n --seed n")
-# make bench    measures, each beside the cost of its primitives alone; then a daemon at rest, beside its bounds
+# make bench    measures, each beside the cost of its primitives alone (GO=DIR: and beside a checkout of the reference);
+#               then a daemon at rest, beside its bounds
 # make proof    has the daemon's traffic under ten loads looked at by statistics; takes half an hour of a processor
 # make proto    generates code from the schema of the Loopix family
 # make dist     source archive and wheels with the engine inside, for x86_64 and aarch64, tried in fresh environments
@@ -115,7 +116,7 @@ fuzz: $(TEST)/.installed
 	done
 
 bench: $(TEST)/.installed
-	$(TEST)/bin/python -m benchmarks
+	$(TEST)/bin/python -m benchmarks $(if $(GO),--go "$(GO)")
 
 proof: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks.traffic_shape $(ARGS)

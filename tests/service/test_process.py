@@ -365,7 +365,8 @@ def test_an_application_that_takes_all_memory_loses_its_connection_or_ends_the_p
                 process.send_signal(signal.SIGTERM)
         status, said = ended(process)
     assert "MemoryError" in said, "the test takes too little"
-    assert status == (0 if "Stopping" in said else 1)
+    # Some C libraries abort where they find no memory.
+    assert status in ((0,) if "Stopping" in said else (1, -signal.SIGABRT))
 
 
 def test_a_key_that_the_manager_hands_over_is_the_states(tmp_path: Path, path: Path, manager: Manager) -> None:

@@ -2,6 +2,7 @@
 
 A sample of all mutants of `sphinx` is tested, each in a process of its own in a copy of the tree, until the first test
 fails. The score is the share of mutants that were noticed; the others are printed, to be judged: some change nothing.
+Those of modules in C are compiled first, and those that no compiler takes do not count.
 """
 
 import argparse
@@ -21,13 +22,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.sphinx.test_differential import AT_ONCE, CASES
+from tests.support import c_build, c_mutants
 from tests.support.mutants import Mutant, Site, mutant, sites
+
+AnySite = Site | c_mutants.Site
 
 TOP = Path(__file__).parents[2]
 COPIED = ("sphinx", "pki", "kpclientd", "arq", "tests", "docs", "benchmarks", "configs")
 MUTATED = "sphinx"
-OMITTED = ("native/build.py",)
-"""What runs when the package is built."""
+OMITTED = ("native/build.py", "native/cpu.c")
+"""What runs when the package is built; and what finds other things on another machine."""
 
 SUITE = ("tests/sphinx", "tests/wire/test_kems.py", "tests/wire/test_blake2xb.py", "tests/fuzz")
 LEFT_OUT = ("tests/sphinx/test_timing_statistics.py",)
@@ -37,6 +41,9 @@ BROAD = ("test_packet_vectors.py", "test_packet_rejects.py", "test_kems.py", "te
 """Run early, since they notice most."""
 
 MANY_CASES = "tests/sphinx/test_differential.py::test_all_engines_agree_on_random_packets_replies_and_corruptions"
+
+C_SUITE = ("test_native_*.py", "test_key_tables.py", "test_aez.py", "test_packet_*.py", "test_differential.py")
+"""Of `tests/sphinx`: what runs code in C."""
 
 SAMPLE = 200
 AT_A_TIME = 20
@@ -53,28 +60,43 @@ PASSED, FAILED, BROKEN = 0, (1, 2, 3, 4), 70
 HYPOTHESIS_PLUGIN = "_hypothesis_pytestplugin"
 _MOMENTS = itertools.count(1_000_000_000)
 
-NOTICED, UNNOTICED = "noticed", "not noticed"
+NOTICED, UNNOTICED, IMPOSSIBLE = "noticed", "not noticed", "not compiled"
 
 
 def modules() -> Iterator[Path]:
-    for path in sorted((TOP / MUTATED).rglob("*.py")):
+    for path in sorted(found for kind in ("*.py", "*.c", "*.h") for found in (TOP / MUTATED).rglob(kind)):
         name = path.relative_to(TOP / MUTATED).as_posix()
         if name not in OMITTED:
             yield path
 
 
-def every_site(only: str) -> list[tuple[str, Site]]:
+def every_site(only: str) -> list[tuple[str, AnySite]]:
     """Path and site of every possible change."""
-    found: list[tuple[str, Site]] = []
+    found: list[tuple[str, AnySite]] = []
     for path in modules():
         name = path.relative_to(TOP).as_posix()
         if only in name:
-            found.extend((name, site) for site in sites(path.read_text()))
+            source = path.read_text()
+            found.extend((name, site) for site in (sites if is_python(name) else c_mutants.sites)(source))
     return found
+
+
+def is_python(path: str) -> bool:
+    return path.endswith(".py")
+
+
+def mutant_at(path: str, site: AnySite) -> Mutant:
+    source = (TOP / path).read_text()
+    return c_mutants.mutant(path, source, site) if isinstance(site, c_mutants.Site) else mutant(path, source, site)
 
 
 def test_files(path: str) -> tuple[list[str], list[str]]:
     """The suite's files for a module: those that notice most or are named after it, then all others."""
+    if not is_python(path):
+        names = sorted({file for name in C_SUITE for file in (TOP / "tests/sphinx").glob(name)})
+        return [file.relative_to(TOP).as_posix() for file in names if file.name not in LATE], [
+            file.relative_to(TOP).as_posix() for file in names if file.name in LATE
+        ]
     words = set(Path(path).stem.split("_"))
     found = [
         file for name in SUITE for file in ([TOP / name] if name.endswith(".py") else (TOP / name).glob("test_*.py"))
@@ -97,8 +119,8 @@ def copied_tree() -> Path:
     return copy
 
 
-def is_noticed(tree: Path, changed: Mutant) -> bool:
-    """Whether a test fails in `tree` with the mutant in its module's place.
+def verdict_on(tree: Path, changed: Mutant) -> str:
+    """Whether a test fails in `tree` with the mutant in its module's place, if it can be compiled.
 
     Raises:
         RuntimeError: if the tests could not be run at all.
@@ -106,6 +128,19 @@ def is_noticed(tree: Path, changed: Mutant) -> bool:
     module = tree / changed.path
     original = module.read_text()
     _write(module, changed.source)
+    if is_python(changed.path):
+        noticed = _is_noticed(tree, changed)
+        _write(module, original)
+        return NOTICED if noticed else UNNOTICED
+    try:
+        if not c_build.build(tree):
+            return IMPOSSIBLE
+        return NOTICED if not c_build.is_stack_clean(tree) or _is_noticed(tree, changed) else UNNOTICED
+    finally:
+        _write(module, original)
+
+
+def _is_noticed(tree: Path, changed: Mutant) -> bool:
     child = os.fork()
     if child == 0:
         try:
@@ -113,7 +148,6 @@ def is_noticed(tree: Path, changed: Mutant) -> bool:
         finally:
             os._exit(BROKEN)
     _, status = os.waitpid(child, 0)
-    _write(module, original)
     if os.WIFSIGNALED(status):  # no end, or too much memory
         return True
     code = os.WEXITSTATUS(status)
@@ -153,7 +187,7 @@ def _test(tree: Path, path: str) -> None:
     os._exit(code)
 
 
-def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, bool, float]]:
+def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, str, float]]:
     """Test some mutants in a tree of their own."""
     for name in LOADED_ONCE:
         importlib.import_module(name)
@@ -162,7 +196,7 @@ def work(batch: Sequence[Mutant]) -> list[tuple[Mutant, bool, float]]:
     try:
         for changed in batch:
             began = time.monotonic()
-            results.append((changed, is_noticed(tree, changed), time.monotonic() - began))
+            results.append((changed, verdict_on(tree, changed), time.monotonic() - began))
     finally:
         shutil.rmtree(tree)
     return results
@@ -177,23 +211,24 @@ def main() -> int:
     options = parser.parse_args()
     found = every_site(options.only)
     chosen = random.Random(options.seed).sample(found, min(len(found), options.sample or len(found)))
-    sample = [mutant(path, (TOP / path).read_text(), site) for path, site in chosen]
+    sample = [mutant_at(path, site) for path, site in chosen]
     print(f"{len(sample)} of {len(found)} mutants, seed {options.seed}", flush=True)
     began = time.monotonic()
     batches = [sample[at : at + AT_A_TIME] for at in range(0, len(sample), AT_A_TIME)]
     verdicts: Counter[str] = Counter()
     unchanged = Mutant(UNCHANGED, 0, "nothing", (TOP / UNCHANGED).read_text())
     with get_context("spawn").Pool(options.processes) as pool:
-        if pool.apply(work, ([unchanged],))[0][1]:
+        if pool.apply(work, ([unchanged],))[0][1] == NOTICED:
             print("the tests fail without any change", file=sys.stderr)
             return 2
         for results in pool.imap_unordered(work, batches):
-            for changed, noticed, seconds in results:
-                verdicts[NOTICED if noticed else UNNOTICED] += 1
-                if not noticed:
+            for changed, verdict, seconds in results:
+                verdicts[verdict] += 1
+                if verdict == UNNOTICED:
                     print(f"{changed.path}:{changed.line}: {changed.what}  ({seconds:.0f} s)", flush=True)
-    score = verdicts[NOTICED] / max(1, len(sample))
-    print(f"{verdicts[NOTICED]} of {len(sample)} noticed: {100 * score:.1f} %, {time.monotonic() - began:.0f} s")
+    possible = len(sample) - verdicts[IMPOSSIBLE]
+    score = verdicts[NOTICED] / max(1, possible)
+    print(f"{verdicts[NOTICED]} of {possible} noticed: {100 * score:.1f} %, {time.monotonic() - began:.0f} s")
     return 0 if score >= WANTED_SCORE else 1
 
 

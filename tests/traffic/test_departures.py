@@ -21,7 +21,7 @@ def chi_squared(counts: tuple[int, ...]) -> float:
 
 def scheduled(number: int, *, now: float = 100.0) -> list[float]:
     """When so many packets leave by a schedule."""
-    schedule = SendSchedule(seeded(b"departures"), cover=True)
+    schedule = SendSchedule(seeded(b"gaps"), cover=True)
     schedule.set_rates(*RATES)
     schedule.start(now)
     return [schedule.take(now).at for _ in range(number) if (now := schedule.next_at())]
