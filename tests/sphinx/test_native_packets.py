@@ -163,6 +163,27 @@ def test_a_packet_shorter_than_a_header_is_refused_in_c_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_every_byte_of_a_replys_tag_counts(name: str, layers: int) -> None:
+    library, cipher = compiled(name), engine(name)
+    material = seeded(b"reply").bytes(64 * layers)
+
+    def delivered(opened: bytes) -> bytes:
+        """What comes, where that is to be found: all layers but the last were deciphered, in the other order."""
+        blocks = [material[at : at + 64] for at in range(0, len(material), 64)]
+        payload = cipher.encipher(blocks[-1], opened)
+        for block in reversed(blocks[:-1]):
+            payload = cipher.decipher(block, payload)
+        return payload
+
+    for rest in (b"", b"answer"):
+        assert library.open_reply(material, layers, delivered(bytes(32) + rest)) == rest
+        for at in range(32):
+            tag = bytes(at) + b"\1" + bytes(31 - at)
+            assert library.open_reply(material, layers, delivered(tag + rest)) is None
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_other_threads_run_while_a_packet_is_made(name: str) -> None:
     """With threads that take turns only where one lets go, the call is the only place to do so."""
     geometry = Geometry.nike("x25519", 1, LARGE, with_surb=False)
