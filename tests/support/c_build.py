@@ -4,6 +4,8 @@ import hashlib
 import re
 import subprocess
 import sysconfig
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +49,8 @@ def _objects(tree: Path) -> list[Path] | None:
         ffi = FFI()
         ffi.cdef(build_of_the_package._DECLARATIONS)
         ffi.set_source("sphinx.native._engine", '#include "sphinx.h"\n#include "sphincs.h"', py_limited_api=True)
-        ffi.emit_c_code(str(glue))
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it tells what it does
+            ffi.emit_c_code(str(glue))
     objects = [_compiled(tree, source) for source in [glue, *sorted((tree / NATIVE).glob("*.c"))]]
     return None if None in objects else [one for one in objects if one is not None]
 
