@@ -19,9 +19,8 @@ from benchmarks import (
     wire_session,
 )
 from benchmarks.reference import go_seconds
+from benchmarks.timing import NANOSECONDS
 from sphinx.native import engine_name, engine_names
-
-NANOSECONDS = 1e9
 
 
 def nanoseconds(seconds: float | None) -> str:

@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from benchmarks.timing import NANOSECONDS
+
 _RUNS: Final = 3
 _PACKETS_A_RUN: Final = 300
 _NAMES: Final = {"SphinxCreatePackets": "packet", "SphinxUnwrap": "unwrap at one hop"}
 _RESULT: Final = re.compile(r"^Benchmark(\w+)/X25519_NIKE\S*\s+\d+\s+([0-9.]+) ns/op", re.MULTILINE)
-NANOSECONDS: Final = 1e9
 
 
 def go_seconds(checkout: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@ its table or by the ladder, and those by the base point, with one inversion for 
 libsodium's. The ratio says what all else costs.
 """
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
 from benchmarks.packets import HOPS, REPLY_HOPS, USER_PAYLOAD, PacketNetwork
-from benchmarks.timing import Row, processor_seconds_in_turns
+from benchmarks.timing import NANOSECONDS, Row, processor_seconds_in_turns
 from sphinx import Geometry
 from sphinx.native import engine, engine_names
 from sphinx.native.base_table import header
@@ -27,7 +28,6 @@ TURNS = 25
 
 PRODUCTS = Path(__file__).with_name("products.c")
 NATIVE = Path(__file__).resolve().parents[1] / "sphinx" / "native"
-NANOSECONDS = 1e9
 
 
 def rows() -> list[Row]:
@@ -96,6 +96,7 @@ def python_products(multiply: float, base: float) -> Products:
     return Products(HOPS * hop, HOPS * hop, REPLY_HOPS * hop, REPLY_HOPS * hop)
 
 
+@functools.cache
 def products(name: str) -> Products | None:
     """A compiled engine's, in C alone; None where there is no compiler."""
     compiler = shutil.which("cc")

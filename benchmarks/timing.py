@@ -6,6 +6,8 @@ import timeit
 from collections.abc import Callable, Mapping
 from typing import Final
 
+NANOSECONDS: Final = 1e9
+
 Row = tuple[str, float, float | None]
 """What was measured, its median seconds, and the floor below which they cannot fall, if there is one."""
 

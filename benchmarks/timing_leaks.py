@@ -146,7 +146,7 @@ def engine_works(name: str, share: float) -> Iterator[Work]:
     yield Work(
         f"{name}: packet, a fixed ephemeral key or random ones",
         fixed_or_random(other),
-        lambda key: sphinx.new_packet(path, rest[MAC_LENGTH:], Randomness(lambda length: key[:length])),
+        partial(packet_by, sphinx, path, rest[MAC_LENGTH:]),
         share,
     )
 
