@@ -79,31 +79,36 @@ class Randomness:
 
 def seeded(seed: bytes) -> Randomness:
     """A `Randomness` that is the SHAKE-256 stream of `seed`: as unpredictable as that is, and reproducible from it."""
-    buffer = bytearray()
-    block = 0
+    number = 0
 
-    def source(length: int) -> bytes:
-        nonlocal block
-        while len(buffer) < length:
-            buffer.extend(hashlib.shake_256(seed + block.to_bytes(8, "big")).digest(_STREAM_BLOCK))
-            block += 1
-        taken = bytes(buffer[:length])
-        del buffer[:length]
-        return taken
+    def block() -> bytes:
+        nonlocal number
+        made = hashlib.shake_256(seed + number.to_bytes(8, "big")).digest(_STREAM_BLOCK)
+        number += 1
+        return made
 
-    return Randomness(source)
+    return Randomness(_cut(block))
 
 
 def _erasing(key: bytes) -> Callable[[int], bytes]:
     """A source that forgets how it came to what it gave."""
+
+    def block() -> bytes:
+        nonlocal key
+        made = hashlib.shake_256(key).digest(_SEED_BYTES + _STREAM_BLOCK)
+        key = made[:_SEED_BYTES]
+        return made[_SEED_BYTES:]
+
+    return _cut(block)
+
+
+def _cut(block: Callable[[], bytes]) -> Callable[[int], bytes]:
+    """A source of as many bytes as it is asked for, out of blocks; it holds what is left of the last."""
     left = bytearray()
 
     def source(length: int) -> bytes:
-        nonlocal key
         while len(left) < length:
-            block = hashlib.shake_256(key).digest(_SEED_BYTES + _STREAM_BLOCK)
-            key = block[:_SEED_BYTES]
-            left.extend(memoryview(block)[_SEED_BYTES:])
+            left.extend(block())
         taken = bytes(left[:length])
         del left[:length]
         return taken

@@ -48,6 +48,25 @@ _TABLE: Final = "base_table"
 """Makes the header of that name."""
 
 
+def write_generated(folder: Path, name: str) -> Path:
+    """Write the sources that are no files here: the table of points, and cffi's glue, whose path is returned.
+
+    Args:
+        folder: for both.
+        name: of the module.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    glue = folder / f"{name}.c"
+    ffi = FFI()
+    ffi.cdef(_DECLARATIONS)
+    ffi.set_source(name, '#include "sphinx.h"\n#include "sphincs.h"')
+    ffi.emit_c_code(str(glue))
+    # By its path: where the package is built, what it depends on need not be installed.
+    table = runpy.run_path(str(Path(__file__).with_name(f"{_TABLE}.py")))
+    (folder / f"{_TABLE}.h").write_text(table["header"]())
+    return glue
+
+
 class BuildEngine(build_ext):
     """Adds the glue that cffi writes, and the table of points, to the sources that pyproject.toml names.
 
@@ -56,15 +75,7 @@ class BuildEngine(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Compile and link one extension."""
-        glue = Path(self.build_temp) / f"{ext.name}.c"
-        glue.parent.mkdir(parents=True, exist_ok=True)
-        ffi = FFI()
-        ffi.cdef(_DECLARATIONS)
-        ffi.set_source(ext.name, '#include "sphinx.h"\n#include "sphincs.h"')
-        ffi.emit_c_code(str(glue))
-        # By its path: where the package is built, what it depends on need not be installed.
-        table = runpy.run_path(str(Path(__file__).with_name(f"{_TABLE}.py")))
-        (glue.parent / f"{_TABLE}.h").write_text(table["header"]())
+        glue = write_generated(Path(self.build_temp), ext.name)
         ext.include_dirs = [*ext.include_dirs, str(glue.parent)]
         ext.sources = [*ext.sources, str(glue)]
         try:

@@ -133,9 +133,10 @@ def verdict_on(tree: Path, changed: Mutant) -> str:
         _write(module, original)
         return NOTICED if noticed else UNNOTICED
     try:
-        if not c_build.build(tree):
+        objects = c_build.build(tree)
+        if objects is None:
             return IMPOSSIBLE
-        return NOTICED if not c_build.is_stack_clean(tree) or _is_noticed(tree, changed) else UNNOTICED
+        return NOTICED if not c_build.is_stack_clean(tree, objects) or _is_noticed(tree, changed) else UNNOTICED
     finally:
         _write(module, original)
 
