@@ -72,11 +72,11 @@ class Sphinx:
     def keep_tables(self, public_keys: Iterable[bytes]) -> None:
         """Say which nodes' mix keys are in use, to make packets faster; it changes no packet and no verdict.
 
-        It takes some 60 µs for each key that was not in use before, and is for a worker thread where there are many.
+        It takes some 120 µs for each key that was not in use before, and is for a worker thread where there are many.
         See `sphinx.key_tables`.
 
         Args:
-            public_keys: public_key_length bytes each, the most wanted first; there is room for 85 or so.
+            public_keys: public_key_length bytes each, the most wanted first; there is room for a hundred or so.
         """
         if self._compiled is not None:
             self._compiled.tables.keep(public_keys)

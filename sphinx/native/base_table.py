@@ -5,8 +5,9 @@ from typing import Final
 P: Final = 2**255 - 19
 D: Final = -121665 * pow(121666, -1, P) % P
 SQRT_OF_MINUS_1: Final = pow(2, (P - 1) // 4, P)
-COLUMNS: Final = 32
-MULTIPLES: Final = 8
+DIGIT_BITS: Final = 5
+COLUMNS: Final = 26
+MULTIPLES: Final = 16
 COFACTOR: Final = 8
 WORDS: Final = 4
 
@@ -55,7 +56,7 @@ def words(value: int) -> str:
 def header() -> str:
     """The header's text: constants of edwards25519, and the table.
 
-    Column k of that holds 1 to 8 times 256^k times 8 times the base point.
+    Column k of that holds 1 to 16 times 1024^k times 8 times the base point.
     """
     rows = []
     point = times(COFACTOR, base_point())
@@ -64,7 +65,7 @@ def header() -> str:
         while len(multiples) < MULTIPLES:
             multiples.append(add(multiples[-1], point))
         rows.append("    {" + ",\n     ".join(entry(multiple) for multiple in multiples) + "},\n")
-        for _ in range(8):
+        for _ in range(2 * DIGIT_BITS):
             point = add(point, point)
     constants = {"d": D, "twice_d": 2 * D % P, "root_of_minus_1": SQRT_OF_MINUS_1}
     return (

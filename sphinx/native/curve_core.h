@@ -175,17 +175,37 @@ KP_TARGET static inline uint64_t mask_of_equal(uint64_t a, uint64_t b)
     return kp_mask(0 - (((a ^ b) - 1) >> 63));
 }
 
+/* One coordinate of an entry, in whatever vectors of 32 bits the processor has. */
+typedef uint32_t coordinate __attribute__((vector_size(8 * FIELD_WORDS)));
+
+/* The column's entry of that number, counted from 1, or zeros for 0; looks at all of them. */
+KP_TARGET static inline void look_up(
+    uint64_t word[KP_ENTRY_WORDS], const uint64_t column[KP_MULTIPLES][KP_ENTRY_WORDS], uint64_t number)
+{
+    const coordinate zero = {0}, wanted = zero + (uint32_t)kp_mask(number);
+    coordinate y_plus_x = zero, y_minus_x = zero, xy2d = zero, each, at = zero;
+    for (int k = 0; k < KP_MULTIPLES; k++) {
+        at += 1;
+        coordinate mask = (coordinate)(wanted == at);
+        memcpy(&each, column[k], sizeof each);
+        y_plus_x |= mask & each;
+        memcpy(&each, column[k] + FIELD_WORDS, sizeof each);
+        y_minus_x |= mask & each;
+        memcpy(&each, column[k] + 2 * FIELD_WORDS, sizeof each);
+        xy2d |= mask & each;
+    }
+    memcpy(word, &y_plus_x, sizeof each);
+    memcpy(word + FIELD_WORDS, &y_minus_x, sizeof each);
+    memcpy(word + 2 * FIELD_WORDS, &xy2d, sizeof each);
+}
+
 /* Add `digit` times the point that a column of the table holds the multiples of; looks at all of them. */
 KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_MULTIPLES][KP_ENTRY_WORDS], int8_t digit)
 {
-    uint64_t word[KP_ENTRY_WORDS] = {0}, negative = kp_mask(0 - (uint64_t)((uint8_t)digit >> 7));
+    uint64_t word[KP_ENTRY_WORDS], negative = kp_mask(0 - (uint64_t)((uint8_t)digit >> 7));
     uint64_t magnitude = ((uint64_t)(int64_t)digit ^ negative) - negative, none = mask_of_equal(magnitude, 0);
     field y_plus_x, y_minus_x, xy2d, minus, d, zero = field_small(0);
-    for (uint64_t k = 0; k < KP_MULTIPLES; k++) {
-        uint64_t mask = mask_of_equal(magnitude, k + 1);
-        for (int i = 0; i < KP_ENTRY_WORDS; i++)
-            word[i] |= mask & column[k][i];
-    }
+    look_up(word, column, magnitude);
     word[0] |= none & 1;
     word[FIELD_WORDS] |= none & 1;
     y_plus_x = field_from_words(word);
@@ -198,32 +218,33 @@ KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_MULT
     add_point(p, &y_plus_x, &y_minus_x, &xy2d, &d);
 }
 
-#define DIGITS (2 * KP_COLUMNS)
-#define DIGIT_BITS 4
-
-/* Digits of -8 to 8 in base 16. */
-KP_TARGET static void recode(int8_t *digits, const kp_scalar *scalar)
+/* Digits of -16 to 16 in base 32; the last one takes the last carry. */
+KP_TARGET static void recode(int8_t digits[KP_DIGITS], const kp_scalar *scalar)
 {
-    int carry = 0;
-    for (int k = 0; k < DIGITS; k++) {
-        int digit = (int)(scalar->limb[k / 16] >> (DIGIT_BITS * (k % 16)) & 15) + carry;
-        carry = (digit + 8) >> DIGIT_BITS;
-        digits[k] = (int8_t)(digit - carry * 16);
+    uint64_t carry = 0;
+    for (int k = 0; k < KP_DIGITS; k++) {
+        int limb = k * KP_DIGIT_BITS / 64, shift = k * KP_DIGIT_BITS % 64;
+        uint64_t digit = scalar->limb[limb] >> shift;
+        if (shift > 64 - KP_DIGIT_BITS && limb + 1 < KP_SCALAR_LIMBS)
+            digit |= scalar->limb[limb + 1] << (64 - shift);
+        digit = (digit & (2 * KP_MULTIPLES - 1)) + carry;
+        carry = (digit + KP_MULTIPLES) >> KP_DIGIT_BITS;
+        digits[k] = (int8_t)(digit - (carry << KP_DIGIT_BITS));
     }
 }
 
 /* Bernstein, Duif, Lange, Schwabe and Yang, "High-speed high-security signatures" (2011), 4: a column of the table for
- * each two digits; the odd ones first, then times sixteen. The table is of eight times the point. */
+ * each two digits; the odd ones first, then times 32. The table is of eight times the point. */
 KP_TARGET static void multiply_by_table(edwards *p, const kp_scalar *scalar, const kp_columns columns)
 {
-    int8_t digits[DIGITS];
+    int8_t digits[KP_DIGITS];
     recode(digits, scalar);
     *p = (edwards){field_small(0), field_small(1), field_small(1), field_small(0)};
-    for (int k = 1; k < DIGITS; k += 2)
+    for (int k = 1; k < KP_DIGITS; k += 2)
         add_digit(p, columns[k / 2], digits[k]);
-    for (int k = 0; k < DIGIT_BITS; k++)
+    for (int k = 0; k < KP_DIGIT_BITS; k++)
         edwards_double(p);
-    for (int k = 0; k < DIGITS; k += 2)
+    for (int k = 0; k < KP_DIGITS; k += 2)
         add_digit(p, columns[k / 2], digits[k]);
 }
 
@@ -336,8 +357,8 @@ KP_TARGET static void store_entry(uint64_t words[KP_ENTRY_WORDS], const field *x
     }
 }
 
-/* p, 2p, ... 8p; and p becomes the last. */
-KP_TARGET static void multiply_eightfold(edwards multiple[KP_MULTIPLES], edwards *p)
+/* p, 2p and so on; and p becomes the last. */
+KP_TARGET static void multiples_of(edwards multiple[KP_MULTIPLES], edwards *p)
 {
     const field twice_d = field_from_words(kp_twice_d);
     field y_plus_x, y_minus_x, t2d, twice_z, d;
@@ -368,8 +389,8 @@ KP_TARGET int KP_MAKE_TABLE(kp_table *table, const uint8_t point[KP_POINT])
     if (is_zero(&p.x))
         return 0;
     for (int k = 0; k < ENTRIES; k += KP_MULTIPLES) {
-        multiply_eightfold(&multiple[k], &p);
-        for (int i = 0; i < 5; i++) /* 256 times the column's first is 32 times its last */
+        multiples_of(&multiple[k], &p);
+        for (int i = 0; i < KP_DIGIT_BITS + 1; i++) /* 1024 times the column's first is 64 times its last */
             edwards_double(&p);
     }
     products[0] = field_small(1);

@@ -28,7 +28,7 @@ int kp_engine_aes_ni(kp_engine *engine)
     if (cpu.avx2)
         engine->keccak = kp_keccak_avx2;
 #ifdef KP_ADX
-    if (cpu.adx) {
+    if (cpu.adx && cpu.avx2) {
         engine->multiply = kp_multiply_adx;
         engine->multiply_base = kp_multiply_base_adx;
         engine->make_table = kp_make_table_adx;

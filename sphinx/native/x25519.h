@@ -30,10 +30,13 @@ typedef void kp_multiply(uint8_t out[KP_POINT], const kp_scalar *scalar, const u
 /* The u-coordinates of `count` scalars times the base point, with one inversion for all. */
 typedef void kp_multiply_base(uint8_t *out, const kp_scalar *scalars, size_t count);
 
-/* Multiples of one point: column k has 1 to 8 times 256^k times eight times the point, each as y + x, y - x and 2dxy on
- * edwards25519, in words of 64 bits, below the prime, the lowest first. */
-#define KP_COLUMNS 32
-#define KP_MULTIPLES 8
+/* Multiples of one point: column k has 1 to 16 times 1024^k times eight times the point, each as y + x, y - x and 2dxy on
+ * edwards25519, in words of 64 bits, below the prime, the lowest first. A column serves two digits of the scalar, of five
+ * bits each; of narrower digits there would be more to add, of wider ones more to look at. */
+#define KP_DIGIT_BITS 5
+#define KP_DIGITS ((KP_SCALAR_BITS + KP_DIGIT_BITS - 1) / KP_DIGIT_BITS)
+#define KP_COLUMNS ((KP_DIGITS + 1) / 2)
+#define KP_MULTIPLES (1 << (KP_DIGIT_BITS - 1))
 #define KP_ENTRY_WORDS 12
 typedef uint64_t kp_columns[KP_COLUMNS][KP_MULTIPLES][KP_ENTRY_WORDS];
 typedef struct {
@@ -44,7 +47,7 @@ typedef struct {
  * u is -1, which edwards25519 has not. In time that depends on the point, which is public. */
 typedef int kp_make_table(kp_table *table, const uint8_t point[KP_POINT]);
 
-/* The same u-coordinate as kp_multiply gives for the table's point, in a third of the time. */
+/* The same u-coordinate as kp_multiply gives for the table's point, in less than a third of the time. */
 typedef void kp_multiply_by_table(uint8_t out[KP_POINT], const kp_scalar *scalar, const kp_table *table);
 
 kp_make_table kp_make_table_portable, kp_make_table_adx;

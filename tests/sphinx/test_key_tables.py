@@ -12,7 +12,7 @@ from sphinx import Geometry, NodeId, PathHop, Recipient, RecipientId, Sphinx
 from sphinx.errors import WeakPublicKeyError
 from sphinx.key_tables import MOST_BYTES, KeyTables
 from sphinx.native import engine
-from sphinx.native.base_table import COLUMNS, MULTIPLES, WORDS, D, P, Point, add
+from sphinx.native.base_table import COFACTOR, COLUMNS, DIGIT_BITS, MULTIPLES, WORDS, D, P, Point, add
 from sphinx.native.library import Library
 from sphinx.randomness import Randomness, seeded
 from tests.sphinx.compiled import COMPILED, needs_engine
@@ -114,9 +114,9 @@ def test_strange_scalars_and_keys_give_the_same(name: str, scalar: bytes) -> Non
 def test_every_digit_of_a_scalar_reaches_its_column(name: str) -> None:
     sphinx, with_table, (key,) = Sphinx(GEOMETRY, engine=name), Sphinx(GEOMETRY, engine=name), keys(1)
     with_table.keep_tables([key])
-    for digit in range(16):
-        for place in range(64):
-            scalar = (digit << (4 * place)).to_bytes(32, "little")
+    for digit in range(2**DIGIT_BITS):
+        for place in range(2 * COLUMNS):
+            scalar = ((digit * COFACTOR << (DIGIT_BITS * place)) % 2**256).to_bytes(32, "little")
             assert made(sphinx, [key], scalar) == made(with_table, [key], scalar)
 
 
@@ -166,7 +166,7 @@ def test_every_entry_is_the_multiple_that_its_place_says(library: Library) -> No
         for number in range(MULTIPLES):
             assert points[column * MULTIPLES + number] == multiple
             multiple = add(multiple, first)
-        for _ in range(8):
+        for _ in range(2 * DIGIT_BITS):
             first = add(first, first)
 
 
