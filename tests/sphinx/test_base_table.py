@@ -9,7 +9,20 @@ from nacl.bindings import (
     crypto_scalarmult_ed25519_noclamp,
 )
 
-from sphinx.native.base_table import COFACTOR, COLUMNS, DIGIT_BITS, MULTIPLES, WORDS, D, P, Point, add, base_point, header, times
+from sphinx.native.base_table import (
+    COFACTOR,
+    COLUMNS,
+    DIGIT_BITS,
+    MULTIPLES,
+    WORDS,
+    D,
+    P,
+    Point,
+    add,
+    base_point,
+    header,
+    times,
+)
 
 CONSTANTS = 3
 
@@ -54,7 +67,9 @@ def test_every_entry_is_the_multiple_that_its_place_says() -> None:
         y = (total + difference) * pow(2, -1, P) % P
         x = (total - difference) * pow(2, -1, P) % P
         assert product == 2 * D * x * y % P
-        factor = (multiple + 1) * 4 ** (DIGIT_BITS * column) * COFACTOR % (2**252 + 27742317777372353535851937790883648493)
+        factor = (
+            (multiple + 1) * 4 ** (DIGIT_BITS * column) * COFACTOR % (2**252 + 27742317777372353535851937790883648493)
+        )
         assert encoded((x, y)) == crypto_scalarmult_ed25519_noclamp(factor.to_bytes(32, "little"), BASE)
 
 

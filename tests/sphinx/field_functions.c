@@ -1,0 +1,78 @@
+/* One field's arithmetic, and that of scalars, as functions of plain arrays, for test_native_field.py. It is compiled once
+ * with each: -DFIELD='"field51.h"' or -DFIELD='"field64.h"'. */
+#include FIELD
+
+#include "cpu.h"
+#include "x25519.h"
+
+const int words_of_a_field = sizeof(field) / sizeof(uint64_t);
+
+/* Whether this processor runs what the header is written in. */
+int runs_here(void)
+{
+#ifdef KP_FIELD64_H
+    return kp_cpu_features().adx;
+#else
+    return 1;
+#endif
+}
+
+void from_words(uint64_t *out, const uint64_t *word)
+{
+    *(field *)out = field_from_words(word);
+}
+
+void from_small(uint64_t *out, uint64_t value)
+{
+    *(field *)out = field_small(value);
+}
+
+void sum(uint64_t *out, const uint64_t *a, const uint64_t *b)
+{
+    add((field *)out, (const field *)a, (const field *)b);
+}
+
+void difference(uint64_t *out, const uint64_t *a, const uint64_t *b)
+{
+    subtract((field *)out, (const field *)a, (const field *)b);
+}
+
+void carried(uint64_t *out)
+{
+    carry((field *)out);
+}
+
+void product(uint64_t *out, const uint64_t *a, const uint64_t *b)
+{
+    multiply((field *)out, (const field *)a, (const field *)b);
+}
+
+void squared(uint64_t *out, const uint64_t *a)
+{
+    square((field *)out, (const field *)a);
+}
+
+void small_product(uint64_t *out, const uint64_t *a, uint32_t factor)
+{
+    multiply_small((field *)out, (const field *)a, factor);
+}
+
+void swapped(uint64_t *a, uint64_t *b, uint64_t mask)
+{
+    swap((field *)a, (field *)b, mask);
+}
+
+void stored(uint8_t *bytes, const uint64_t *a)
+{
+    field_store(bytes, (const field *)a);
+}
+
+void clamped(uint64_t *out, const uint8_t *bytes)
+{
+    kp_scalar_clamped((kp_scalar *)out, bytes);
+}
+
+void scalar_product(uint64_t *scalar, const uint64_t *factor)
+{
+    kp_scalar_multiply((kp_scalar *)scalar, (const kp_scalar *)factor);
+}

@@ -1,0 +1,308 @@
+"""The engine's arithmetic modulo 2^255 - 19 and modulo the order of the base point, beside Python's integers.
+
+Each field in C is compiled by itself, so that its numbers can be chosen as they never come out of keys: at the bounds
+that its header names, where carries run through everything and fold in more than once.
+"""
+
+import ctypes
+import itertools
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import sphinx
+
+P: Final = 2**255 - 19
+ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+WORD: Final = 2**64
+FLAGS: Final = ("-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror")
+NATIVE: Final = Path(sphinx.__file__).parent / "native"
+A24: Final = 121665
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler here")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a field's header writes numbers.
+
+    Attributes:
+        header: of the engine.
+        bits: of a word, from one to the next.
+        words: of a number.
+        most_factor: the most that a word of a factor may be.
+        most_subtracted: the most that each word of a number may be that is subtracted.
+        most_product: the most that a word of a product is.
+    """
+
+    header: str
+    bits: int
+    words: int
+    most_factor: int
+    most_subtracted: Sequence[int]
+    most_product: int
+
+    def value(self, number: Sequence[int]) -> int:
+        return sum(word << (self.bits * place) for place, word in enumerate(number))
+
+    def extremes(self) -> list[int]:
+        """Words at which carries and folds change."""
+        near = (0, 1, 2, 18, 19, 20, 37, 38, 39)
+        powers = (2**51, 2**52, 2**53, 2**54, 2**63, 2**64)
+        found = {*near, *(power + step for power in powers for step in (*near, *(-each for each in near)))}
+        found |= {2**51 + 2**13 - 1, self.most_factor}
+        return sorted(word for word in found if 0 <= word <= self.most_factor)
+
+
+FORMS: Final = {
+    "field51.h": Form(
+        "field51.h", 51, 5, 2**54 - 1, (4 * (2**51 - 19) - 1, *[4 * (2**51 - 1) - 1] * 4), 2**51 + 2**13 - 1
+    ),
+    "field64.h": Form("field64.h", 64, 4, 2**64 - 1, [2**64 - 1] * 4, 2**64 - 1),
+}
+
+
+class Arithmetic:
+    """One field's functions, compiled; numbers are lists of words."""
+
+    def __init__(self, form: Form, library: ctypes.CDLL) -> None:
+        self.form = form
+        self._library = library
+
+    def call(self, name: str, *numbers: Any) -> list[int]:
+        """What a function makes of numbers, and of integers."""
+        out = (ctypes.c_uint64 * self.form.words)()
+        getattr(self._library, name)(out, *[_passed(number) for number in numbers])
+        return list(out)
+
+    def change(self, name: str, *numbers: Any) -> list[list[int]]:
+        """What a function makes of numbers that it changes."""
+        passed = [_passed(number) for number in numbers]
+        getattr(self._library, name)(*passed)
+        return [list(number) for number in passed if isinstance(number, ctypes.Array)]
+
+    def stored(self, number: Sequence[int]) -> int:
+        bytes_ = (ctypes.c_uint8 * 32)()
+        self._library.stored(bytes_, _passed(number))
+        return int.from_bytes(bytes(bytes_), "little")
+
+    def clamped(self, scalar: bytes) -> list[int]:
+        out = (ctypes.c_uint64 * 4)()
+        self._library.clamped(out, scalar)
+        return list(out)
+
+
+def _passed(number: Any) -> Any:
+    return ctypes.c_uint64(number) if isinstance(number, int) else (ctypes.c_uint64 * len(number))(*number)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arithmetic]:
+    form = FORMS[request.param]
+    made = tmp_path_factory.mktemp("field") / f"{form.header}.so"
+    sources = [Path(__file__).with_name("field_functions.c"), NATIVE / "scalar.c", NATIVE / "cpu.c"]
+    command: list[str | Path] = ["cc", *FLAGS, f'-DFIELD="{form.header}"', f"-I{NATIVE}", "-o", made, *sources]
+    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    if done.returncode and form.header == "field64.h" and os.uname().machine != "x86_64":
+        pytest.skip("this is not x86")
+    assert done.returncode == 0, done.stderr
+    library = ctypes.CDLL(str(made))
+    if not library.runs_here():
+        pytest.skip("this processor has no ADX")
+    assert ctypes.c_int.in_dll(library, "words_of_a_field").value == form.words
+    yield Arithmetic(form, library)
+
+
+def extreme_numbers(form: Form, count: int, seed: int) -> list[list[int]]:
+    """Each extreme in each word, beside others that are all lowest or all highest; then a draw of mixed ones; then what
+    lies around multiples of the prime, where it fits."""
+    words, rng = form.extremes(), random.Random(seed)
+    found = [
+        [word if at == place else other for at in range(form.words)]
+        for word, other, place in itertools.product(words, (0, form.most_factor), range(form.words))
+    ]
+    found += [[rng.choice(words) for _ in range(form.words)] for _ in range(count)]
+    for value in (factor * P + step for factor in range(3) for step in range(-40, 41)):
+        if 0 <= value < 2**256:
+            top = form.bits * (form.words - 1)
+            number = [value >> (form.bits * place) & (2**form.bits - 1) for place in range(form.words - 1)]
+            found.append([*number, value >> top])
+    return found
+
+
+def is_a_product(form: Form, number: Sequence[int]) -> bool:
+    return all(0 <= word <= form.most_product for word in number)
+
+
+def test_numbers_at_all_bounds_are_stored_below_the_prime(field: Arithmetic) -> None:
+    for number in extreme_numbers(field.form, 3000, 1):
+        assert field.stored(number) == field.form.value(number) % P, number
+
+
+def test_sums_and_differences_of_numbers_at_all_bounds_are_right(field: Arithmetic) -> None:
+    form, rng = field.form, random.Random(2)
+    numbers = extreme_numbers(form, 1000, 2)
+    for a in numbers:
+        b = rng.choice(numbers)
+        capped = [min(word, most) for word, most in zip(b, form.most_subtracted, strict=True)]
+        small = [min(word, 2**63) for word in a] if form.bits < 64 else a
+        assert form.value(field.call("sum", small, capped)) % P == (form.value(small) + form.value(capped)) % P
+        assert form.value(field.call("difference", a, capped)) % P == (form.value(a) - form.value(capped)) % P
+
+
+def test_what_folds_in_twice_is_added_and_taken_away_right(field: Arithmetic) -> None:
+    """Sums and differences near the ends of what four words hold: a fold may bring another carry."""
+    form = field.form
+    ends = [*range(80), *(2**256 - step for step in range(1, 81)), *(2**255 + step for step in range(-40, 40))]
+    for x, y in itertools.product(ends, ends):
+        a, b = field_words(form, x), field_words(form, y)
+        assert form.value(field.call("sum", a, b)) % P == (x + y) % P
+        assert form.value(field.call("difference", a, b)) % P == (x - y) % P
+
+
+def field_words(form: Form, value: int) -> list[int]:
+    """A number below 2^256; what is above 2^255 stays in the highest word."""
+    lower = [value >> (form.bits * place) & (2**form.bits - 1) for place in range(form.words - 1)]
+    return [*lower, value >> (form.bits * (form.words - 1))]
+
+
+def test_products_of_numbers_at_all_bounds_are_right_and_bounded(field: Arithmetic) -> None:
+    form, rng = field.form, random.Random(3)
+    numbers = extreme_numbers(form, 2000, 3)
+    highest = [form.most_factor] * form.words
+    for a in [*numbers, highest]:
+        for b in (highest, rng.choice(numbers)):
+            product = field.call("product", a, b)
+            assert form.value(product) % P == form.value(a) * form.value(b) % P, (a, b)
+            assert is_a_product(form, product)
+        square = field.call("squared", a)
+        assert form.value(square) % P == form.value(a) ** 2 % P, a
+        assert is_a_product(form, square)
+
+
+@pytest.mark.parametrize("factor", [0, 1, 4, 19, 38, A24, 2**31, 2**32 - 1])
+def test_products_by_small_numbers_are_right_and_bounded(field: Arithmetic, factor: int) -> None:
+    form = field.form
+    for a in extreme_numbers(form, 500, factor):
+        product = field.call("small_product", a, factor)
+        assert form.value(product) % P == form.value(a) * factor % P, a
+        assert is_a_product(form, product)
+
+
+def test_products_just_below_and_above_the_folds_are_right(field: Arithmetic) -> None:
+    """Factors whose product, once folded, is just about a multiple of 2^256, where the last fold carries."""
+    form, rng = field.form, random.Random(4)
+    for _ in range(3000):
+        a = rng.choice([rng.randrange(1, 2**64), rng.randrange(1, 2**255)]) | 1
+        wanted = (rng.choice([2**256, 2**255, P]) * rng.randrange(1, 4) + rng.randrange(-40, 41)) % P
+        b = wanted * pow(a, -1, P) % P
+        assert field.stored(field.call("product", field_words(form, a), field_words(form, b))) == a * b % P
+
+
+def test_carrying_changes_no_number_and_bounds_all_words(field: Arithmetic) -> None:
+    form = field.form
+    for number in extreme_numbers(form, 500, 5):
+        (carried,) = field.change("carried", number)
+        assert form.value(carried) % P == form.value(number) % P
+        assert is_a_product(form, carried) or form.bits == 64
+
+
+def test_numbers_are_read_from_words_without_the_top_bit(field: Arithmetic) -> None:
+    rng = random.Random(6)
+    for value in (0, 1, P, 2**255 - 1, 2**255, 2**256 - 1, *(rng.randrange(2**256) for _ in range(200))):
+        words = [value >> (64 * place) & (WORD - 1) for place in range(4)]
+        assert field.form.value(field.call("from_words", words)) == value % 2**255
+    for small in (0, 1, 2**51 - 1):
+        assert field.form.value(field.call("from_small", small)) == small
+
+
+def test_numbers_are_swapped_or_left(field: Arithmetic) -> None:
+    a, b = (
+        [rng.randrange(field.form.most_factor) for _ in range(field.form.words)] for rng in map(random.Random, (7, 8))
+    )
+    assert field.change("swapped", a, b, 0) == [a, b]
+    assert field.change("swapped", a, b, WORD - 1) == [b, a]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_chains_of_operations_stay_right(field: Arithmetic, seed: int) -> None:
+    """As the curve uses them: of what products give, at most two sums or one difference are taken before the next."""
+    form, rng = field.form, random.Random(seed)
+    fresh = extreme_numbers(form, 50, seed)
+    a, b = field.call("product", rng.choice(fresh), rng.choice(fresh)), field.call("squared", rng.choice(fresh))
+    x, y = form.value(a) % P, form.value(b) % P
+    for _ in range(500):
+        step = rng.randrange(5)
+        if step == 0:
+            a, x = field.call("product", field.call("sum", a, b), field.call("difference", a, b)), (x + y) * (x - y) % P
+        elif step == 1:
+            a, x = field.call("squared", field.call("difference", b, a)), (y - x) ** 2 % P
+        elif step == 2:
+            a, x = field.call("small_product", field.call("sum", b, a), A24), (x + y) * A24 % P
+        elif step == 3:
+            both = field.call("sum", a, b)
+            a, x = field.call("product", field.call("sum", both, both), b), 2 * (x + y) * y % P
+        else:
+            a, b, x, y = *field.change("swapped", a, b, WORD - 1), y, x
+        assert field.stored(a) == x
+        assert field.stored(b) == y
+
+
+# -- scalars
+
+
+def eighth(number: Sequence[int]) -> int:
+    return sum(limb << (64 * place) for place, limb in enumerate(number))
+
+
+def limbs(value: int) -> list[int]:
+    return [value >> (64 * place) & (WORD - 1) for place in range(4)]
+
+
+def test_scalars_are_clamped_to_an_eighth(field: Arithmetic) -> None:
+    rng = random.Random(9)
+    for raw in (bytes(32), b"\xff" * 32, *(rng.randbytes(32) for _ in range(200))):
+        whole = int.from_bytes(raw, "little") & ~7 & (2**255 - 1) | 2**254
+        assert eighth(field.clamped(raw)) * 8 == whole
+
+
+SCALARS: Final = [
+    *range(4),
+    *(ORDER - step for step in range(1, 4)),
+    *(ORDER // 2 + step for step in range(-2, 3)),
+    *(2**251 + step for step in range(-2, 3)),
+    2**252 - 1,
+    2**252,
+    *(ORDER // 8 + step for step in range(-2, 3)),
+    *((2**252 - ORDER) % ORDER + step for step in range(-2, 3)),
+]
+
+
+def test_products_of_scalars_are_right_and_of_the_kept_sign(field: Arithmetic) -> None:
+    rng = random.Random(10)
+    drawn = [rng.randrange(2**251, 2**252) for _ in range(300)]
+    for a, b in [*itertools.product(SCALARS, SCALARS), *itertools.pairwise(drawn), *limits_of_reduction(rng)]:
+        (product, _) = field.change("scalar_product", limbs(a), limbs(b))
+        found, expected = eighth(product), 8 * a * b % ORDER
+        assert found in (expected, ORDER - expected), (a, b)
+        if found != expected:
+            assert expected < 2**251
+        elif expected:
+            assert expected >= 2**251 or ORDER - expected < 2**251
+        assert found <= ORDER
+
+
+def limits_of_reduction(rng: random.Random) -> Iterator[tuple[int, int]]:
+    """Factors whose product is near a multiple of the order, or of 2^252."""
+    for _ in range(500):
+        a = rng.randrange(1, ORDER)
+        wanted = rng.choice([0, 2**251, 2**252 - ORDER, ORDER // 2]) + rng.randrange(-3, 4)
+        yield a, wanted * pow(8 * a, -1, ORDER) % ORDER
