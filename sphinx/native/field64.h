@@ -259,17 +259,15 @@ static inline void field_store(uint8_t *bytes, const field *a)
     field b = *a;
     unsigned __int128 sum;
     uint64_t carry;
-    /* Twice: bits from 2^255 on fold in as 19 each; the prime itself, and what lies above, is 19 below that bit. */
-    for (int pass = 0; pass < 2; pass++) {
-        carry = 19 * (b.word[3] >> 63) + 19 * (uint64_t)pass;
-        b.word[3] &= ~top;
-        for (int k = 0; k < WORDS; k++) {
-            sum = (unsigned __int128)b.word[k] + carry;
-            b.word[k] = (uint64_t)sum;
-            carry = (uint64_t)(sum >> 64);
-        }
+    /* The bit 2^255 folds in as 19; another 19 is added to see whether that passes 2^255: then the number is not below
+     * the prime, and dropping the bit subtracts it; else the 19 are taken off again. */
+    carry = 19 * (b.word[3] >> 63) + 19;
+    b.word[3] &= ~top;
+    for (int k = 0; k < WORDS; k++) {
+        sum = (unsigned __int128)b.word[k] + carry;
+        b.word[k] = (uint64_t)sum;
+        carry = (uint64_t)(sum >> 64);
     }
-    /* b is now the number plus 19: if that passes 2^255, dropping the bit is subtracting the prime; else take 19 off. */
     carry = 19 * (1 - (b.word[3] >> 63));
     b.word[3] &= ~top;
     for (int k = 0; k < WORDS; k++) {

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from sphinx import Geometry, NodeDelay, NodeId, PathHop, Recipient, RecipientId, Sphinx, SurbId, SurbReply
+from sphinx.crypto.nike import X25519
 from sphinx.errors import KeyLengthError, PacketError, SphinxError, WeakPublicKeyError
 from sphinx.native import engine
 from sphinx.native.library import Library, Status
@@ -19,10 +20,16 @@ PRIVATE_KEYS = [bytes([number + 1]) * 32 for number in range(20)]
 PUBLIC_KEYS = [Sphinx(GEOMETRY, engine="python").nike.public_key(key) for key in PRIVATE_KEYS]
 LAST = (Recipient(RecipientId(b"echo".ljust(32, b"\0"))), SurbReply(SurbId(bytes(16))))
 P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
 LARGE = 20_000_000
 MANY = 50
 
 pytestmark = needs_engine
+
+
+def one_key(key: bytes) -> Randomness:
+    """Gives that key, and zeros for all else."""
+    return Randomness(lambda length: key if length == len(key) else bytes(length))
 
 
 def path(keys: list[bytes]) -> list[PathHop]:
@@ -50,6 +57,20 @@ def test_paths_of_every_length_give_the_same_bytes(name: str, nr_hops: int) -> N
         assert steps == compiled
 
 
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_packet_of_the_most_hops_is_unwrapped_by_all_of_them(name: str) -> None:
+    geometry = Geometry.nike("x25519", 20, 10, with_surb=False)
+    steps, compiled = Sphinx(geometry, engine="python"), Sphinx(geometry, engine=name)
+    payload = seeded(b"payload").bytes(geometry.forward_payload_length)
+    packet: bytes | None = compiled.new_packet(path(PUBLIC_KEYS), payload, seeded(b"long"))
+    for private_key in PRIVATE_KEYS:
+        assert packet is not None
+        unwrapped = compiled.unwrap(private_key, packet)
+        assert unwrapped == steps.unwrap(private_key, packet)
+        packet = unwrapped.packet
+    assert unwrapped.payload == bytes(32) + payload
+
+
 def on_twist(u: int) -> bool:
     return pow(u * u * u + 486662 * u * u + u, (P - 1) // 2, P) == P - 1
 
@@ -75,6 +96,80 @@ def test_a_degenerate_key_is_refused_at_any_hop(name: str, hop: int, weak: bytes
         sphinx.new_packet(path(keys), PAYLOAD, seeded(b"weak"))
     with pytest.raises(WeakPublicKeyError, match="all-zero"):
         sphinx.new_surb(path(keys), seeded(b"weak"))
+
+
+def key_that_leads_to(secret: bytes, private_key: bytes) -> bytes:
+    """The public key with which a private key agrees on a secret of the curve's large subgroup: that times the inverse
+    of the private key, in the form that X25519 does not change. One in two private keys has one."""
+    whole = int.from_bytes(private_key, "little") & ~7 & (2**255 - 1) | 2**254
+    inverse = pow(whole, -1, ORDER)
+    for negated in (inverse, ORDER - inverse):
+        for times in range(8):
+            factor = negated + times * ORDER
+            if factor % 8 == 0 and 2**254 <= factor < 2**255:
+                return X25519().shared_secret(factor.to_bytes(32, "little"), secret)
+    raise ValueError("the inverse has no such form")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_secret_is_degenerate_only_if_all_its_bytes_are_zero(name: str) -> None:
+    """Some u-coordinates of large order have one byte that is not zero, the first or the last."""
+    steps, compiled = Sphinx(GEOMETRY, engine="python"), Sphinx(GEOMETRY, engine=name)
+    made, randomness = set(), seeded(b"ephemeral")
+    for secret in (*(bytes(31) + bytes([u]) for u in range(1, 128)), *(bytes([u]) + bytes(31) for u in range(2, 128))):
+        private_key = randomness.bytes(32)
+        try:
+            key = key_that_leads_to(secret, private_key)
+        except ValueError:
+            continue
+        if X25519().shared_secret(private_key, key) != secret:  # not of the large subgroup
+            continue
+        made.add(secret[:1] == b"\0")
+        packets = [sphinx.new_packet(path([key]), PAYLOAD, one_key(private_key)) for sphinx in (steps, compiled)]
+        assert packets[0] == packets[1]
+        library = engine(name).library
+        assert library is not None
+        assert library.multiply(private_key, key) == secret
+        onward = packets[0][:2] + key + packets[0][34:]
+        assert verdict(compiled, private_key, onward) == verdict(steps, private_key, onward)
+    assert made == {True, False}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize(
+    ("before", "next_hop", "is_found"),
+    [
+        (b"", 65, True),
+        (b"\3" + bytes(16), 65, True),
+        (b"\2" + bytes(32), 49, False),
+        ((b"\x80" + bytes(4)) * 4, 62, False),
+        (b"\2" + bytes(32) + b"\3" + bytes(16), 32, False),
+    ],
+    ids=["alone", "to the last byte", "cut by 16", "cut by 3", "behind two"],
+)
+def test_a_next_hop_that_is_cut_off_is_none_in_c_too(name: str, before: bytes, next_hop: int, is_found: bool) -> None:
+    library, nike = compiled(name), X25519()
+    ephemeral = bytes([9]) * 32
+    encoded = library.path(
+        HOPS,
+        1,
+        ephemeral=ephemeral,
+        keys=PUBLIC_KEYS[0],
+        tables=[None],
+        fragments=(before + b"\1" + bytes(range(1, next_hop))).ljust(82, b"\0"),
+        macs_at=b"",
+        filler=bytes((HOPS - 1) * 82),
+    )
+    packet = bytearray(GEOMETRY.header_length + 64)
+    assert library.new_packet(encoded, packet, GEOMETRY.header_length) is Status.DONE
+    assert packet[2:34] == nike.public_key(ephemeral)
+    header = bytes(packet)
+    status, fragment = library.unwrap(HOPS, PRIVATE_KEYS[0], packet)
+    assert status is Status.DONE
+    assert fragment.startswith(before + b"\1")
+    assert (packet[2:34] != header[2:34]) == is_found
+    mac = bytes(range(33, 65)) if is_found else header[GEOMETRY.header_length - 32 : GEOMETRY.header_length]
+    assert packet[GEOMETRY.header_length - 32 : GEOMETRY.header_length] == mac
 
 
 @pytest.mark.parametrize("name", COMPILED)
