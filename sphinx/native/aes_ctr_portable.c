@@ -1,4 +1,8 @@
-/* AES-256-CTR for any 64-bit processor, in constant time. */
+/* AES-256-CTR for any 64-bit processor: eight blocks at a time, bitsliced. kp_aes_ctr_portable, whose bounds aes_ctr.h
+ * gives.
+ *
+ * Constant time: no table, no branch but on lengths; the key schedule's S-box is the circuit, too. Sources: FIPS 197,
+ * 5.2; for the circuit, bitslice.h. */
 #include "aes_ctr.h"
 #include "bitslice.h"
 

@@ -1,4 +1,7 @@
-/* AEZ in plain C for any 64-bit processor, in constant time. */
+/* AEZ for any 64-bit processor. kp_aez_portable_layers, whose bounds aez.h gives: this file has the rounds, bitsliced,
+ * aez_core.h the cipher.
+ *
+ * Constant time: no table, no branch but on lengths. Source: as bitslice.h. */
 #include "aez.h"
 #include "bitslice.h"
 

@@ -1,3 +1,7 @@
+/* The first half of ChaCha20's first block, which a hop's blinding factor is made from. 32 bytes in, 32 out, no loops
+ * but of fixed length; additions, rotations and exclusive-ors alone, so in constant time.
+ *
+ * Source: D. J. Bernstein, "ChaCha, a variant of Salsa20" (2008); its names are those of RFC 8439, 2. */
 #include "chacha20.h"
 
 #include "bytes.h"

@@ -1,3 +1,5 @@
+/* Asks the processor, and for vectors of 256 bits the operating system, what there is. Elsewhere than on x86-64 there
+ * is nothing of it. Takes nothing; each call asks anew, and engine.c calls once. */
 #include "cpu.h"
 
 #ifdef KP_X86_64

@@ -1,3 +1,5 @@
+/* Chooses the implementation of each primitive: the portable ones always run; of the others each goes by what it needs,
+ * so that an engine may have AES instructions and portable SHA-256. Nothing here handles data. */
 #include "engine.h"
 
 #include "cpu.h"

@@ -1,5 +1,9 @@
 /* The field of 2^255 - 19 in four words of 64 bits, for x86 processors with MULX, ADCX and ADOX: two chains of carries
- * run side by side. Numbers stay below 2^256, modulo 2^256 - 38. */
+ * run side by side. Numbers stay below 2^256, modulo 2^256 - 38; every such number is a valid operand of all functions.
+ *
+ * Constant time: no branch, no look-up; what is chosen is chosen by conditional moves. Assembly may begin with any
+ * flags. tests/sphinx/test_native_field.py compares with integers where carries fold in twice. Source: E. Ozturk, J.
+ * Guilford and V. Gopal, "Large Integer Squaring on Intel Architecture Processors" (2013), for the two chains. */
 #ifndef KP_FIELD64_H
 #define KP_FIELD64_H
 

@@ -1,4 +1,11 @@
-/* Builds headers: sphinx/header.py in C, for X25519. */
+/* Builds headers, of packets and of SURBs: sphinx/header.py in C, for X25519.
+ *
+ * Bounds: a path has 1 to nr_hops hops, a geometry at most KP_MOST_HOPS, and each MAC lies within its fragment; what is
+ * outside is refused (KP_WRONG_SHAPE) before anything is written. All state, some 40 kB, is on the stack, which
+ * kp_new_header clears. Branches on shapes and on whether a key was weak, never on keys.
+ *
+ * Source: G. Danezis and I. Goldberg, "Sphinx: A Compact and Provably Secure Mix Format" (2009), as Katzenpost has it:
+ * docs/sphinx.md. */
 #include "bytes.h"
 #include "hop_keys.h"
 #include "sphinx.h"

@@ -1,3 +1,10 @@
+/* HMAC over any SHA-256, and HKDF-Expand over that.
+ *
+ * Bounds: keys of at most one block of 64 bytes, which callers check; messages of any length below 2^61 bytes; of
+ * HKDF-Expand at most 255 digests. A key's two blocks are taken in once for all messages under it. No branch depends on
+ * anything but lengths.
+ *
+ * Sources: FIPS 180-4, 5.1.1 and 5.3.3; RFC 2104; RFC 5869, 2.3. */
 #include "bytes.h"
 #include "sha256.h"
 

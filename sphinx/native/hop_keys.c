@@ -1,3 +1,7 @@
+/* A hop's keys out of the secret shared with it, and out of them the payload's key and the blinding factor.
+ *
+ * All lengths are fixed; a secret has one block of HMAC at most. Source: sphinx/crypto/kdf.py, which has the order of
+ * the keys and their info string. */
 #include "hop_keys.h"
 
 #include "bytes.h"

@@ -1,4 +1,5 @@
-/* Keccak with the vectors of x86 processors, all states at once; chosen at run time. */
+/* Keccak-f[1600] on four states at once, in the vectors of x86 processors; chosen at run time. Permutes all KP_LANES
+ * states, whatever `lanes` says, as keccak.h allows. The code is that of keccak_core.h, its source FIPS 202. */
 #include "cpu.h"
 
 #ifdef KP_X86_64

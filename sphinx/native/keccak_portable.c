@@ -1,4 +1,5 @@
-/* Keccak for any 64-bit processor, one state after the other. */
+/* Keccak-f[1600] for any 64-bit processor, one state after the other: `lanes` of them, at most KP_LANES. The code is
+ * that of keccak_core.h, its source FIPS 202. */
 #include "keccak.h"
 
 typedef uint64_t word;

@@ -1,4 +1,11 @@
-/* What is done with whole packets: sphinx/packet.py, sphinx/unwrap.py and sphinx/surb.py in C, for X25519. */
+/* What is done with whole packets: sphinx/packet.py, sphinx/unwrap.py and sphinx/surb.py in C, for X25519.
+ *
+ * Bounds: header.c's of a path; a packet to unwrap has a whole header and any payload; a reply at least its tag. What
+ * is outside is refused (KP_WRONG_SHAPE). A packet whose MAC is wrong is left as it is; commands are looked at only
+ * behind a right one, and never beyond their fragment. MACs, tags and secrets are compared in constant time, whole; the
+ * stack is cleared at the end of each call from outside.
+ *
+ * Source: as header.c. */
 #include "bytes.h"
 #include "hop_keys.h"
 #include "sphinx.h"

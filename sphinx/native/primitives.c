@@ -1,4 +1,6 @@
-/* The primitives of an engine by themselves. */
+/* The primitives of an engine by themselves: for the steps in Python where a scheme is not X25519, for the links'
+ * X25519, and for tests. Lengths are those of the primitives' headers; sphinx/native/library.py checks them. Each call
+ * that works on secrets clears the stack. */
 #include "bytes.h"
 #include "sphinx.h"
 #include "stack.h"

@@ -1,4 +1,10 @@
-/* Products of scalars modulo the order of the base point, l = 2^252 + C, in constant time. */
+/* Products of scalars modulo the order of the base point, l = 2^252 + C: how one ephemeral key serves all hops.
+ *
+ * Bounds: factors below 2^253, of which those of clamping and those that come out of here are; results up to l.
+ * Constant time: no branch, and masks that the compiler does not know. tests/sphinx/test_native_field.py compares with
+ * integers.
+ *
+ * Source: RFC 7748, 4.1 (the order) and 5 (clamping). The reduction is our own, and said where it is done. */
 #include "x25519.h"
 
 #include "bytes.h"

@@ -1,4 +1,7 @@
-/* SHA-256 with the SHA instructions of x86 processors. */
+/* SHA-256's compression with the SHA instructions of x86 processors: kp_sha256_ni, `count` whole blocks. engine.c calls
+ * it only where the processor has them; tests/sphinx/sha_instructions.h models them for those without.
+ *
+ * Source: S. Gulley and others, "Intel SHA Extensions" (2013). */
 #include "cpu.h"
 
 #ifdef KP_X86_64

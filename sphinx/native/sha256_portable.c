@@ -1,4 +1,5 @@
-/* SHA-256 for any 64-bit processor. */
+/* SHA-256's compression for any 64-bit processor: kp_sha256_portable, `count` whole blocks. The code is that of
+ * sha256_core.h, its source FIPS 180-4. */
 #define KP_TARGET
 #define KP_BLOCKS kp_sha256_portable
 #include "sha256_core.h"

@@ -1,4 +1,8 @@
-/* Hashes that do not wait for each other are made side by side, as many as Keccak takes; see sphincs.h. */
+/* SPHINCS+-SHAKE-256f-robust: verifying, for the authorities' signatures, and making keys and signatures, for tests and
+ * local networks. Hashes that do not wait for each other are made side by side, as many as Keccak takes.
+ *
+ * Bounds: seeds, digests and signatures have one length each, which callers check; all memory is on the stack or
+ * theirs. Verifying works on what is public, making does not: sphincs.h. Source: there. */
 #include "sphincs.h"
 
 #include "bytes.h"

@@ -1,3 +1,6 @@
+/* Overwrites KP_STACK bytes below its caller, for the reasons that stack.h gives. That is more than any call of the
+ * engine goes down, which tests/sphinx/stack_left.c finds out for each; it must run on a stack that has as much
+ * room. */
 #include "stack.h"
 
 #include <stddef.h>

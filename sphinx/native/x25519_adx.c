@@ -1,4 +1,5 @@
-/* X25519 for x86 processors with MULX, ADCX and ADOX, and AVX2 to look entries of tables up. */
+/* X25519 for x86 processors with MULX, ADCX and ADOX, and with AVX2, by which entries of tables are looked up: the
+ * curve is curve_core.h's, the field field64.h's. engine.c calls it only where the processor has all of them. */
 #include "cpu.h"
 
 #ifdef KP_ADX
