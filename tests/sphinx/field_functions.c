@@ -1,9 +1,8 @@
-/* One field's arithmetic, and that of scalars, as functions of plain arrays, for test_native_field.py. It is compiled once
- * with each: -DFIELD='"field51.h"' or -DFIELD='"field64.h"'. */
+/* One field's arithmetic as functions of plain arrays, for test_native_field.py. It is compiled once with each:
+ * -DFIELD='"field51.h"' or -DFIELD='"field64.h"'. */
 #include FIELD
 
 #include "cpu.h"
-#include "x25519.h"
 
 /* What is in assembly may begin with any flags; here with those for a carry and an overflow. */
 static inline void set_flags(void)
@@ -78,14 +77,4 @@ void swapped(uint64_t *a, uint64_t *b, uint64_t mask)
 void stored(uint8_t *bytes, const uint64_t *a)
 {
     field_store(bytes, (const field *)a);
-}
-
-void clamped(uint64_t *out, const uint8_t *bytes)
-{
-    kp_scalar_clamped((kp_scalar *)out, bytes);
-}
-
-void scalar_product(uint64_t *scalar, const uint64_t *factor)
-{
-    kp_scalar_multiply((kp_scalar *)scalar, (const kp_scalar *)factor);
 }

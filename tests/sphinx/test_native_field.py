@@ -107,7 +107,7 @@ def _passed(number: Any) -> Any:
 def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arithmetic]:
     form = FORMS[request.param]
     made = tmp_path_factory.mktemp("field") / f"{form.header}.so"
-    sources = [Path(__file__).with_name("field_functions.c"), NATIVE / "scalar.c", NATIVE / "cpu.c"]
+    sources = [*map(Path(__file__).with_name, ("field_functions.c", "scalar_functions.c")), NATIVE / "cpu.c"]
     command: list[str | Path] = ["cc", *FLAGS, f'-DFIELD="{form.header}"', f"-I{NATIVE}", "-o", made, *sources]
     clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
@@ -310,3 +310,20 @@ def limits_of_reduction(rng: random.Random) -> Iterator[tuple[int, int]]:
         a = rng.randrange(1, ORDER)
         wanted = rng.choice([0, 2**251, 2**252 - ORDER, ORDER // 2]) + rng.randrange(-3, 4)
         yield a, wanted * pow(8 * a, -1, ORDER) % ORDER
+
+
+def test_numbers_are_reduced_where_what_is_taken_away_is_most(field: Arithmetic) -> None:
+    """2^252 is -C: of a number, parts are taken away whose sum passes the order, where the rest is next to nothing.
+
+    Such numbers are made from their parts: no factors are known that lead to one.
+    """
+    c = ORDER - 2**252
+    numbers = [0, 1, ORDER, 8 * (2**253 - 1) ** 2, 2**252 - 1, 2**252, *(factor * ORDER for factor in range(9))]
+    for multiple in range(1, 6):
+        second_high = -(-multiple * 2**252 // c)  # times C, it is just above a multiple of 2^252
+        high = (second_high + 1) * 2**252 // c  # times C, just below the next one
+        numbers += [high * 2**252 + low for low in (0, 1, c, 2**252 - 1)]
+    for number in numbers:
+        product = [number >> (64 * place) & (WORD - 1) for place in range(8)]
+        out, _ = field.change("reduced", [0] * 4, product)
+        assert eighth(out) == number % ORDER
