@@ -4,7 +4,7 @@
 # make lowest   the tests again, with the oldest release of each package that pyproject.toml says will do
 # make interop  the Python client's own tests, by its two newest versions (THIN_CLIENT=DIR: those of a checkout), and the
 #               guide's programs in Rust, and Go (KATZENPOST_CHECKOUT=DIR: its library is not to be had otherwise)
-# make sanitize tests the engine under gcc's sanitizers, and as clang builds it
+# make sanitize tests the engine under gcc's sanitizers, and as clang builds it; the analyzers of both look through it
 # make coverage measures how much of the packet core the tests reach
 # make soak     sets the engines against each other, a million times (CASES=n)
 # make fuzz     feeds every parser what it does not expect, FUZZ_SECONDS each; needs clang for the parts in C

@@ -33,7 +33,7 @@ typedef struct {
     kp_keccak *keccak;
     node public_seed;
     node secret_seed; /* all zero where nothing is signed */
-} seeds;
+} seed_pair;
 
 static node load(const uint8_t *bytes)
 {
@@ -49,9 +49,9 @@ static void store(uint8_t *bytes, const node *value)
         kp_store64(bytes + 8 * k, value->words[k]);
 }
 
-static seeds load_seeds(const kp_engine *engine, const uint8_t *public_seed, const uint8_t *secret_seed)
+static seed_pair load_seeds(const kp_engine *engine, const uint8_t *public_seed, const uint8_t *secret_seed)
 {
-    seeds loaded = {engine->keccak, load(public_seed), {{0}}};
+    seed_pair loaded = {engine->keccak, load(public_seed), {{0}}};
     if (secret_seed)
         loaded.secret_seed = load(secret_seed);
     return loaded;
@@ -66,12 +66,12 @@ static address new_address(unsigned layer, uint64_t tree, unsigned type, unsigne
 }
 
 /* Byte 27 is the chain or the height, 28 to 31 are the step or the place at that height. */
-static void set_place(address *address, unsigned height, uint32_t index)
+static void set_place(address *of, unsigned height, uint32_t index)
 {
-    address->words[3] = (uint64_t)height << 24 | (uint64_t)__builtin_bswap32(index) << 32;
+    of->words[3] = (uint64_t)height << 24 | (uint64_t)__builtin_bswap32(index) << 32;
 }
 
-static void begin(kp_keccak_states states, const seeds *seeds, const address *addresses, size_t lanes)
+static void begin(kp_keccak_states states, const seed_pair *seeds, const address *addresses, size_t lanes)
 {
     memset(states, 0, sizeof(kp_keccak_states));
     for (size_t lane = 0; lane < lanes; lane++)
@@ -82,7 +82,7 @@ static void begin(kp_keccak_states states, const seeds *seeds, const address *ad
 }
 
 /* Pad behind `words` of a block, and permute. */
-static void end(kp_keccak_states states, const seeds *seeds, size_t words, size_t lanes)
+static void end(kp_keccak_states states, const seed_pair *seeds, size_t words, size_t lanes)
 {
     for (size_t lane = 0; lane < lanes; lane++) {
         states[words][lane] ^= END_OF_SHAKE;
@@ -100,7 +100,7 @@ static void take(kp_keccak_states states, node *nodes, size_t lanes)
 
 /* Hash each lane's one or two nodes, which stand beside each other, under its address; `hashed` may be `nodes`. */
 static void hash(
-    const seeds *seeds, const address *addresses, const node *nodes, size_t each, size_t lanes, node *hashed)
+    const seed_pair *seeds, const address *addresses, const node *nodes, size_t each, size_t lanes, node *hashed)
 {
     kp_keccak_states masks, states;
     begin(masks, seeds, addresses, lanes);
@@ -114,14 +114,14 @@ static void hash(
 }
 
 /* Hash any number of nodes to one. */
-static node hash_all(const seeds *seeds, address address, const node *nodes, size_t count)
+static node hash_all(const seed_pair *seeds, address base, const node *nodes, size_t count)
 {
     kp_keccak_states masks, states;
     size_t at = HEAD;
     node hashed;
-    begin(masks, seeds, &address, 1);
+    begin(masks, seeds, &base, 1);
     end(masks, seeds, HEAD, 1);
-    begin(states, seeds, &address, 1);
+    begin(states, seeds, &base, 1);
     for (size_t k = 0; k < count * WORDS; k++) {
         if (k && k % RATE == 0)
             seeds->keccak(masks, 1);
@@ -137,7 +137,7 @@ static node hash_all(const seeds *seeds, address address, const node *nodes, siz
 }
 
 /* The secret node of each address. */
-static void derive(const seeds *seeds, const address *addresses, size_t lanes, node *secrets)
+static void derive(const seed_pair *seeds, const address *addresses, size_t lanes, node *secrets)
 {
     kp_keccak_states states;
     begin(states, seeds, addresses, lanes);
@@ -150,8 +150,8 @@ static void derive(const seeds *seeds, const address *addresses, size_t lanes, n
 
 /* Climb from each lane's leaf to its root, by the nodes beside the way. */
 static void climb(
-    const seeds *seeds, address *addresses, node *nodes, uint32_t *places, const uint8_t *const *ways, unsigned levels,
-    size_t lanes)
+    const seed_pair *seeds, address *addresses, node *nodes, uint32_t *places, const uint8_t *const *ways,
+    unsigned levels, size_t lanes)
 {
     node pairs[2 * KP_LANES];
     for (unsigned level = 0; level < levels; level++) {
@@ -168,7 +168,7 @@ static void climb(
 
 /* Reduce 2^levels leaves to their root, in place, and write the nodes beside the way up from `leaf`, if wanted. */
 static node reduce(
-    const seeds *seeds, address base, node *nodes, unsigned levels, uint32_t first, unsigned leaf, uint8_t *way)
+    const seed_pair *seeds, address base, node *nodes, unsigned levels, uint32_t first, unsigned leaf, uint8_t *way)
 {
     for (unsigned level = 0; level < levels; level++) {
         size_t count = (size_t)1 << (levels - level - 1), lanes;
@@ -203,7 +203,7 @@ static void digits_of(uint8_t digits[KP_SPHINCS_CHAINS], const node *signed_node
 
 /* Hash each chain's node from one step to another. A lane whose chain is done takes the next one. */
 static void run_chains(
-    const seeds *seeds, address base, node chains[KP_SPHINCS_CHAINS], const uint8_t *from, const uint8_t *to)
+    const seed_pair *seeds, address base, node chains[KP_SPHINCS_CHAINS], const uint8_t *from, const uint8_t *to)
 {
     unsigned chain[KP_LANES], step[KP_LANES];
     address addresses[KP_LANES];
@@ -243,7 +243,7 @@ static void all_last(uint8_t steps[KP_SPHINCS_CHAINS])
 
 /* A leaf of a tree: the hash of a one-time key. Signs `digits` with it, unless that is NULL. */
 static node make_leaf(
-    const seeds *seeds, unsigned layer, uint64_t tree, unsigned pair, const uint8_t *digits, uint8_t *signature)
+    const seed_pair *seeds, unsigned layer, uint64_t tree, unsigned pair, const uint8_t *digits, uint8_t *signature)
 {
     address base = new_address(layer, tree, CHAIN, pair);
     node chains[KP_SPHINCS_CHAINS], leaf;
@@ -271,7 +271,7 @@ static node make_leaf(
 
 /* Sign `signed_node` with one leaf of a tree, unless that is NULL; return the tree's root. */
 static node make_tree(
-    const seeds *seeds, unsigned layer, uint64_t tree, unsigned leaf, const node *signed_node, uint8_t *signature)
+    const seed_pair *seeds, unsigned layer, uint64_t tree, unsigned leaf, const node *signed_node, uint8_t *signature)
 {
     node nodes[LEAVES];
     uint8_t digits[KP_SPHINCS_CHAINS];
@@ -285,7 +285,8 @@ static node make_tree(
 
 /* The root of a tree whose leaf has signed `signed_node`. */
 static node tree_root(
-    const seeds *seeds, unsigned layer, uint64_t tree, unsigned leaf, const node *signed_node, const uint8_t *signature)
+    const seed_pair *seeds, unsigned layer, uint64_t tree, unsigned leaf, const node *signed_node,
+    const uint8_t *signature)
 {
     address base = new_address(layer, tree, CHAIN, leaf), beside = new_address(layer, tree, TREE, 0);
     const uint8_t *way = signature + KP_SPHINCS_CHAINS * KP_SPHINCS_NODE;
@@ -310,7 +311,8 @@ static uint32_t fors_leaf(const uint8_t *digest, unsigned tree)
 }
 
 /* The hash of the few-time key that has signed the digest. */
-static node fors_root(const seeds *seeds, uint64_t tree, unsigned pair, const uint8_t *digest, const uint8_t *signature)
+static node fors_root(
+    const seed_pair *seeds, uint64_t tree, unsigned pair, const uint8_t *digest, const uint8_t *signature)
 {
     node roots[KP_SPHINCS_TREES];
     size_t lanes;
@@ -334,7 +336,7 @@ static node fors_root(const seeds *seeds, uint64_t tree, unsigned pair, const ui
 }
 
 /* Sign the digest with a few-time key; return the key's hash. */
-static node make_fors(const seeds *seeds, uint64_t tree, unsigned pair, const uint8_t *digest, uint8_t *signature)
+static node make_fors(const seed_pair *seeds, uint64_t tree, unsigned pair, const uint8_t *digest, uint8_t *signature)
 {
     node roots[KP_SPHINCS_TREES], nodes[FORS_LEAVES];
     address base = new_address(0, tree, FORS_TREE, pair);
@@ -374,7 +376,7 @@ static unsigned leaf_of(const uint8_t *digest)
 void kp_sphincs_root(
     const kp_engine *engine, const uint8_t *public_seed, const uint8_t *digest, const uint8_t *signature, uint8_t *root)
 {
-    seeds seeds = load_seeds(engine, public_seed, NULL);
+    seed_pair seeds = load_seeds(engine, public_seed, NULL);
     uint64_t tree = tree_of(digest);
     unsigned leaf = leaf_of(digest);
     node reached = fors_root(&seeds, tree, leaf, digest, signature += KP_SPHINCS_NODE);
@@ -390,7 +392,7 @@ void kp_sphincs_root(
 KP_INNER void generate(
     const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, uint8_t *root)
 {
-    seeds seeds = load_seeds(engine, public_seed, secret_seed);
+    seed_pair seeds = load_seeds(engine, public_seed, secret_seed);
     node top = make_tree(&seeds, KP_SPHINCS_LAYERS - 1, 0, 0, NULL, NULL);
     store(root, &top);
 }
@@ -406,7 +408,7 @@ KP_INNER void sign(
     const kp_engine *engine, const uint8_t *secret_seed, const uint8_t *public_seed, const uint8_t *digest,
     uint8_t *signature)
 {
-    seeds seeds = load_seeds(engine, public_seed, secret_seed);
+    seed_pair seeds = load_seeds(engine, public_seed, secret_seed);
     uint64_t tree = tree_of(digest);
     unsigned leaf = leaf_of(digest);
     node top = make_fors(&seeds, tree, leaf, digest, signature += KP_SPHINCS_NODE);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Tests the engine as another compiler builds it, warnings being errors, in a copy of the packages.
+# Tests the engine as another compiler builds it, warnings and what its analyzer finds being errors, in a copy of the
+# packages.
 #
 # usage: sanitize.sh PYTHON COMPILER [SANITIZER OPTION]
 set -eu
@@ -19,6 +20,8 @@ rm -f sphinx/native/*.so
 CC=$compiler CFLAGS="-Werror -g ${sanitize:+$sanitize -fno-sanitize-recover=all}" LDSHARED="$compiler -shared $sanitize" \
   "$python" -c 'import setuptools; setuptools.setup()' --quiet build_ext --inplace
 test -f sphinx/native/_engine.abi3.so # which is optional for the build, but not here
+
+tests/sphinx/analyze.sh "$compiler" "$(dirname "$(find build -name base_table.h)")"
 
 # What this processor may be unable to run is tested by a model of its instructions.
 if [ "$(uname -m)" = x86_64 ]; then
