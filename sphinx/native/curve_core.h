@@ -4,15 +4,14 @@
  *
  * By the ladder any point is multiplied, of the curve or its twist; by tables those that have one. Constant time in the
  * scalar: the ladder swaps by masks, a look-up reads every entry of its column; KP_MAKE_TABLE branches on the point,
- * which is public. Scalars have 253 bits, counts at most KP_MOST_POINTS; operands keep to the field's bounds: between
- * products there are at most two sums, or a difference of sums, and edwards_double carries once.
+ * which is public. Scalars have 253 bits, counts at most KP_MOST_POINTS; operands keep to the bounds of
+ * field51.h, the narrower ones.
  *
  * Sources: RFC 7748; the others where they are used. */
 #include "base_table.h"
 #include "x25519.h"
 
 #define FIELD_WORDS 4
-#define A24 121665 /* (486662 - 2) / 4, RFC 7748, 5 */
 
 /* Out of line where operands lie in arrays, whose addresses would take more registers than inline assembly leaves. */
 KP_TARGET __attribute__((noinline)) static void multiply_stored(field *out, const field *a, const field *b)
@@ -60,14 +59,14 @@ typedef struct {
     field x2, z2, x3, z3;
 } ladder;
 
-/* From AA and BB to x_2 and z_2; E is the difference of the two. */
+/* From AA and BB to x_2 and z_2; E is the difference of the two. AA + 121665 E, as RFC 7748 has it, is BB + 121666 E. */
 KP_TARGET static inline void ladder_end(ladder *p, const field *aa, const field *bb)
 {
     field e, sum;
     subtract(&e, aa, bb);
     multiply(&p->x2, aa, bb);
-    multiply_small(&sum, &e, A24);
-    add(&sum, aa, &sum);
+    multiply_121666(&sum, &e);
+    add(&sum, bb, &sum);
     multiply(&p->z2, &e, &sum);
 }
 
@@ -166,7 +165,9 @@ KP_TARGET static inline void edwards_double(edwards *p)
     square(&b, &p->y);
     square(&c, &p->z);
     add(&c, &c, &c);
+    carry(&c);
     add(&h, &a, &b);
+    carry(&h);
     subtract(&g, &b, &a);
     carry(&g);
     add(&e, &p->x, &p->y);
@@ -222,6 +223,7 @@ KP_TARGET static inline void add_digit(edwards *p, const uint64_t column[KP_MULT
     swap(&y_plus_x, &y_minus_x, negative);
     swap(&xy2d, &minus, negative);
     add(&d, &p->z, &p->z);
+    carry(&d);
     add_point(p, &y_plus_x, &y_minus_x, &xy2d, &d);
 }
 
@@ -288,17 +290,18 @@ KP_TARGET void KP_MULTIPLY_BY_TABLE(uint8_t out[KP_POINT], const kp_scalar *scal
     field_store(out, &above);
 }
 
-KP_TARGET static int is_zero(const field *a)
+KP_TARGET static int is_zero(field a)
 {
     uint8_t bytes[KP_POINT];
-    field_store(bytes, a);
+    carry(&a);
+    field_store(bytes, &a);
     return kp_is_zero(bytes, sizeof bytes);
 }
 
 /* x = a square root of above / below, if there is one (RFC 8032, 5.1.3). */
 KP_TARGET static int root_of_fraction(field *x, const field *above, const field *below)
 {
-    field power, check, difference, eleven, zero = field_small(0);
+    field power, check, difference, eleven;
     const field root_of_minus_1 = field_from_words(kp_root_of_minus_1);
     square(&power, below);
     multiply(&power, &power, below);
@@ -312,12 +315,11 @@ KP_TARGET static int root_of_fraction(field *x, const field *above, const field 
     square(&check, x);
     multiply(&check, &check, below);
     subtract(&difference, &check, above);
-    if (is_zero(&difference))
+    if (is_zero(difference))
         return 1;
     multiply(x, x, &root_of_minus_1);
-    subtract(&difference, &zero, above);
-    subtract(&difference, &check, &difference);
-    return is_zero(&difference);
+    add(&difference, &check, above);
+    return is_zero(difference);
 }
 
 /* The point of edwards25519 that belongs to a u-coordinate, with either sign: the other gives the same u-coordinates. */
@@ -330,12 +332,17 @@ KP_TARGET static int from_montgomery(edwards *p, const uint8_t point[KP_POINT])
         word[k] = kp_load64(point + 8 * k);
     u = field_from_words(word);
     subtract(&p->y, &u, &one);
+    carry(&p->y);
     add(&p->z, &u, &one);
-    if (is_zero(&p->z))
+    if (is_zero(p->z))
         return 0;
     /* y = (u - 1) / (u + 1), and x^2 = (y^2 - 1) / (dy^2 + 1) = -4u / (d(u - 1)^2 + (u + 1)^2). */
-    multiply_small(&above, &u, 4);
-    subtract(&above, &zero, &above);
+    subtract(&above, &zero, &u);
+    for (int k = 0; k < 2; k++) {
+        carry(&above);
+        add(&above, &above, &above);
+    }
+    carry(&above);
     square(&below, &p->y);
     multiply(&below, &below, &d);
     square(&other, &p->z);
@@ -354,7 +361,9 @@ KP_TARGET static void store_entry(uint64_t words[KP_ENTRY_WORDS], const field *x
     uint8_t bytes[KP_POINT];
     field value[3];
     add(&value[0], y, x);
+    carry(&value[0]);
     subtract(&value[1], y, x);
+    carry(&value[1]);
     multiply(&value[2], x, y);
     multiply(&value[2], &value[2], &twice_d);
     for (int k = 0; k < KP_ENTRY_WORDS; k++) {
@@ -393,7 +402,7 @@ KP_TARGET int KP_MAKE_TABLE(kp_table *table, const uint8_t point[KP_POINT])
         return 0;
     for (int k = 0; k < 3; k++)
         edwards_double(&p);
-    if (is_zero(&p.x))
+    if (is_zero(p.x))
         return 0;
     for (int k = 0; k < ENTRIES; k += KP_MULTIPLES) {
         multiples_of(&multiple[k], &p);

@@ -97,7 +97,7 @@ void kp_scalar_clamped(kp_scalar *scalar, const uint8_t bytes[KP_SCALAR])
     uint64_t limb[LIMBS];
     for (int k = 0; k < LIMBS; k++)
         limb[k] = kp_load64(bytes + 8 * k);
-    limb[LIMBS - 1] = (limb[LIMBS - 1] & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 62;
+    limb[LIMBS - 1] = (limb[LIMBS - 1] & ~(UINT64_C(1) << 63)) | UINT64_C(1) << 62;
     for (int k = 0; k < LIMBS; k++)
         scalar->limb[k] = limb[k] >> 3 | (k + 1 < LIMBS ? limb[k + 1] << 61 : 0);
 }

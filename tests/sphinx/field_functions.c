@@ -63,10 +63,10 @@ void squared(uint64_t *out, const uint64_t *a)
     square((field *)out, (const field *)a);
 }
 
-void small_product(uint64_t *out, const uint64_t *a, uint32_t factor)
+void product_121666(uint64_t *out, const uint64_t *a)
 {
     set_flags();
-    multiply_small((field *)out, (const field *)a, factor);
+    multiply_121666((field *)out, (const field *)a);
 }
 
 void swapped(uint64_t *a, uint64_t *b, uint64_t mask)

@@ -18,13 +18,16 @@ from typing import Any, Final
 import pytest
 
 import sphinx
+from sphinx.crypto.nike import X25519
+from sphinx.errors import WeakPublicKeyError
+from sphinx.native import base_table
 
 P: Final = 2**255 - 19
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 WORD: Final = 2**64
-FLAGS: Final = ("-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror")
 NATIVE: Final = Path(sphinx.__file__).parent / "native"
-A24: Final = 121665
+FLAGS: Final = ("-O2", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}")
+FACTOR: Final = 121666
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler here")
 
@@ -37,35 +40,30 @@ class Form:
         header: of the engine.
         bits: of a word, from one to the next.
         words: of a number.
-        most_factor: the most that a word of a factor may be.
-        most_subtracted: the most that each word of a number may be that is subtracted.
-        most_product: the most that a word of a product is.
+        most_factor: the most that a word of a factor may be, and of a sum or difference is.
+        most_term: the most that a word of a product is, and of what is added, subtracted or stored may be.
     """
 
     header: str
     bits: int
     words: int
     most_factor: int
-    most_subtracted: Sequence[int]
-    most_product: int
+    most_term: int
 
     def value(self, number: Sequence[int]) -> int:
         return sum(word << (self.bits * place) for place, word in enumerate(number))
 
-    def extremes(self) -> list[int]:
-        """Words at which carries and folds change."""
+    def extremes(self, most: int) -> list[int]:
+        """Words at which carries and folds change, none above `most`."""
         near = (0, 1, 2, 18, 19, 20, 37, 38, 39)
-        powers = (2**51, 2**52, 2**53, 2**54, 2**63, 2**64)
-        found = {*near, *(power + step for power in powers for step in (*near, *(-each for each in near)))}
-        found |= {2**51 + 2**13 - 1, self.most_factor}
-        return sorted(word for word in found if 0 <= word <= self.most_factor)
+        powers = (2**51, 2**52, 2**63, 2**64)
+        found = {*near, most, *(power + step for power in powers for step in (*near, *(-each for each in near)))}
+        return sorted(word for word in found if 0 <= word <= most)
 
 
 FORMS: Final = {
-    "field51.h": Form(
-        "field51.h", 51, 5, 2**54 - 1, (4 * (2**51 - 19) - 1, *[4 * (2**51 - 1) - 1] * 4), 2**51 + 2**13 - 1
-    ),
-    "field64.h": Form("field64.h", 64, 4, 2**64 - 1, [2**64 - 1] * 4, 2**64 - 1),
+    "field51.h": Form("field51.h", 51, 5, 3 * 2**51, 2**51),
+    "field64.h": Form("field64.h", 64, 4, 2**64 - 1, 2**64 - 1),
 }
 
 
@@ -103,14 +101,18 @@ def _passed(number: Any) -> Any:
     return ctypes.c_uint64(number) if isinstance(number, int) else (ctypes.c_uint64 * len(number))(*number)
 
 
+def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """What came of a command, without what the tests themselves may have loaded before all else."""
+    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module", params=FORMS)
 def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arithmetic]:
     form = FORMS[request.param]
     made = tmp_path_factory.mktemp("field") / f"{form.header}.so"
     sources = [*map(Path(__file__).with_name, ("field_functions.c", "scalar_functions.c")), NATIVE / "cpu.c"]
-    command: list[str | Path] = ["cc", *FLAGS, f'-DFIELD="{form.header}"', f"-I{NATIVE}", "-o", made, *sources]
-    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    done = ran("cc", *FLAGS, "-fPIC", "-shared", f'-DFIELD="{form.header}"', "-o", made, *sources)
     if done.returncode and form.header == "field64.h" and os.uname().machine != "x86_64":
         pytest.skip("this is not x86")
     assert done.returncode == 0, done.stderr
@@ -121,106 +123,104 @@ def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield Arithmetic(form, library)
 
 
-def extreme_numbers(form: Form, count: int, seed: int) -> list[list[int]]:
+def extreme_numbers(form: Form, most: int, count: int, seed: int) -> list[list[int]]:
     """Each extreme in each word, beside others that are all lowest or all highest; then a draw of mixed ones; then what
     lies around multiples of the prime, where it fits."""
-    words, rng = form.extremes(), random.Random(seed)
+    words, rng = form.extremes(most), random.Random(seed)
     found = [
         [word if at == place else other for at in range(form.words)]
-        for word, other, place in itertools.product(words, (0, form.most_factor), range(form.words))
+        for word, other, place in itertools.product(words, (0, most), range(form.words))
     ]
     found += [[rng.choice(words) for _ in range(form.words)] for _ in range(count)]
-    for value in (factor * P + step for factor in range(3) for step in range(-40, 41)):
-        if 0 <= value < 2**256:
-            top = form.bits * (form.words - 1)
-            number = [value >> (form.bits * place) & (2**form.bits - 1) for place in range(form.words - 1)]
-            found.append([*number, value >> top])
-    return found
+    near = (factor * P + step for factor in range(3) for step in range(-40, 41))
+    return found + [number for number in (in_words(form, value) for value in near) if max(number) <= most]
 
 
-def is_a_product(form: Form, number: Sequence[int]) -> bool:
-    return all(0 <= word <= form.most_product for word in number)
+def in_words(form: Form, value: int) -> list[int]:
+    """A number below 2^256; what is above 2^255 stays in the highest word. Below zero, its last word says so."""
+    lower = [value >> (form.bits * place) & (2**form.bits - 1) for place in range(form.words - 1)]
+    top = value >> (form.bits * (form.words - 1))
+    return [*lower, top if top >= 0 else 2**64]
+
+
+def is_bounded(number: Sequence[int], most: int) -> bool:
+    return all(0 <= word <= most for word in number)
 
 
 def test_numbers_at_all_bounds_are_stored_below_the_prime(field: Arithmetic) -> None:
-    for number in extreme_numbers(field.form, 3000, 1):
+    for number in extreme_numbers(field.form, field.form.most_term, 3000, 1):
         assert field.stored(number) == field.form.value(number) % P, number
 
 
-def test_sums_and_differences_of_numbers_at_all_bounds_are_right(field: Arithmetic) -> None:
+def test_sums_and_differences_of_numbers_at_all_bounds_are_right_and_bounded(field: Arithmetic) -> None:
     form, rng = field.form, random.Random(2)
-    numbers = extreme_numbers(form, 1000, 2)
+    numbers = extreme_numbers(form, form.most_term, 1000, 2)
     for a in numbers:
-        b = rng.choice(numbers)
-        capped = [min(word, most) for word, most in zip(b, form.most_subtracted, strict=True)]
-        small = [min(word, 2**63) for word in a] if form.bits < 64 else a
-        assert form.value(field.call("sum", small, capped)) % P == (form.value(small) + form.value(capped)) % P
-        assert form.value(field.call("difference", a, capped)) % P == (form.value(a) - form.value(capped)) % P
+        for b in (a, [form.most_term] * form.words, [0] * form.words, rng.choice(numbers)):
+            total, difference = field.call("sum", a, b), field.call("difference", a, b)
+            assert form.value(total) % P == (form.value(a) + form.value(b)) % P
+            assert form.value(difference) % P == (form.value(a) - form.value(b)) % P
+            assert is_bounded(total, form.most_factor)
+            assert is_bounded(difference, form.most_factor)
 
 
 def test_what_folds_in_twice_is_added_and_taken_away_right(field: Arithmetic) -> None:
     """Sums and differences near the ends of what four words hold: a fold may bring another carry."""
     form = field.form
     ends = [*range(80), *(2**256 - step for step in range(1, 81)), *(2**255 + step for step in range(-40, 40))]
-    for x, y in itertools.product(ends, ends):
-        a, b = field_words(form, x), field_words(form, y)
+    numbers = [(value, number) for value in ends if max(number := in_words(form, value)) <= form.most_term]
+    for (x, a), (y, b) in itertools.product(numbers, numbers):
         assert form.value(field.call("sum", a, b)) % P == (x + y) % P
         assert form.value(field.call("difference", a, b)) % P == (x - y) % P
 
 
-def field_words(form: Form, value: int) -> list[int]:
-    """A number below 2^256; what is above 2^255 stays in the highest word."""
-    lower = [value >> (form.bits * place) & (2**form.bits - 1) for place in range(form.words - 1)]
-    return [*lower, value >> (form.bits * (form.words - 1))]
-
-
 def test_products_of_numbers_at_all_bounds_are_right_and_bounded(field: Arithmetic) -> None:
     form, rng = field.form, random.Random(3)
-    numbers = extreme_numbers(form, 2000, 3)
+    numbers = extreme_numbers(form, form.most_factor, 2000, 3)
     highest = [form.most_factor] * form.words
     for a in [*numbers, highest]:
         for b in (highest, rng.choice(numbers)):
             product = field.call("product", a, b)
             assert form.value(product) % P == form.value(a) * form.value(b) % P, (a, b)
-            assert is_a_product(form, product)
+            assert is_bounded(product, form.most_term)
         square = field.call("squared", a)
         assert form.value(square) % P == form.value(a) ** 2 % P, a
-        assert is_a_product(form, square)
+        assert is_bounded(square, form.most_term)
 
 
-@pytest.mark.parametrize("factor", [0, 1, 4, 19, 38, A24, 2**31, 2**32 - 1])
-def test_products_by_small_numbers_are_right_and_bounded(field: Arithmetic, factor: int) -> None:
-    form = field.form
-    numbers = extreme_numbers(form, 500, factor)
-    if factor % 2:  # a highest word whose product ends in ones, so that what comes from below carries
-        full = -pow(factor, -1, 2**form.bits) % 2**form.bits
-        numbers += [[*number[1:], full] for number in numbers]
+def test_products_by_the_curves_constant_are_right_and_bounded(field: Arithmetic) -> None:
+    form, rng = field.form, random.Random(4)
+    numbers = extreme_numbers(form, form.most_factor, 1000, 4)
+    # A word whose product ends in ones, or nearly, so that what comes from below carries.
+    odd = FACTOR // 2
+    full = [-step * pow(odd, -1, 2**63) % 2**63 for step in range(1, 5)]
+    numbers += [[*number[:-1], rng.choice(full) % (form.most_factor + 1)] for number in numbers]
     for a in numbers:
-        product = field.call("small_product", a, factor)
-        assert form.value(product) % P == form.value(a) * factor % P, a
-        assert is_a_product(form, product)
+        product = field.call("product_121666", a)
+        assert form.value(product) % P == form.value(a) * FACTOR % P, a
+        assert is_bounded(product, form.most_term)
 
 
 def test_products_just_below_and_above_the_folds_are_right(field: Arithmetic) -> None:
     """Factors whose product, once folded, is just about a multiple of 2^256, where the last fold carries."""
-    form, rng = field.form, random.Random(4)
+    form, rng = field.form, random.Random(5)
     for _ in range(3000):
         a = rng.choice([rng.randrange(1, 2**64), rng.randrange(1, 2**255)]) | 1
         wanted = (rng.choice([2**256, 2**255, P]) * rng.randrange(1, 4) + rng.randrange(-40, 41)) % P
         b = wanted * pow(a, -1, P) % P
-        assert field.stored(field.call("product", field_words(form, a), field_words(form, b))) == a * b % P
+        assert field.stored(field.call("product", in_words(form, a), in_words(form, b))) == a * b % P
 
 
 def test_carrying_changes_no_number_and_bounds_all_words(field: Arithmetic) -> None:
     form = field.form
-    for number in extreme_numbers(form, 500, 5):
+    for number in extreme_numbers(form, form.most_factor, 500, 6):
         (carried,) = field.change("carried", number)
         assert form.value(carried) % P == form.value(number) % P
-        assert is_a_product(form, carried) or form.bits == 64
+        assert is_bounded(carried, form.most_term)
 
 
 def test_numbers_are_read_from_words_without_the_top_bit(field: Arithmetic) -> None:
-    rng = random.Random(6)
+    rng = random.Random(7)
     for value in (0, 1, P, 2**255 - 1, 2**255, 2**256 - 1, *(rng.randrange(2**256) for _ in range(200))):
         words = [value >> (64 * place) & (WORD - 1) for place in range(4)]
         assert field.form.value(field.call("from_words", words)) == value % 2**255
@@ -230,7 +230,7 @@ def test_numbers_are_read_from_words_without_the_top_bit(field: Arithmetic) -> N
 
 def test_numbers_are_swapped_or_left(field: Arithmetic) -> None:
     a, b = (
-        [rng.randrange(field.form.most_factor) for _ in range(field.form.words)] for rng in map(random.Random, (7, 8))
+        [rng.randrange(field.form.most_factor) for _ in range(field.form.words)] for rng in map(random.Random, (8, 9))
     )
     assert field.change("swapped", a, b, 0) == [a, b]
     assert field.change("swapped", a, b, WORD - 1) == [b, a]
@@ -238,9 +238,9 @@ def test_numbers_are_swapped_or_left(field: Arithmetic) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_long_chains_of_operations_stay_right(field: Arithmetic, seed: int) -> None:
-    """As the curve uses them: of what products give, at most two sums or one difference are taken before the next."""
+    """As the curve uses them: of what products give, one sum or difference is taken before the next, or carried."""
     form, rng = field.form, random.Random(seed)
-    fresh = extreme_numbers(form, 50, seed)
+    fresh = extreme_numbers(form, form.most_factor, 50, seed)
     a, b = field.call("product", rng.choice(fresh), rng.choice(fresh)), field.call("squared", rng.choice(fresh))
     x, y = form.value(a) % P, form.value(b) % P
     for _ in range(500):
@@ -250,9 +250,9 @@ def test_long_chains_of_operations_stay_right(field: Arithmetic, seed: int) -> N
         elif step == 1:
             a, x = field.call("squared", field.call("difference", b, a)), (y - x) ** 2 % P
         elif step == 2:
-            a, x = field.call("small_product", field.call("sum", b, a), A24), (x + y) * A24 % P
+            a, x = field.call("product_121666", field.call("sum", b, a)), (x + y) * FACTOR % P
         elif step == 3:
-            both = field.call("sum", a, b)
+            (both,) = field.change("carried", field.call("sum", a, b))
             a, x = field.call("product", field.call("sum", both, both), b), 2 * (x + y) * y % P
         else:
             a, b, x, y = *field.change("swapped", a, b, WORD - 1), y, x
@@ -327,3 +327,26 @@ def test_numbers_are_reduced_where_what_is_taken_away_is_most(field: Arithmetic)
         product = [number >> (64 * place) & (WORD - 1) for place in range(8)]
         out, _ = field.change("reduced", [0] * 4, product)
         assert eighth(out) == number % ORDER
+
+
+# -- the curve
+
+
+def test_the_curve_gives_the_field_what_its_proofs_are_of(tmp_path: Path) -> None:
+    """See curve_kinds.c, which compares kinds of numbers. Its products are right: it has the whole curve."""
+    program = tmp_path / "curve_kinds"
+    (tmp_path / "base_table.h").write_text(base_table.header())
+    sources = [Path(__file__).with_name("curve_kinds.c"), NATIVE / "scalar.c"]
+    made = ran("cc", *FLAGS, f"-I{tmp_path}", "-o", program, *sources)
+    assert made.returncode == 0, made.stderr
+    done = ran(program)
+    assert done.returncode == 0, done.stderr
+    products = done.stdout.split()
+    assert len(products) == 3 * 32
+    for u in range(32):
+        scalar, point = bytes([u + 1]) * 32, bytes([u]) + bytes(31)
+        try:
+            expected = X25519().shared_secret(scalar, point)
+        except WeakPublicKeyError:
+            expected = bytes(32)
+        assert products[3 * u : 3 * u + 3] == [X25519().public_key(scalar).hex(), expected.hex(), expected.hex()]
