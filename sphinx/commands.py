@@ -97,7 +97,7 @@ _BODY_LENGTHS: Final = {
 
 def encode_commands(commands: Sequence[RoutingCommand]) -> bytes:
     """Return the commands' bytes one after the other, without terminator or padding."""
-    return b"".join(_encode(command) for command in commands)
+    return b"".join([_encode(command) for command in commands])
 
 
 def decode_commands(fragment: bytes) -> tuple[RoutingCommand, ...]:

@@ -13,12 +13,6 @@
 
 #define FIELD_WORDS 4
 
-/* Out of line where operands lie in arrays, whose addresses would take more registers than inline assembly leaves. */
-KP_TARGET __attribute__((noinline)) static void multiply_stored(field *out, const field *a, const field *b)
-{
-    multiply(out, a, b);
-}
-
 /* out = a to the power 2^count, times b. */
 KP_TARGET static void raise_and_multiply(field *out, const field *a, int count, const field *b)
 {
@@ -267,13 +261,13 @@ KP_TARGET void KP_MULTIPLY_BASE(uint8_t *out, const kp_scalar *scalars, size_t c
         /* u = (1 + y) / (1 - y) */
         add(&above[k], &p.z, &p.y);
         subtract(&below[k], &p.z, &p.y);
-        multiply_stored(&products[k + 1], &products[k], &below[k]);
+        multiply(&products[k + 1], &products[k], &below[k]);
     }
     invert(&inverted, &products[count]);
     for (size_t k = count; k--;) {
-        multiply_stored(&each, &inverted, &products[k]);
-        multiply_stored(&inverted, &inverted, &below[k]);
-        multiply_stored(&each, &each, &above[k]);
+        multiply(&each, &inverted, &products[k]);
+        multiply(&inverted, &inverted, &below[k]);
+        multiply(&each, &each, &above[k]);
         field_store(out + KP_POINT * k, &each);
     }
 }
@@ -411,13 +405,13 @@ KP_TARGET int KP_MAKE_TABLE(kp_table *table, const uint8_t point[KP_POINT])
     }
     products[0] = field_small(1);
     for (int k = 0; k < ENTRIES; k++)
-        multiply_stored(&products[k + 1], &products[k], &multiple[k].z);
+        multiply(&products[k + 1], &products[k], &multiple[k].z);
     invert(&inverted, &products[ENTRIES]);
     for (int k = ENTRIES; k--;) {
-        multiply_stored(&each, &inverted, &products[k]);
-        multiply_stored(&inverted, &inverted, &multiple[k].z);
-        multiply_stored(&x, &multiple[k].x, &each);
-        multiply_stored(&y, &multiple[k].y, &each);
+        multiply(&each, &inverted, &products[k]);
+        multiply(&inverted, &inverted, &multiple[k].z);
+        multiply(&x, &multiple[k].x, &each);
+        multiply(&y, &multiple[k].y, &each);
         store_entry(table->columns[k / KP_MULTIPLES][k % KP_MULTIPLES], &x, &y);
     }
     return 1;

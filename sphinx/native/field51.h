@@ -11,7 +11,11 @@
 
 #include "bytes.h"
 
+/* The generator's signed numbers become unsigned ones where it means them to. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 #include "fiat_curve25519_64.h"
+#pragma GCC diagnostic pop
 
 #define LIMBS 5
 #define LIMB_MASK ((UINT64_C(1) << 51) - 1)

@@ -1,13 +1,15 @@
-/* The field of 2^255 - 19 in four words of 64 bits, for x86 processors with MULX, ADCX and ADOX: two chains of carries
- * run side by side. Numbers stay below 2^256, modulo 2^256 - 38; every such number is a valid operand of all functions.
+/* The field of 2^255 - 19 in four words of 64 bits, for x86 processors with MULX, ADCX and ADOX: products are
+ * fiat-crypto's, the rest is written here. Numbers stay below 2^256, modulo 2^256 - 38; every such number is a valid
+ * operand of all functions.
  *
  * Constant time: no branch, no look-up; what is chosen is chosen by conditional moves. Assembly may begin with any
- * flags. tests/sphinx/test_native_field.py compares with integers where carries fold in twice. Source: E. Ozturk, J.
- * Guilford and V. Gopal, "Large Integer Squaring on Intel Architecture Processors" (2013), for the two chains. */
+ * flags. tests/sphinx/test_native_field.py compares with integers where carries fold in twice. */
 #ifndef KP_FIELD64_H
 #define KP_FIELD64_H
 
 #include "bytes.h"
+
+#include "fiat_curve25519_solinas.h"
 
 #define WORDS 4
 #define FOLD 38
@@ -86,130 +88,18 @@ static inline void carry(field *a)
     (void)a;
 }
 
-/* The product in r8 to r15 becomes four words in r8 to r11. */
-#define REDUCE                                                                                                         \
-    "movl $38, %%edx\n\t"                                                                                              \
-    "xorl %%ecx, %%ecx\n\t"                                                                                            \
-    "mulxq %%r12, %%rax, %%r12\n\t"                                                                                    \
-    "adcxq %%rax, %%r8\n\t"                                                                                            \
-    "adoxq %%r12, %%r9\n\t"                                                                                            \
-    "mulxq %%r13, %%rax, %%r13\n\t"                                                                                    \
-    "adcxq %%rax, %%r9\n\t"                                                                                            \
-    "adoxq %%r13, %%r10\n\t"                                                                                           \
-    "mulxq %%r14, %%rax, %%r14\n\t"                                                                                    \
-    "adcxq %%rax, %%r10\n\t"                                                                                           \
-    "adoxq %%r14, %%r11\n\t"                                                                                           \
-    "mulxq %%r15, %%rax, %%r15\n\t"                                                                                    \
-    "adcxq %%rax, %%r11\n\t"                                                                                           \
-    "adoxq %%rcx, %%r15\n\t"                                                                                           \
-    "adcxq %%rcx, %%r15\n\t"                                                                                           \
-    "imulq %%rdx, %%r15\n\t"                                                                                           \
-    "addq %%r15, %%r8\n\t"                                                                                             \
-    "adcq $0, %%r9\n\t"                                                                                                \
-    "adcq $0, %%r10\n\t"                                                                                               \
-    "adcq $0, %%r11\n\t"                                                                                               \
-    "cmovcq %%rdx, %%rcx\n\t"                                                                                          \
-    "addq %%rcx, %%r8\n\t"                                                                                             \
-    "movq %%r8, %[out0]\n\t"                                                                                         \
-    "movq %%r9, %[out1]\n\t"                                                                                         \
-    "movq %%r10, %[out2]\n\t"                                                                                       \
-    "movq %%r11, %[out3]\n\t"
-
-/* Add `word` times a to the product, whose words from there on are r0 to r4; r4 is new. */
-#define ROW(word, r0, r1, r2, r3, r4)                                                                                    \
-    "movq %[" #word "], %%rdx\n\t"                                                                                    \
-    "xorl %%eax, %%eax\n\t"                                                                                            \
-    "mulxq %[a0], %%rax, %%rcx\n\t"                                                                                  \
-    "adcxq %%rax, %%" #r0 "\n\t"                                                                                       \
-    "adoxq %%rcx, %%" #r1 "\n\t"                                                                                       \
-    "mulxq %[a1], %%rax, %%rcx\n\t"                                                                                  \
-    "adcxq %%rax, %%" #r1 "\n\t"                                                                                       \
-    "adoxq %%rcx, %%" #r2 "\n\t"                                                                                       \
-    "mulxq %[a2], %%rax, %%rcx\n\t"                                                                                 \
-    "adcxq %%rax, %%" #r2 "\n\t"                                                                                       \
-    "adoxq %%rcx, %%" #r3 "\n\t"                                                                                       \
-    "mulxq %[a3], %%rax, %%" #r4 "\n\t"                                                                             \
-    "adcxq %%rax, %%" #r3 "\n\t"                                                                                       \
-    "movl $0, %%eax\n\t"                                                                                               \
-    "adoxq %%rax, %%" #r4 "\n\t"                                                                                       \
-    "adcxq %%rax, %%" #r4 "\n\t"
-
 #define OUT                                                                                                            \
     [out0] "=m"(out->word[0]), [out1] "=m"(out->word[1]), [out2] "=m"(out->word[2]), [out3] "=m"(out->word[3])
 #define IN_A [a0] "m"(a->word[0]), [a1] "m"(a->word[1]), [a2] "m"(a->word[2]), [a3] "m"(a->word[3])
-#define IN_B [b0] "m"(b->word[0]), [b1] "m"(b->word[1]), [b2] "m"(b->word[2]), [b3] "m"(b->word[3])
-#define CLOBBERS "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc"
 
 static inline void multiply(field *out, const field *a, const field *b)
 {
-    __asm__("movq %[b0], %%rdx\n\t"
-            "mulxq %[a0], %%r8, %%r9\n\t"
-            "mulxq %[a1], %%rax, %%r10\n\t"
-            "addq %%rax, %%r9\n\t"
-            "mulxq %[a2], %%rax, %%r11\n\t"
-            "adcq %%rax, %%r10\n\t"
-            "mulxq %[a3], %%rax, %%r12\n\t"
-            "adcq %%rax, %%r11\n\t"
-            "adcq $0, %%r12\n\t"
-            ROW(b1, r9, r10, r11, r12, r13)
-            ROW(b2, r10, r11, r12, r13, r14)
-            ROW(b3, r11, r12, r13, r14, r15)
-            REDUCE
-            : OUT
-            : IN_A, IN_B
-            : CLOBBERS);
+    kp_fiat_multiply(out->word, a->word, b->word);
 }
 
 static inline void square(field *out, const field *a)
 {
-    __asm__("movq %[a0], %%rdx\n\t"
-            "xorl %%eax, %%eax\n\t"
-            "mulxq %[a1], %%r9, %%r10\n\t"
-            "mulxq %[a2], %%rax, %%r11\n\t"
-            "adcxq %%rax, %%r10\n\t"
-            "mulxq %[a3], %%rax, %%r12\n\t"
-            "adcxq %%rax, %%r11\n\t"
-            "movq %[a1], %%rdx\n\t"
-            "mulxq %[a2], %%rax, %%rcx\n\t"
-            "adoxq %%rax, %%r11\n\t"
-            "adcxq %%rcx, %%r12\n\t"
-            "mulxq %[a3], %%rax, %%r13\n\t"
-            "adoxq %%rax, %%r12\n\t"
-            "movq %[a2], %%rdx\n\t"
-            "mulxq %[a3], %%rax, %%r14\n\t"
-            "adcxq %%rax, %%r13\n\t"
-            "movl $0, %%eax\n\t"
-            "adoxq %%rax, %%r13\n\t"
-            "adcxq %%rax, %%r14\n\t"
-            "adoxq %%rax, %%r14\n\t"
-            /* The mixed products count twice, the squares once. */
-            "xorl %%r15d, %%r15d\n\t"
-            "movq %[a0], %%rdx\n\t"
-            "mulxq %%rdx, %%r8, %%rcx\n\t"
-            "adcxq %%r9, %%r9\n\t"
-            "adoxq %%rcx, %%r9\n\t"
-            "movq %[a1], %%rdx\n\t"
-            "mulxq %%rdx, %%rax, %%rcx\n\t"
-            "adcxq %%r10, %%r10\n\t"
-            "adoxq %%rax, %%r10\n\t"
-            "adcxq %%r11, %%r11\n\t"
-            "adoxq %%rcx, %%r11\n\t"
-            "movq %[a2], %%rdx\n\t"
-            "mulxq %%rdx, %%rax, %%rcx\n\t"
-            "adcxq %%r12, %%r12\n\t"
-            "adoxq %%rax, %%r12\n\t"
-            "adcxq %%r13, %%r13\n\t"
-            "adoxq %%rcx, %%r13\n\t"
-            "movq %[a3], %%rdx\n\t"
-            "mulxq %%rdx, %%rax, %%rcx\n\t"
-            "adcxq %%r14, %%r14\n\t"
-            "adoxq %%rax, %%r14\n\t"
-            "adcxq %%r15, %%r15\n\t"
-            "adoxq %%rcx, %%r15\n\t"
-            REDUCE
-            : OUT
-            : IN_A
-            : CLOBBERS);
+    kp_fiat_square(out->word, a->word);
 }
 
 static inline void multiply_121666(field *out, const field *a)

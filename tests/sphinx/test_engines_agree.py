@@ -99,7 +99,7 @@ class Engines(RuleBasedStateMachine):
         at %= len(packet)
         return packet[:at] + bytes([packet[at] ^ changed]) + packet[at + 1 :]
 
-    @rule(target=packets, packet=consumes(packets), length=st.integers(0, GEOMETRY.packet_length + 20))
+    @rule(target=packets, packet=consumes(packets), length=st.integers(1, GEOMETRY.packet_length + 20))
     def cut(self, packet: bytes, length: int) -> bytes:
         return packet.ljust(length, b"\1")[:length]
 
