@@ -2,8 +2,6 @@
  * -DFIELD='"field51.h"' or -DFIELD='"field64.h"'. */
 #include FIELD
 
-#include "cpu.h"
-
 /* What is in assembly may begin with any flags; here with those for a carry and an overflow. */
 static inline void set_flags(void)
 {
@@ -13,16 +11,6 @@ static inline void set_flags(void)
 }
 
 const int words_of_a_field = sizeof(field) / sizeof(uint64_t);
-
-/* Whether this processor runs what the header is written in. */
-int runs_here(void)
-{
-#ifdef KP_FIELD64_H
-    return kp_cpu_features().adx;
-#else
-    return 1;
-#endif
-}
 
 void from_words(uint64_t *out, const uint64_t *word)
 {

@@ -8,8 +8,6 @@ import ctypes
 import itertools
 import os
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +15,16 @@ from typing import Any, Final
 
 import pytest
 
-import sphinx
 from sphinx.crypto.nike import X25519
 from sphinx.errors import WeakPublicKeyError
-from sphinx.native import base_table
+from tests.sphinx.compile_c import HERE, NATIVE, compiled, needs_compiler, ran, shared_library
 
 P: Final = 2**255 - 19
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 WORD: Final = 2**64
-NATIVE: Final = Path(sphinx.__file__).parent / "native"
-FLAGS: Final = ("-O2", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}")
 FACTOR: Final = 121666
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler here")
+pytestmark = needs_compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +96,14 @@ def _passed(number: Any) -> Any:
     return ctypes.c_uint64(number) if isinstance(number, int) else (ctypes.c_uint64 * len(number))(*number)
 
 
-def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """What came of a command, without what the tests themselves may have loaded before all else."""
-    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module", params=FORMS)
 def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arithmetic]:
     form = FORMS[request.param]
-    made = tmp_path_factory.mktemp("field") / f"{form.header}.so"
-    sources = [*map(Path(__file__).with_name, ("field_functions.c", "scalar_functions.c")), NATIVE / "cpu.c"]
-    done = ran("cc", *FLAGS, "-fPIC", "-shared", f'-DFIELD="{form.header}"', "-o", made, *sources)
-    if done.returncode and form.header == "field64.h" and os.uname().machine != "x86_64":
+    sources = [HERE / "field_functions.c", HERE / "scalar_functions.c"]
+    if form.header == "field64.h" and os.uname().machine != "x86_64":
         pytest.skip("this is not x86")
-    assert done.returncode == 0, done.stderr
-    library = ctypes.CDLL(str(made))
-    if not library.runs_here():
+    library, cpu = shared_library(tmp_path_factory.mktemp("field"), sources, f'-DFIELD="{form.header}"')
+    if form.header == "field64.h" and not cpu.adx:
         pytest.skip("this processor has no ADX")
     assert ctypes.c_int.in_dll(library, "words_of_a_field").value == form.words
     yield Arithmetic(form, library)
@@ -334,12 +320,7 @@ def test_numbers_are_reduced_where_what_is_taken_away_is_most(field: Arithmetic)
 
 def test_the_curve_gives_the_field_what_its_proofs_are_of(tmp_path: Path) -> None:
     """See curve_kinds.c, which compares kinds of numbers. Its products are right: it has the whole curve."""
-    program = tmp_path / "curve_kinds"
-    (tmp_path / "base_table.h").write_text(base_table.header())
-    sources = [Path(__file__).with_name("curve_kinds.c"), NATIVE / "scalar.c"]
-    made = ran("cc", *FLAGS, f"-I{tmp_path}", "-o", program, *sources)
-    assert made.returncode == 0, made.stderr
-    done = ran(program)
+    done = ran(compiled(tmp_path / "curve_kinds", [HERE / "curve_kinds.c", NATIVE / "scalar.c"]))
     assert done.returncode == 0, done.stderr
     products = done.stdout.split()
     assert len(products) == 3 * 32
