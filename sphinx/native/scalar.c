@@ -15,6 +15,7 @@
 #define TOP_SHIFT (LOW_BITS - 64 * (LIMBS - 1))
 #define TOP_MASK ((UINT64_C(1) << TOP_SHIFT) - 1)
 #define C_LIMBS 2
+#define MOST_ORDERS 3 /* in the sum of two parts below 2^252 and twice the order */
 
 /* RFC 7748, 4.1: C = 27742317777372353535851937790883648493. */
 static const uint64_t c[C_LIMBS] = {UINT64_C(0x5812631a5cf5d3ed), UINT64_C(0x14def9dea2f79cd6)};
@@ -75,7 +76,7 @@ static uint64_t subtract(uint64_t *a, const uint64_t *b)
 /* Reduce a product: 2^252 is -C, thrice, so that low parts alternate in sign and high parts shrink. */
 static void reduce(uint64_t *out, uint64_t *product)
 {
-    uint64_t high[LIMBS + 1], second[LIMBS + C_LIMBS + 1], third[LIMBS + C_LIMBS + 1], fourth[LIMBS];
+    uint64_t high[LIMBS + 1], second[LIMBS + C_LIMBS + 1], third[LIMBS + C_LIMBS], fourth[LIMBS];
     split(product, WIDE, high);
     multiply(second, high, LIMBS + 1, c, C_LIMBS);
     split(second, LIMBS + C_LIMBS + 1, high);
@@ -88,7 +89,7 @@ static void reduce(uint64_t *out, uint64_t *product)
     add(out, order, UINT64_MAX);
     subtract(out, second);
     subtract(out, fourth);
-    for (int k = 0; k < LIMBS; k++)
+    for (int k = 0; k < MOST_ORDERS; k++)
         add(out, order, 0 - subtract(out, order));
 }
 

@@ -298,8 +298,9 @@ def limits_of_reduction(rng: random.Random) -> Iterator[tuple[int, int]]:
         yield a, wanted * pow(8 * a, -1, ORDER) % ORDER
 
 
-def test_numbers_are_reduced_where_what_is_taken_away_is_most(field: Arithmetic) -> None:
-    """2^252 is -C: of a number, parts are taken away whose sum passes the order, where the rest is next to nothing.
+def test_numbers_are_reduced_where_what_is_taken_away_is_most_or_least(field: Arithmetic) -> None:
+    """2^252 is -C: of a number, parts are taken away whose sum passes the order, where the rest is next to nothing; or
+    next to nothing, where the rest passes three times the order.
 
     Such numbers are made from their parts: no factors are known that lead to one.
     """
@@ -308,6 +309,9 @@ def test_numbers_are_reduced_where_what_is_taken_away_is_most(field: Arithmetic)
     for multiple in range(1, 6):
         second_high = -(-multiple * 2**252 // c)  # times C, it is just above a multiple of 2^252
         high = (second_high + 1) * 2**252 // c  # times C, just below the next one
+        numbers += [high * 2**252 + low for low in (0, 1, c, 2**252 - 1)]
+        second_high = multiple * 2**252 // c
+        high = -(-second_high * 2**252 // c)
         numbers += [high * 2**252 + low for low in (0, 1, c, 2**252 - 1)]
     for number in numbers:
         product = [number >> (64 * place) & (WORD - 1) for place in range(8)]
