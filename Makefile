@@ -172,7 +172,7 @@ wheels: $(TEST)/.packing $(TEST)/.pigeonhole
 	@cp $(PIGEONHOLE)/*.whl dist/ 2>/dev/null || true
 
 dist: wheels
-	$(TEST)/bin/python -m pytest -n0 distribution/test_archives.py distribution/test_wheel.py
+	$(TEST)/bin/python -m pytest -n0 distribution/test_archives.py distribution/test_processors.py distribution/test_wheel.py
 
 deb: wheels
 	@echo "building the Debian package ..."
