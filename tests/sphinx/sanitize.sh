@@ -58,4 +58,4 @@ if [ -n "$sanitize" ]; then
 fi
 cd tests/sphinx
 exec "$python" -m pytest --quiet -p no:cacheprovider --numprocesses=0 \
-  test_native_*.py test_key_tables.py test_aez.py test_engines.py test_packet_properties.py test_packet_rejects.py test_packet_vectors.py
+  test_native_*.py test_wycheproof.py test_engines_agree.py test_key_tables.py test_aez.py test_engines.py test_packet_properties.py test_packet_rejects.py test_packet_vectors.py

@@ -42,7 +42,14 @@ BROAD = ("test_packet_vectors.py", "test_packet_rejects.py", "test_kems.py", "te
 
 MANY_CASES = "tests/sphinx/test_differential.py::test_all_engines_agree_on_random_packets_replies_and_corruptions"
 
-C_SUITE = ("test_native_*.py", "test_key_tables.py", "test_aez.py", "test_packet_*.py", "test_differential.py")
+C_SUITE = (
+    "test_native_*.py",
+    "test_wycheproof.py",
+    "test_key_tables.py",
+    "test_aez.py",
+    "test_packet_*.py",
+    "test_differential.py",
+)
 """Of `tests/sphinx`: what runs code in C."""
 
 SAMPLE = 200

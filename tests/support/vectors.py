@@ -19,5 +19,5 @@ def upstream(name: str) -> Any:
     """The parsed content of upstream's own data file; the test is skipped where there is none."""
     path = UPSTREAM / name
     if not path.exists():
-        pytest.skip(f"upstream's {name} is not beside this checkout (it is not ours to copy)")
+        pytest.skip(f"upstream's {name} is not beside this checkout, and was not copied")
     return json.loads(path.read_text())
