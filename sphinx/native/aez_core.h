@@ -254,7 +254,6 @@ KP_TARGET static void core(const schedule *s, block delta, uint8_t *buffer, size
         else
             sum = block_xor(sum, second_pass(s, number_block(power), state, buffer + KP_PAIR * at, pairs - at));
     }
-    clear(x);
     x[0] = block_xor(sy, ten_round_tweak(s, 2 - inverse));
     x[1] = block_xor(state, ten_round_tweak(s, 4));
     x[2] = block_xor(state, ten_round_tweak(s, 5));
