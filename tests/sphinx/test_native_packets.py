@@ -207,6 +207,17 @@ def test_packets_of_any_length_and_fault_get_the_verdict_of_the_steps(name: str)
 
 
 @pytest.mark.parametrize("name", COMPILED)
+def test_every_byte_of_a_headers_mac_counts(name: str) -> None:
+    sphinx = Sphinx(GEOMETRY, engine=name)
+    packet = sphinx.new_packet(path(PUBLIC_KEYS[:2]), PAYLOAD, seeded(b"mac"))
+    for at in range(GEOMETRY.header_length - 32, GEOMETRY.header_length):
+        changed = bytearray(packet)
+        changed[at] ^= 1
+        with pytest.raises(PacketError, match="header MAC is wrong"):
+            sphinx.unwrap(PRIVATE_KEYS[0], bytes(changed))
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_a_packet_is_left_alone_where_it_can_not_be_unwrapped(name: str) -> None:
     sphinx = Sphinx(GEOMETRY, engine=name)
     packet = sphinx.new_packet(path(PUBLIC_KEYS[:2]), PAYLOAD, seeded(b"alone"))
