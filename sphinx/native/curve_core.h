@@ -228,7 +228,7 @@ KP_TARGET static void recode(int8_t digits[KP_DIGITS], const kp_scalar *scalar)
     for (int k = 0; k < KP_DIGITS; k++) {
         int limb = k * KP_DIGIT_BITS / 64, shift = k * KP_DIGIT_BITS % 64;
         uint64_t digit = scalar->limb[limb] >> shift;
-        if (shift > 64 - KP_DIGIT_BITS && limb + 1 < KP_SCALAR_LIMBS)
+        if (shift > 64 - KP_DIGIT_BITS) /* never in the last limb */
             digit |= scalar->limb[limb + 1] << (64 - shift);
         digit = (digit & (2 * KP_MULTIPLES - 1)) + carry;
         carry = (digit + KP_MULTIPLES) >> KP_DIGIT_BITS;
