@@ -88,7 +88,7 @@ def test_hostile_fragments_are_read_or_refused_but_never_misread(fragment: bytes
     assert not any(fragment[len(encode_commands(found)) :])
 
 
-@pytest.mark.parametrize("delay", [-1, MAX_DELAY_MS + 1])
+@pytest.mark.parametrize("delay", [-1, 2**32])
 def test_a_delay_that_does_not_fit_is_refused(delay: int) -> None:
     with pytest.raises(CommandError, match="32 bits"):
         NodeDelay(delay)
