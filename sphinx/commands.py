@@ -112,7 +112,7 @@ def decode_commands(fragment: bytes) -> tuple[RoutingCommand, ...]:
         tag = fragment[offset]
         offset += COMMAND_TAG_LENGTH
         if tag == _NULL:
-            if any(fragment[offset:]):
+            if fragment[offset:].strip(b"\0"):
                 raise CommandError(f"other bytes than zeros follow the terminator at offset {offset - 1}")
             break
         length = _BODY_LENGTHS.get(tag)

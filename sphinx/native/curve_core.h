@@ -181,7 +181,7 @@ KP_TARGET static inline uint64_t mask_of_equal(uint64_t a, uint64_t b)
 typedef uint32_t coordinate __attribute__((vector_size(8 * FIELD_WORDS)));
 
 /* The column's entry of that number, counted from 1, or zeros for 0; looks at all of them. */
-KP_TARGET static inline void look_up(
+KP_LOOK_UP static void look_up(
     uint64_t word[KP_ENTRY_WORDS], const uint64_t column[KP_MULTIPLES][KP_ENTRY_WORDS], uint64_t number)
 {
     const coordinate zero = {0}, wanted = zero + (uint32_t)kp_mask(number);

@@ -134,16 +134,21 @@ static inline void multiply_121666(field *out, const field *a)
 /* `mask` is all ones to swap, zero to leave as they are. */
 static inline void swap(field *a, field *b, uint64_t mask)
 {
-    for (int k = 0; k < WORDS; k++) {
-        uint64_t x = a->word[k], y = b->word[k], x_before = x;
+    for (int k = 0; k < WORDS; k += 2) {
+        uint64_t x0 = a->word[k], y0 = b->word[k], x0_before = x0;
+        uint64_t x1 = a->word[k + 1], y1 = b->word[k + 1], x1_before = x1;
         __asm__("testq %[mask], %[mask]\n\t"
-                "cmovnzq %[y], %[x]\n\t"
-                "cmovnzq %[x_before], %[y]\n\t"
-                : [x] "+&r"(x), [y] "+&r"(y)
-                : [mask] "r"(mask), [x_before] "r"(x_before)
+                "cmovnzq %[y0], %[x0]\n\t"
+                "cmovnzq %[x0_before], %[y0]\n\t"
+                "cmovnzq %[y1], %[x1]\n\t"
+                "cmovnzq %[x1_before], %[y1]\n\t"
+                : [x0] "+&r"(x0), [y0] "+&r"(y0), [x1] "+&r"(x1), [y1] "+&r"(y1)
+                : [mask] "r"(mask), [x0_before] "r"(x0_before), [x1_before] "r"(x1_before)
                 : "cc");
-        a->word[k] = x;
-        b->word[k] = y;
+        a->word[k] = x0;
+        b->word[k] = y0;
+        a->word[k + 1] = x1;
+        b->word[k + 1] = y1;
     }
 }
 

@@ -4,7 +4,8 @@
 
 #ifdef KP_ADX
 
-#define KP_TARGET __attribute__((target("avx2")))
+#define KP_TARGET
+#define KP_LOOK_UP __attribute__((target("avx2")))
 #define KP_MULTIPLY kp_multiply_adx
 #define KP_MULTIPLY_BASE kp_multiply_base_adx
 #define KP_MAKE_TABLE kp_make_table_adx
