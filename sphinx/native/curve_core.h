@@ -1,11 +1,11 @@
-/* Multiplication on Curve25519, over a field of the including file's choice: field51.h or field64.h. The including file
- * defines KP_TARGET (function attributes) and the names of the functions that result: KP_MULTIPLY, KP_MULTIPLY_BASE,
- * KP_MAKE_TABLE and KP_MULTIPLY_BY_TABLE.
+/* Multiplication on Curve25519, over a field of the including file's choice: field51.h or field64.h. The including
+ * file defines KP_TARGET and KP_LOOK_UP (attributes of functions, and of the one that looks entries up) and the names
+ * of the functions that result: KP_MULTIPLY, KP_MULTIPLY_BASE, KP_MAKE_TABLE and KP_MULTIPLY_BY_TABLE.
  *
  * By the ladder any point is multiplied, of the curve or its twist; by tables those that have one. Constant time in the
  * scalar: the ladder swaps by masks, a look-up reads every entry of its column; KP_MAKE_TABLE branches on the point,
- * which is public. Scalars have 253 bits, counts at most KP_MOST_POINTS; operands keep to the bounds of
- * field51.h, the narrower ones.
+ * which is public. Scalars have 253 bits, counts at most KP_MOST_POINTS; operands keep to the bounds of field51.h,
+ * the narrower ones.
  *
  * Sources: RFC 7748; the others where they are used. */
 #include "base_table.h"

@@ -90,6 +90,7 @@ static inline void kind_store(int line, uint8_t *bytes, const number_of_a_kind *
 #define field_store(...) kind_store(__LINE__, __VA_ARGS__)
 
 #define KP_TARGET
+#define KP_LOOK_UP inline
 #define KP_MULTIPLY multiply_by_ladder
 #define KP_MULTIPLY_BASE multiply_base
 #define KP_MAKE_TABLE make_table
