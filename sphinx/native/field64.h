@@ -161,14 +161,14 @@ static inline void field_store(uint8_t *bytes, const field *a)
     uint64_t carry;
     /* The bit 2^255 folds in as 19; another 19 is added to see whether that passes 2^255: then the number is not below
      * the prime, and dropping the bit subtracts it; else the 19 are taken off again. */
-    carry = 19 * (b.word[3] >> 63) + 19;
+    carry = 19 + (19 & kp_mask(0 - (b.word[3] >> 63)));
     b.word[3] &= ~top;
     for (int k = 0; k < WORDS; k++) {
         sum = (unsigned __int128)b.word[k] + carry;
         b.word[k] = (uint64_t)sum;
         carry = (uint64_t)(sum >> 64);
     }
-    carry = 19 * (1 - (b.word[3] >> 63));
+    carry = 19 & kp_mask((b.word[3] >> 63) - 1);
     b.word[3] &= ~top;
     for (int k = 0; k < WORDS; k++) {
         sum = (unsigned __int128)b.word[k] - carry;
