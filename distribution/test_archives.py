@@ -58,7 +58,9 @@ def test_a_wheel_has_what_users_want_and_no_sources_of_the_engine(processor: str
     for package in ("kpclientd", "sphinx", "pki", "arq"):
         assert f"{package}/py.typed" in names
     for path in kept_files():
-        if path.parts[0] in ("kpclientd", "sphinx", "pki", "arq") and path.suffix not in (".c", ".h"):
+        if path.name.endswith("LICENSE.txt"):
+            assert [name for name in names if name.endswith(f".dist-info/licenses/{path}")]
+        elif path.parts[0] in ("kpclientd", "sphinx", "pki", "arq") and path.suffix not in (".c", ".h"):
             assert str(path) in names
     data = {name.partition(".data/data/")[2] for name in names}
     for page in (ROOT / "docs" / "man").iterdir():
