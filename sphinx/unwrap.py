@@ -94,9 +94,7 @@ def read_commands(fragment: bytes, tag: bytes) -> tuple[tuple[RoutingCommand, ..
         commands = decode_commands(fragment[:HOP_COMMANDS_LENGTH])
     except CommandError as error:
         raise PacketError(f"a packet's routing commands are malformed: {error}", tag) from None
-    next_hop = _only(commands, NextNodeHop, tag)
-    _only(commands, SurbReply, tag)
-    return commands, next_hop
+    return commands, _only(commands, NextNodeHop, tag)
 
 
 def at_last_hop(commands: tuple[RoutingCommand, ...], tag: bytes, payload: bytes) -> Unwrapped:

@@ -2,6 +2,7 @@ import logging
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,22 @@ LAYERS = 5
 PAYLOAD = bytes(range(256)) * 11
 
 
+def flags_of_the_processor() -> set[str]:
+    """As Linux tells them; elsewhere none."""
+    told = Path("/proc/cpuinfo")
+    return set(told.read_text().split()) if told.exists() else set()
+
+
 def test_the_fastest_engine_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
     assert engine_name() == engine_names()[0]
     assert engine_names()[-1] == "python"
+
+
+@pytest.mark.skipif(not {"aes", "sse4_1"} <= flags_of_the_processor(), reason="this processor has no AES instructions")
+def test_where_the_processor_has_aes_instructions_they_are_used() -> None:
+    pytest.importorskip("sphinx.native._engine")
+    assert "aes-ni" in engine_names()
 
 
 def test_the_environment_forces_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_paths_of_every_length_give_the_same_bytes(name: str, nr_hops: int) -> N
 def test_a_packet_of_the_most_hops_is_unwrapped_by_all_of_them(name: str) -> None:
     geometry = Geometry.nike("x25519", 20, 10, with_surb=False)
     steps, compiled = Sphinx(geometry, engine="python"), Sphinx(geometry, engine=name)
+    assert compiled.is_compiled
     payload = seeded(b"payload").bytes(geometry.forward_payload_length)
     packet: bytes | None = compiled.new_packet(path(PUBLIC_KEYS), payload, seeded(b"long"))
     for private_key in PRIVATE_KEYS:
